@@ -1,1 +1,72 @@
-//! placeholder
+//! The service as data.
+//!
+//! Python declares, this crate is what crosses: one JSON document, closed (an unknown field is an
+//! error), checked as a whole before anything listens (`check`). The plane compiles it once; nothing
+//! here is consulted per request. Durations are milliseconds as numbers, sizes are bytes as integers,
+//! names are the user's.
+
+mod check;
+mod limits;
+mod shape;
+mod template;
+mod upstream;
+mod view;
+
+pub use check::{check, Problem};
+pub use limits::{AccessLog, Envelope, Limits, Listen, LogFormat};
+pub use shape::{Field, Extra, NumberLimits, Shape, ShapeId, StringFormat};
+pub use template::{NamedTemplate, PartField, Piece, Template};
+pub use upstream::{BulkheadParams, Upstream};
+pub use view::{Each, Method, Parameter, ParameterIn, Part, Protections, Strength, View};
+
+use serde::{Deserialize, Serialize};
+
+/// The version this build reads; `minor` additions keep it, a break raises it.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A compiled service declaration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Blueprint {
+    pub format_version: u32,
+    /// The service's name, as logs and metrics show it.
+    pub service: String,
+    #[serde(default)]
+    pub listen: Listen,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub envelope: Envelope,
+    #[serde(default)]
+    pub access_log: AccessLog,
+    #[serde(default)]
+    pub protections: Protections,
+    pub upstreams: Vec<Upstream>,
+    pub views: Vec<View>,
+    /// Table of shapes; every shape refers to others by its index here, so models may be recursive.
+    pub shapes: Vec<Shape>,
+}
+
+impl Blueprint {
+    /// Reads and checks a blueprint; every problem carries the path of the value it is about.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, Vec<Problem>> {
+        let blueprint: Self = serde_json::from_slice(bytes).map_err(|error| {
+            vec![Problem {
+                path: format!("line {} column {}", error.line(), error.column()),
+                message: error.to_string(),
+                help: "the blueprint is written by tailrace itself; print it with `tailrace explain --json`"
+                    .to_owned(),
+            }]
+        })?;
+        let problems = check(&blueprint);
+        if problems.is_empty() {
+            Ok(blueprint)
+        } else {
+            Err(problems)
+        }
+    }
+
+    pub fn upstream(&self, name: &str) -> Option<&Upstream> {
+        self.upstreams.iter().find(|upstream| upstream.name == name)
+    }
+}
