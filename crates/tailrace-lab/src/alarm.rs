@@ -65,10 +65,14 @@ impl Alarm {
         loop {
             self.ticker.fired().await?;
             let elapsed = clock::now().saturating_duration_since(self.epoch);
-            self.passed.set((elapsed.as_nanos() / STEP.as_nanos()) as u64);
+            self.passed
+                .set((elapsed.as_nanos() / STEP.as_nanos()) as u64);
             self.armed.set(u64::MAX);
             let mut waiting = self.waiting.borrow_mut();
-            while waiting.peek().is_some_and(|entry| entry.tick <= self.passed.get()) {
+            while waiting
+                .peek()
+                .is_some_and(|entry| entry.tick <= self.passed.get())
+            {
                 if let Some(entry) = waiting.pop() {
                     entry.waker.wake();
                 }
@@ -83,7 +87,12 @@ impl Alarm {
     pub(crate) fn after(self: &Rc<Self>, delay: Duration) -> Wait {
         let at = clock::now().saturating_duration_since(self.epoch) + delay;
         let tick = at.as_nanos().div_ceil(STEP.as_nanos()) as u64;
-        Wait { alarm: Rc::clone(self), tick, registered: false, zero: delay.is_zero() }
+        Wait {
+            alarm: Rc::clone(self),
+            tick,
+            registered: false,
+            zero: delay.is_zero(),
+        }
     }
 
     fn arm(&self, tick: u64) -> io::Result<()> {
@@ -109,7 +118,10 @@ impl Future for Wait {
         }
         if !self.registered {
             self.registered = true;
-            let entry = Entry { tick: self.tick, waker: cx.waker().clone() };
+            let entry = Entry {
+                tick: self.tick,
+                waker: cx.waker().clone(),
+            };
             self.alarm.waiting.borrow_mut().push(entry);
             // A timer that cannot be armed must not hang a reply: the wait ends early instead.
             if self.tick < self.alarm.armed.get() && self.alarm.arm(self.tick).is_err() {

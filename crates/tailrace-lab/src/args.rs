@@ -45,7 +45,10 @@ pub(crate) fn parse(args: &[String], options: &[Opt]) -> Result<Parsed, Failure>
             (false, None) => match rest.next() {
                 Some(value) => value.clone(),
                 None => {
-                    return Err(Failure::usage(format!("`{name}` needs a value: {}", option.1)))
+                    return Err(Failure::usage(format!(
+                        "`{name}` needs a value: {}",
+                        option.1
+                    )))
                 }
             },
         };
@@ -61,18 +64,28 @@ impl Args {
 
     /// The last value given wins, as in most programs.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.given.iter().rev().find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
+        self.given
+            .iter()
+            .rev()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v.as_str())
     }
 
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
-        self.given.iter().filter(|(n, _)| *n == name).map(|(_, v)| v.as_str()).collect()
+        self.given
+            .iter()
+            .filter(|(n, _)| *n == name)
+            .map(|(_, v)| v.as_str())
+            .collect()
     }
 
     pub(crate) fn number<T>(&self, name: &str, default: T, least: T, most: T) -> Result<T, Failure>
     where
         T: FromStr + PartialOrd + Display + Copy,
     {
-        let Some(text) = self.text(name) else { return Ok(default) };
+        let Some(text) = self.text(name) else {
+            return Ok(default);
+        };
         match text.parse::<T>() {
             Ok(value) if value >= least && value <= most => Ok(value),
             _ => Err(Failure::usage(format!(
@@ -90,7 +103,11 @@ pub(crate) fn help(purpose: &str, examples: &[&str], options: &[Opt]) -> String 
     }
     text.push_str("\nOptions:\n");
     for (name, value, what) in options {
-        let left = if value.is_empty() { (*name).to_owned() } else { format!("{name} {value}") };
+        let left = if value.is_empty() {
+            (*name).to_owned()
+        } else {
+            format!("{name} {value}")
+        };
         text.push_str(&format!("  {left:<25} {what}\n"));
     }
     text
@@ -125,8 +142,14 @@ mod tests {
             args(&["--rates", "5"]).err().unwrap(),
             "unknown option `--rates` (did you mean `--rate`?)"
         );
-        assert_eq!(args(&["--rate"]).err().unwrap(), "`--rate` needs a value: N");
-        assert_eq!(args(&["--histogram=1"]).err().unwrap(), "`--histogram` takes no value");
+        assert_eq!(
+            args(&["--rate"]).err().unwrap(),
+            "`--rate` needs a value: N"
+        );
+        assert_eq!(
+            args(&["--histogram=1"]).err().unwrap(),
+            "`--histogram` takes no value"
+        );
         let parsed = args(&["--rate", "ten"]).unwrap();
         assert_eq!(
             parsed.number("--rate", 1, 1, 10).err().unwrap().message,

@@ -18,11 +18,17 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { code: USAGE, message: message.into() }
+        Self {
+            code: USAGE,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn environment(message: impl Into<String>) -> Self {
-        Self { code: ENVIRONMENT, message: message.into() }
+        Self {
+            code: ENVIRONMENT,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn report(&self) -> i32 {

@@ -74,7 +74,9 @@ impl Fault {
         };
         let Some((_, settings)) = KINDS.iter().find(|(name, _)| *name == kind) else {
             let hint = suggest::hint(kind, &names);
-            return Err(format!("unknown fault kind `{kind}`{hint}; valid kinds: {valid}"));
+            return Err(format!(
+                "unknown fault kind `{kind}`{hint}; valid kinds: {valid}"
+            ));
         };
         let mut takes = vec!["kind"];
         takes.extend_from_slice(settings);
@@ -82,20 +84,25 @@ impl Fault {
         if let Some(unknown) = object.keys().find(|key| !takes.contains(&key.as_str())) {
             let hint = suggest::hint(unknown, &takes);
             let takes = takes.join(", ");
-            return Err(format!("fault `{kind}` has no `{unknown}`{hint}; it takes: {takes}"));
+            return Err(format!(
+                "fault `{kind}` has no `{unknown}`{hint}; it takes: {takes}"
+            ));
         }
-        let read = |name: &str, default: Option<f64>, least: f64, most: f64| {
-            match (object.get(name), default) {
-                (Some(value), _) => between(value, &format!("{kind}.{name}"), least, most),
-                (None, Some(default)) => Ok(default),
-                (None, None) => Err(format!("fault `{kind}` needs `{name}`")),
-            }
+        let read = |name: &str, default: Option<f64>, least: f64, most: f64| match (
+            object.get(name),
+            default,
+        ) {
+            (Some(value), _) => between(value, &format!("{kind}.{name}"), least, most),
+            (None, Some(default)) => Ok(default),
+            (None, None) => Err(format!("fault `{kind}` needs `{name}`")),
         };
         let whole = |name: &str, default: f64, least: f64, most: f64| {
             read(name, Some(default), least, most).map(|number| number as u32)
         };
         let kind = match kind {
-            "errors" => Kind::Errors { status: whole("status", 500.0, 400.0, 599.0)? as u16 },
+            "errors" => Kind::Errors {
+                status: whole("status", 500.0, 400.0, 599.0)? as u16,
+            },
             "hang" => Kind::Hang,
             "reset" => Kind::Reset,
             "slow_body" => Kind::SlowBody {
@@ -103,17 +110,30 @@ impl Fault {
                 every_ms: whole("every_ms", 20.0, 1.0, 60_000.0)?,
             },
             "short_body" => Kind::ShortBody,
-            "jitter" => Kind::Jitter { adds_ms: read("adds_ms", Some(120.0), 0.0, 600_000.0)? },
+            "jitter" => Kind::Jitter {
+                adds_ms: read("adds_ms", Some(120.0), 0.0, 600_000.0)?,
+            },
             "garbage" => Kind::Garbage,
             "wrong_type" => Kind::WrongType,
             "wrong_content_type" => Kind::WrongContentType,
-            "oversized" => Kind::Oversized { mib: whole("mib", 64.0, 1.0, 4096.0)? },
+            "oversized" => Kind::Oversized {
+                mib: whole("mib", 64.0, 1.0, 4096.0)?,
+            },
             "extra_bytes" => Kind::ExtraBytes,
             "both_framing_headers" => Kind::BothFramingHeaders,
-            _ => Kind::Delay { adds_ms: read("adds_ms", None, 0.0, 600_000.0)? },
+            _ => Kind::Delay {
+                adds_ms: read("adds_ms", None, 0.0, 600_000.0)?,
+            },
         };
-        let usual = if matches!(kind, Kind::Jitter { .. }) { 0.02 } else { 1.0 };
-        Ok(Self { kind, probability: read("probability", Some(usual), 0.0, 1.0)? })
+        let usual = if matches!(kind, Kind::Jitter { .. }) {
+            0.02
+        } else {
+            1.0
+        };
+        Ok(Self {
+            kind,
+            probability: read("probability", Some(usual), 0.0, 1.0)?,
+        })
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -123,7 +143,10 @@ impl Fault {
             Kind::Errors { status } => {
                 object.insert("status".to_owned(), json!(status));
             }
-            Kind::SlowBody { chunk_bytes, every_ms } => {
+            Kind::SlowBody {
+                chunk_bytes,
+                every_ms,
+            } => {
                 object.insert("chunk_bytes".to_owned(), json!(chunk_bytes));
                 object.insert("every_ms".to_owned(), json!(every_ms));
             }
@@ -184,9 +207,21 @@ mod tests {
     #[test]
     fn defaults_are_the_documented_ones() {
         let jitter = fault(r#"{"kind":"jitter"}"#).unwrap();
-        assert_eq!(jitter, Fault { kind: Kind::Jitter { adds_ms: 120.0 }, probability: 0.02 });
+        assert_eq!(
+            jitter,
+            Fault {
+                kind: Kind::Jitter { adds_ms: 120.0 },
+                probability: 0.02
+            }
+        );
         let errors = fault(r#"{"kind":"errors"}"#).unwrap();
-        assert_eq!(errors, Fault { kind: Kind::Errors { status: 500 }, probability: 1.0 });
+        assert_eq!(
+            errors,
+            Fault {
+                kind: Kind::Errors { status: 500 },
+                probability: 1.0
+            }
+        );
     }
 
     #[test]
@@ -204,10 +239,18 @@ mod tests {
             "fault `errors` has no `statuss` (did you mean `status`?); it takes: kind, status, \
              probability"
         );
-        assert!(fault(r#"{"kind":"errors","status":200}"#).unwrap_err().contains("400 to 599"));
-        assert!(fault(r#"{"kind":"hang","probability":2}"#).unwrap_err().contains("0 to 1"));
-        assert!(fault(r#"{"kind":"delay"}"#).unwrap_err().contains("needs `adds_ms`"));
-        assert!(fault(r#"{"status":503}"#).unwrap_err().contains("needs `kind`"));
+        assert!(fault(r#"{"kind":"errors","status":200}"#)
+            .unwrap_err()
+            .contains("400 to 599"));
+        assert!(fault(r#"{"kind":"hang","probability":2}"#)
+            .unwrap_err()
+            .contains("0 to 1"));
+        assert!(fault(r#"{"kind":"delay"}"#)
+            .unwrap_err()
+            .contains("needs `adds_ms`"));
+        assert!(fault(r#"{"status":503}"#)
+            .unwrap_err()
+            .contains("needs `kind`"));
         assert!(fault(r#""hang""#).unwrap_err().contains("valid kinds"));
     }
 }

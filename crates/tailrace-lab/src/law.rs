@@ -9,17 +9,32 @@ use crate::suggest;
 use serde_json::{json, Value};
 use std::time::Duration;
 
-const KINDS: [&str; 5] =
-    ["constant_ms", "uniform_ms", "log_normal_ms", "pareto_ms", "recorded_ms"];
+const KINDS: [&str; 5] = [
+    "constant_ms",
+    "uniform_ms",
+    "log_normal_ms",
+    "pareto_ms",
+    "recorded_ms",
+];
 const LONGEST_MS: f64 = 600_000.0;
 const MOST_RECORDED: usize = 1_000_000;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Law {
     Constant(f64),
-    Uniform { low: f64, high: f64 },
-    LogNormal { median: f64, sigma: f64 },
-    Pareto { scale: f64, shape: f64, max: f64 },
+    Uniform {
+        low: f64,
+        high: f64,
+    },
+    LogNormal {
+        median: f64,
+        sigma: f64,
+    },
+    Pareto {
+        scale: f64,
+        shape: f64,
+        max: f64,
+    },
     /// Sorted; a draw picks one of the recorded values, each equally likely.
     Recorded(Vec<f64>),
 }
@@ -58,7 +73,9 @@ impl Law {
             "recorded_ms" => recorded(given),
             other => {
                 let hint = suggest::hint(other, &KINDS);
-                Err(format!("unknown latency kind `{other}`{hint}; valid kinds: {valid}"))
+                Err(format!(
+                    "unknown latency kind `{other}`{hint}; valid kinds: {valid}"
+                ))
             }
         }
     }
@@ -83,9 +100,7 @@ impl Law {
             Self::Constant(ms) => *ms,
             Self::Uniform { low, high } => low + (high - low) * u,
             Self::LogNormal { median, sigma } => median * (sigma * normal_quantile(u)).exp(),
-            Self::Pareto { scale, shape, max } => {
-                (scale * (1.0 - u).powf(-1.0 / shape)).min(*max)
-            }
+            Self::Pareto { scale, shape, max } => (scale * (1.0 - u).powf(-1.0 / shape)).min(*max),
             Self::Recorded(values) => {
                 let index = (u * values.len() as f64) as usize;
                 values.get(index).or(values.last()).copied().unwrap_or(0.0)
@@ -106,13 +121,17 @@ fn uniform(given: &Value) -> Result<Law, String> {
     let low = milliseconds(&pair[0], "uniform_ms[0]")?;
     let high = milliseconds(&pair[1], "uniform_ms[1]")?;
     if high < low {
-        return Err(format!("`uniform_ms` goes from low to high, not {low} to {high}"));
+        return Err(format!(
+            "`uniform_ms` goes from low to high, not {low} to {high}"
+        ));
     }
     Ok(Law::Uniform { low, high })
 }
 
 fn recorded(given: &Value) -> Result<Law, String> {
-    let list = given.as_array().filter(|list| !list.is_empty() && list.len() <= MOST_RECORDED);
+    let list = given
+        .as_array()
+        .filter(|list| !list.is_empty() && list.len() <= MOST_RECORDED);
     let list = list.ok_or("`recorded_ms` is a list of 1 to 1000000 numbers")?;
     let mut values = Vec::with_capacity(list.len());
     for (index, value) in list.iter().enumerate() {
@@ -129,7 +148,9 @@ fn milliseconds(value: &Value, name: &str) -> Result<f64, String> {
 pub(crate) fn between(value: &Value, name: &str, least: f64, most: f64) -> Result<f64, String> {
     match value.as_f64() {
         Some(number) if number >= least && number <= most => Ok(number),
-        _ => Err(format!("`{name}` is a number from {least} to {most}, not {value}")),
+        _ => Err(format!(
+            "`{name}` is a number from {least} to {most}, not {value}"
+        )),
     }
 }
 
@@ -143,11 +164,16 @@ fn fields<'a, const N: usize>(
         .ok_or_else(|| format!("`{kind}` is an object with: {}", names.join(", ")))?;
     if let Some(unknown) = object.keys().find(|key| !names.contains(&key.as_str())) {
         let hint = suggest::hint(unknown, &names);
-        return Err(format!("`{kind}` has no `{unknown}`{hint}; it takes: {}", names.join(", ")));
+        return Err(format!(
+            "`{kind}` has no `{unknown}`{hint}; it takes: {}",
+            names.join(", ")
+        ));
     }
     let mut found = [&Value::Null; N];
     for (slot, name) in found.iter_mut().zip(names) {
-        *slot = object.get(name).ok_or_else(|| format!("`{kind}` needs `{name}`"))?;
+        *slot = object
+            .get(name)
+            .ok_or_else(|| format!("`{kind}` needs `{name}`"))?;
     }
     Ok(found)
 }
@@ -213,7 +239,10 @@ mod tests {
 
     fn near(law: &Law, u: f64, ms: f64) {
         let got = law.quantile_ms(u);
-        assert!((got - ms).abs() < ms.abs() * 1e-6 + 1e-9, "{law:?} at {u}: {got}, not {ms}");
+        assert!(
+            (got - ms).abs() < ms.abs() * 1e-6 + 1e-9,
+            "{law:?} at {u}: {got}, not {ms}"
+        );
     }
 
     #[test]
@@ -228,15 +257,35 @@ mod tests {
         // median * exp(sigma * z), with the z of the usual tables.
         let log_normal = law(r#"{"log_normal_ms": {"median": 5, "sigma": 0.4}}"#).unwrap();
         near(&log_normal, 0.5, 5.0);
-        near(&log_normal, 0.99, 5.0 * (0.4 * 2.326_347_874_040_841_f64).exp());
-        near(&log_normal, 0.01, 5.0 * (-0.4 * 2.326_347_874_040_841_f64).exp());
-        near(&log_normal, 0.999, 5.0 * (0.4 * 3.090_232_306_167_813_f64).exp());
-        near(&log_normal, 0.9, 5.0 * (0.4 * 1.281_551_565_544_600_4_f64).exp());
+        near(
+            &log_normal,
+            0.99,
+            5.0 * (0.4 * 2.326_347_874_040_841_f64).exp(),
+        );
+        near(
+            &log_normal,
+            0.01,
+            5.0 * (-0.4 * 2.326_347_874_040_841_f64).exp(),
+        );
+        near(
+            &log_normal,
+            0.999,
+            5.0 * (0.4 * 3.090_232_306_167_813_f64).exp(),
+        );
+        near(
+            &log_normal,
+            0.9,
+            5.0 * (0.4 * 1.281_551_565_544_600_4_f64).exp(),
+        );
         // scale * (1 - u)^(-1/shape): 0.99 gives 3 * 100^0.4.
         let pareto = law(r#"{"pareto_ms": {"scale": 3, "shape": 2.5, "max": 2000}}"#).unwrap();
         near(&pareto, 0.0, 3.0);
         near(&pareto, 0.99, 3.0 * 100_f64.powf(0.4));
-        near(&law(r#"{"pareto_ms": {"scale": 3, "shape": 0.1, "max": 20}}"#).unwrap(), 0.9, 20.0);
+        near(
+            &law(r#"{"pareto_ms": {"scale": 3, "shape": 0.1, "max": 20}}"#).unwrap(),
+            0.9,
+            20.0,
+        );
         let recorded = law(r#"{"recorded_ms": [40, 10, 20, 30]}"#).unwrap();
         near(&recorded, 0.0, 10.0);
         near(&recorded, 0.25, 20.0);
@@ -265,9 +314,15 @@ mod tests {
         let message = law(r#"{"constant": 5}"#).unwrap_err();
         assert!(message.contains("did you mean `constant_ms`?"), "{message}");
         assert!(message.contains("pareto_ms"), "{message}");
-        assert!(law(r#"{"constant_ms": -1}"#).unwrap_err().contains("from 0 to 600000"));
-        assert!(law(r#"{"uniform_ms": [9, 2]}"#).unwrap_err().contains("low to high"));
-        assert!(law(r#"{"log_normal_ms": {"median": 5}}"#).unwrap_err().contains("`sigma`"));
+        assert!(law(r#"{"constant_ms": -1}"#)
+            .unwrap_err()
+            .contains("from 0 to 600000"));
+        assert!(law(r#"{"uniform_ms": [9, 2]}"#)
+            .unwrap_err()
+            .contains("low to high"));
+        assert!(law(r#"{"log_normal_ms": {"median": 5}}"#)
+            .unwrap_err()
+            .contains("`sigma`"));
         let message = law(r#"{"pareto_ms": {"scale": 1, "shap": 2, "max": 3}}"#).unwrap_err();
         assert!(message.contains("did you mean `shape`?"), "{message}");
         assert!(law(r#"{"recorded_ms": []}"#).is_err());

@@ -14,6 +14,7 @@ mod failure;
 mod fault;
 mod http;
 mod law;
+mod load;
 mod output;
 mod scenario;
 mod stop;
@@ -21,11 +22,11 @@ mod suggest;
 mod ticker;
 mod upstreams;
 
+pub use failure::Failure;
 use failure::{INTERNAL, OK};
 pub use output::Sink;
 use output::{say, standard};
 use std::panic::{catch_unwind, AssertUnwindSafe};
-pub use failure::Failure;
 pub use stop::{Reason, Stop};
 
 const VERBS: [&str; 3] = ["upstreams", "load", "naive"];
@@ -38,7 +39,9 @@ pub fn run(args: &[String]) -> i32 {
         Ok(Err(failure)) => failure.report(),
         Err(_) => {
             let version = env!("CARGO_PKG_VERSION");
-            say(&format!("internal error in tailrace-lab {version}; please report the text above"));
+            say(&format!(
+                "internal error in tailrace-lab {version}; please report the text above"
+            ));
             INTERNAL
         }
     }
@@ -63,12 +66,16 @@ fn enter(args: &[String]) -> Result<i32, Failure> {
 /// ends it early. Tests run several verbs side by side this way.
 pub async fn dispatch(args: &[String], out: &Sink, stop: &Stop) -> Result<i32, Failure> {
     let Some((verb, rest)) = args.split_first() else {
-        return Err(Failure::usage(format!("give a verb: {}; --help says more", VERBS.join(", "))));
+        return Err(Failure::usage(format!(
+            "give a verb: {}; --help says more",
+            VERBS.join(", ")
+        )));
     };
     match verb.as_str() {
         "upstreams" => upstreams::run(rest, out, stop).await,
+        "load" => load::run(rest, out, stop).await,
         "--help" | "-h" | "help" => {
-            say(&upstreams::help());
+            say(&format!("{}\n{}", upstreams::help(), load::help()));
             Ok(OK)
         }
         "--version" => {

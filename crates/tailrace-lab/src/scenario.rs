@@ -50,7 +50,10 @@ impl Scenario {
             let spec = UpstreamSpec::from_json(value)
                 .map_err(|message| format!("upstreams[{index}]: {message}"))?;
             if upstreams.iter().any(|other| other.name == spec.name) {
-                return Err(format!("upstreams[{index}]: `{}` is defined twice", spec.name));
+                return Err(format!(
+                    "upstreams[{index}]: `{}` is defined twice",
+                    spec.name
+                ));
             }
             upstreams.push(spec);
         }
@@ -72,7 +75,9 @@ impl UpstreamSpec {
         let name = text("name")?.ok_or("`name` is missing")?;
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if !name.chars().all(plain) {
-            return Err(format!("`{name}`: a name has letters, digits, `-` and `_` only"));
+            return Err(format!(
+                "`{name}`: a name has letters, digits, `-` and `_` only"
+            ));
         }
         let path = text("path")?.ok_or("`path` is missing")?;
         let path = cut_path(&path)?;
@@ -157,13 +162,19 @@ fn cut_path(path: &str) -> Result<(String, Option<String>), String> {
     }
     let Some((before, after)) = path.split_once("{id}") else {
         return match path.contains('{') {
-            true => Err(format!("`path` may contain `{{id}}` once and no other name: `{path}`")),
+            true => Err(format!(
+                "`path` may contain `{{id}}` once and no other name: `{path}`"
+            )),
             false => Ok((path.to_owned(), None)),
         };
     };
-    if after.contains('{') || !before.ends_with('/') || !(after.is_empty() || after.starts_with('/'))
+    if after.contains('{')
+        || !before.ends_with('/')
+        || !(after.is_empty() || after.starts_with('/'))
     {
-        return Err(format!("`path` may contain `{{id}}` once, as a whole segment: `{path}`"));
+        return Err(format!(
+            "`path` may contain `{{id}}` once, as a whole segment: `{path}`"
+        ));
     }
     Ok((before.to_owned(), Some(after.to_owned())))
 }
@@ -179,9 +190,12 @@ fn mistyped(value: &Value) -> Value {
         Value::Null => Value::from(false),
     };
     match value {
-        Value::Object(object) if !object.is_empty() => {
-            Value::Object(object.iter().map(|(key, value)| (key.clone(), flip(value))).collect())
-        }
+        Value::Object(object) if !object.is_empty() => Value::Object(
+            object
+                .iter()
+                .map(|(key, value)| (key.clone(), flip(value)))
+                .collect(),
+        ),
         other => flip(other),
     }
 }
@@ -192,13 +206,16 @@ pub(crate) fn closed<'a>(
     names: &[&str],
 ) -> Result<&'a Map<String, Value>, String> {
     let takes = names.join(", ");
-    let object =
-        value.as_object().ok_or_else(|| format!("{what} is a JSON object with: {takes}"))?;
+    let object = value
+        .as_object()
+        .ok_or_else(|| format!("{what} is a JSON object with: {takes}"))?;
     match object.keys().find(|key| !names.contains(&key.as_str())) {
         None => Ok(object),
         Some(unknown) => {
             let hint = suggest::hint(unknown, names);
-            Err(format!("{what} has no `{unknown}`{hint}; it takes: {takes}"))
+            Err(format!(
+                "{what} has no `{unknown}`{hint}; it takes: {takes}"
+            ))
         }
     }
 }
@@ -225,10 +242,17 @@ mod tests {
     fn the_built_in_scenario_has_the_five_upstreams_of_the_order_service() {
         let scenario = Scenario::from_text(ORDERS).unwrap();
         let names: Vec<&str> = scenario.upstreams.iter().map(|u| u.name.as_str()).collect();
-        assert_eq!(names, ["orders", "users", "inventory", "coupons", "recommend"]);
+        assert_eq!(
+            names,
+            ["orders", "users", "inventory", "coupons", "recommend"]
+        );
         for upstream in &scenario.upstreams {
             let size = upstream.body.len("o-1");
-            assert!((200..=1200).contains(&size), "{} has {size} bytes", upstream.name);
+            assert!(
+                (200..=1200).contains(&size),
+                "{} has {size} bytes",
+                upstream.name
+            );
         }
     }
 
@@ -264,10 +288,17 @@ mod tests {
     #[test]
     fn a_wrong_scenario_is_refused_with_its_place() {
         let message = one(r#","latencyy":1"#).unwrap_err();
-        assert!(message.starts_with("upstreams[0]: an upstream has no `latencyy`"), "{message}");
+        assert!(
+            message.starts_with("upstreams[0]: an upstream has no `latencyy`"),
+            "{message}"
+        );
         assert!(message.contains("did you mean `latency`?"), "{message}");
-        assert!(one(r#","fault":{"kind":"hangs"}"#).unwrap_err().contains("did you mean `hang`"));
-        assert!(Scenario::from_text("{").unwrap_err().starts_with("not JSON"));
+        assert!(one(r#","fault":{"kind":"hangs"}"#)
+            .unwrap_err()
+            .contains("did you mean `hang`"));
+        assert!(Scenario::from_text("{")
+            .unwrap_err()
+            .starts_with("not JSON"));
         assert!(Scenario::from_text(r#"{"upstreams":[]}"#).is_err());
         assert!(cut_path("/a/{id}/{x}").is_err());
         assert!(cut_path("/a{id}").is_err());

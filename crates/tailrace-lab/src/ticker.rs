@@ -25,10 +25,15 @@ mod kernel {
     }
 
     impl Ticker {
+        // The successor is an unsafe function; its condition (the descriptor stays the same while
+        // registered) is what `OwnedFd` guarantees, and this crate has no unsafe code.
+        #[allow(deprecated)]
         pub(crate) fn new() -> io::Result<Self> {
             let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
             let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-            Ok(Self { fd: AsyncFd::with_interest(fd, Interest::READABLE)? })
+            Ok(Self {
+                fd: AsyncFd::with_interest(fd, Interest::READABLE)?,
+            })
         }
 
         /// Replaces whatever was armed before; a moment in the past fires at once.
@@ -36,9 +41,18 @@ mod kernel {
             let left = deadline.saturating_duration_since(clock::now());
             // A zero value would disarm the timer.
             let nanos = i64::from(left.subsec_nanos()).max(i64::from(left.as_secs() == 0));
-            let value = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: nanos };
-            let interval = Timespec { tv_sec: 0, tv_nsec: 0 };
-            let spec = Itimerspec { it_interval: interval, it_value: value };
+            let value = Timespec {
+                tv_sec: left.as_secs() as i64,
+                tv_nsec: nanos,
+            };
+            let interval = Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
+            let spec = Itimerspec {
+                it_interval: interval,
+                it_value: value,
+            };
             timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &spec)?;
             Ok(())
         }
@@ -65,7 +79,10 @@ mod kernel {
 
     impl Ticker {
         pub(crate) fn new() -> io::Result<Self> {
-            Ok(Self { deadline: Cell::new(None), changed: Notify::new() })
+            Ok(Self {
+                deadline: Cell::new(None),
+                changed: Notify::new(),
+            })
         }
 
         pub(crate) fn arm(&self, deadline: Instant) -> io::Result<()> {

@@ -47,7 +47,12 @@ pub(crate) struct Inbound {
 
 impl Inbound {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: vec![0; FIRST_BUFFER], start: 0, end: 0 }
+        Self {
+            stream,
+            buffer: vec![0; FIRST_BUFFER],
+            start: 0,
+            end: 0,
+        }
     }
 
     /// The next request head; its bytes stay readable until `finish`.
@@ -211,7 +216,13 @@ pub(crate) fn problem(out: &mut Vec<u8>, status: u16, detail: &str, close: bool)
         "status": status,
         "detail": detail,
     });
-    answer(out, status, "application/problem+json", body.to_string().as_bytes(), close);
+    answer(
+        out,
+        status,
+        "application/problem+json",
+        body.to_string().as_bytes(),
+        close,
+    );
 }
 
 pub(crate) fn title(status: u16) -> &'static str {
@@ -241,11 +252,21 @@ mod tests {
         let bytes = b"POST /a/1 HTTP/1.1\r\nhost: x\r\nContent-Length: 3\r\n\r\nabcGET";
         let head = parse(bytes).unwrap().unwrap();
         assert_eq!(&bytes[head.path.clone()], b"/a/1");
-        assert_eq!((head.method, head.body_len, head.keep_alive), (Method::Post, 3, true));
+        assert_eq!(
+            (head.method, head.body_len, head.keep_alive),
+            (Method::Post, 3, true)
+        );
         assert_eq!(&bytes[head.head_len..head.head_len + 3], b"abc");
-        let close = parse(b"GET / HTTP/1.1\r\nconnection: Close\r\n\r\n").unwrap().unwrap();
+        let close = parse(b"GET / HTTP/1.1\r\nconnection: Close\r\n\r\n")
+            .unwrap()
+            .unwrap();
         assert!(!close.keep_alive);
-        assert!(!parse(b"GET / HTTP/1.0\r\n\r\n").unwrap().unwrap().keep_alive);
+        assert!(
+            !parse(b"GET / HTTP/1.0\r\n\r\n")
+                .unwrap()
+                .unwrap()
+                .keep_alive
+        );
         assert!(parse(b"GET / HT").unwrap().is_none());
     }
 

@@ -49,7 +49,11 @@ pub(crate) struct ReplyReader {
 
 impl ReplyReader {
     pub(crate) fn new() -> Self {
-        Self { buffer: vec![0; BUFFER], start: 0, end: 0 }
+        Self {
+            buffer: vec![0; BUFFER],
+            start: 0,
+            end: 0,
+        }
     }
 
     /// Forgets buffered bytes: they belong to a connection that is gone.
@@ -86,11 +90,17 @@ impl ReplyReader {
             }
             let fresh = self.start == self.end;
             if self.fill(stream).await == 0 {
-                return Err(if fresh { ReplyError::Closed } else { ReplyError::Broken });
+                return Err(if fresh {
+                    ReplyError::Closed
+                } else {
+                    ReplyError::Broken
+                });
             }
         };
         loop {
-            let room = keep.as_ref().map_or(0, |kept| KEEP_MAX.saturating_sub(kept.len()));
+            let room = keep
+                .as_ref()
+                .map_or(0, |kept| KEEP_MAX.saturating_sub(kept.len()));
             let (used, done) = body.feed(&self.buffer[self.start..self.end], |data| {
                 reply.body_bytes += data.len() as u64;
                 if let Some(kept) = keep.as_deref_mut() {
@@ -105,7 +115,11 @@ impl ReplyReader {
                 break;
             }
             if self.fill(stream).await == 0 {
-                return if body == Body::ToClose { Ok(reply) } else { Err(ReplyError::Broken) };
+                return if body == Body::ToClose {
+                    Ok(reply)
+                } else {
+                    Err(ReplyError::Broken)
+                };
             }
         }
         Ok(reply)
@@ -135,12 +149,18 @@ impl ReplyReader {
 enum Body {
     Length(u64),
     ToClose,
-    ChunkSize { size: u64, digits: u8, extension: bool },
+    ChunkSize {
+        size: u64,
+        digits: u8,
+        extension: bool,
+    },
     ChunkData(u64),
     /// The line end after a chunk.
     ChunkEnd,
     /// Trailer lines until an empty one.
-    Trailer { line: u32 },
+    Trailer {
+        line: u32,
+    },
 }
 
 impl Body {
@@ -182,7 +202,11 @@ impl Body {
     /// One byte of chunk framing; true when the body is complete.
     fn control(&mut self, byte: u8) -> Result<bool, ReplyError> {
         match self {
-            Self::ChunkSize { size, digits, extension } => match byte {
+            Self::ChunkSize {
+                size,
+                digits,
+                extension,
+            } => match byte {
                 b'\n' if *digits == 0 => return Err(ReplyError::Malformed),
                 b'\n' if *size == 0 => *self = Self::Trailer { line: 0 },
                 b'\n' => *self = Self::ChunkData(*size),
@@ -200,7 +224,13 @@ impl Body {
             },
             Self::ChunkEnd => match byte {
                 b'\r' => {}
-                b'\n' => *self = Self::ChunkSize { size: 0, digits: 0, extension: false },
+                b'\n' => {
+                    *self = Self::ChunkSize {
+                        size: 0,
+                        digits: 0,
+                        extension: false,
+                    }
+                }
                 _ => return Err(ReplyError::Malformed),
             },
             Self::Trailer { line } => match byte {
@@ -236,7 +266,10 @@ fn parse(bytes: &[u8]) -> Result<Option<(usize, Reply, Body)>, ReplyError> {
             }
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 let text = std::str::from_utf8(header.value).map_err(|_| ReplyError::Malformed)?;
-                let value = text.trim().parse::<u64>().map_err(|_| ReplyError::Malformed)?;
+                let value = text
+                    .trim()
+                    .parse::<u64>()
+                    .map_err(|_| ReplyError::Malformed)?;
                 if length.is_some_and(|other| other != value) {
                     return Err(ReplyError::Malformed);
                 }
@@ -255,12 +288,25 @@ fn parse(bytes: &[u8]) -> Result<Option<(usize, Reply, Body)>, ReplyError> {
     let body = match (chunked, length) {
         _ if status < 200 || status == 204 || status == 304 => Body::Length(0),
         (true, Some(_)) => return Err(ReplyError::Malformed),
-        (true, None) => Body::ChunkSize { size: 0, digits: 0, extension: false },
+        (true, None) => Body::ChunkSize {
+            size: 0,
+            digits: 0,
+            extension: false,
+        },
         (false, Some(length)) => Body::Length(length),
         (false, None) => Body::ToClose,
     };
     keep_alive = keep_alive && body != Body::ToClose;
-    Ok(Some((head_len, Reply { status, degraded, keep_alive, body_bytes: 0 }, body)))
+    Ok(Some((
+        head_len,
+        Reply {
+            status,
+            degraded,
+            keep_alive,
+            body_bytes: 0,
+        },
+        body,
+    )))
 }
 
 #[cfg(test)]
@@ -318,9 +364,18 @@ mod tests {
         for (bytes, error) in [
             (&b""[..], ReplyError::Closed),
             (b"HTTP/1.1 200 OK\r\ncontent-le", ReplyError::Broken),
-            (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc", ReplyError::Broken),
-            (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nab", ReplyError::Broken),
-            (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", ReplyError::Malformed),
+            (
+                b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc",
+                ReplyError::Broken,
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nab",
+                ReplyError::Broken,
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+                ReplyError::Malformed,
+            ),
             (
                 b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n",
                 ReplyError::Malformed,

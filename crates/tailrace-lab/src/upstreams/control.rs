@@ -29,7 +29,9 @@ pub(super) async fn connection(stream: TcpStream, all: Rc<[Rc<Upstream>]>, stop:
             }
         };
         let path = inbound.path(&head).to_owned();
-        let Ok(body) = inbound.body(&head).await else { return };
+        let Ok(body) = inbound.body(&head).await else {
+            return;
+        };
         let close = !head.keep_alive;
         match route(head.method, &path, body, &all) {
             Ok(value) => {
@@ -75,10 +77,19 @@ fn state(all: &[Rc<Upstream>]) -> Value {
 }
 
 fn change(name: &str, body: &[u8], all: &[Rc<Upstream>]) -> Answer {
-    let names: Vec<&str> = all.iter().map(|upstream| upstream.spec.name.as_str()).collect();
+    let names: Vec<&str> = all
+        .iter()
+        .map(|upstream| upstream.spec.name.as_str())
+        .collect();
     let Some(upstream) = all.iter().find(|upstream| upstream.spec.name == name) else {
         let hint = suggest::hint(name, &names);
-        return Err((404, format!("no upstream `{name}`{hint}; there are: {}", names.join(", "))));
+        return Err((
+            404,
+            format!(
+                "no upstream `{name}`{hint}; there are: {}",
+                names.join(", ")
+            ),
+        ));
     };
     let (fault, latency) = read_change(body, &upstream.spec.latency).map_err(|m| (400, m))?;
     upstream.change(fault, latency);
@@ -115,7 +126,10 @@ mod tests {
 
     fn lab() -> Vec<Rc<Upstream>> {
         let specs = Scenario::from_text(ORDERS).unwrap().upstreams;
-        specs.into_iter().map(|spec| Rc::new(Upstream::new(spec, 1, loopback(1)))).collect()
+        specs
+            .into_iter()
+            .map(|spec| Rc::new(Upstream::new(spec, 1, loopback(1))))
+            .collect()
     }
 
     fn post(lab: &[Rc<Upstream>], path: &str, body: &str) -> Answer {

@@ -40,7 +40,10 @@ pub(super) async fn misbehave(
             let _ = inbound.stream.set_zero_linger();
             return Then::Close;
         }
-        Kind::SlowBody { chunk_bytes, every_ms } => {
+        Kind::SlowBody {
+            chunk_bytes,
+            every_ms,
+        } => {
             let step = Duration::from_millis(u64::from(every_ms));
             return trickle(inbound, alarm, out, body_at, chunk_bytes as usize, step).await;
         }

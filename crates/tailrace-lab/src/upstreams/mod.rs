@@ -27,10 +27,22 @@ use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 
 const OPTIONS: &[Opt] = &[
-    ("--scenario", "orders", "built-in scenario (default: orders)"),
+    (
+        "--scenario",
+        "orders",
+        "built-in scenario (default: orders)",
+    ),
     ("--config", "FILE.json", "a scenario of your own instead"),
-    ("--port-base", "N", "first port; 0 = system-chosen (default: 9101)"),
-    ("--admin-port", "N", "admin port; 0 = system-chosen (default: 9109)"),
+    (
+        "--port-base",
+        "N",
+        "first port; 0 = system-chosen (default: 9101)",
+    ),
+    (
+        "--admin-port",
+        "N",
+        "admin port; 0 = system-chosen (default: 9109)",
+    ),
     ("--seed", "N", "replaces the scenario's seed"),
 ];
 
@@ -63,7 +75,9 @@ pub(crate) async fn run(args: &[String], out: &Sink, stop: &Stop) -> Result<i32,
             Scenario::from_text(scenario::ORDERS).map_err(Failure::usage)?
         }
         (None, Some(other)) => {
-            return Err(Failure::usage(format!("unknown scenario `{other}`; valid: orders")));
+            return Err(Failure::usage(format!(
+                "unknown scenario `{other}`; valid: orders"
+            )));
         }
     };
     scenario.seed = args.number("--seed", scenario.seed, 0, u64::MAX)?;
@@ -94,10 +108,16 @@ async fn serve(
         };
         let listener = bind(loopback(port), "--port-base")?;
         let address = listener.local_addr()?;
-        bound.push((Rc::new(Upstream::new(spec, scenario.seed, address)), listener));
+        bound.push((
+            Rc::new(Upstream::new(spec, scenario.seed, address)),
+            listener,
+        ));
     }
     let admin = bind(loopback(admin_port), "--admin-port")?;
-    let all: Rc<[Rc<Upstream>]> = bound.iter().map(|(upstream, _)| Rc::clone(upstream)).collect();
+    let all: Rc<[Rc<Upstream>]> = bound
+        .iter()
+        .map(|(upstream, _)| Rc::clone(upstream))
+        .collect();
     out(json!({
         "ready": true,
         "admin": admin.local_addr()?.to_string(),
@@ -113,7 +133,11 @@ async fn serve(
         spawn_local(async move {
             loop {
                 let stream = accept(&listener).await;
-                spawn_local(serve::connection(stream, Rc::clone(&upstream), Rc::clone(&alarm)));
+                spawn_local(serve::connection(
+                    stream,
+                    Rc::clone(&upstream),
+                    Rc::clone(&alarm),
+                ));
             }
         });
     }
@@ -121,7 +145,11 @@ async fn serve(
     spawn_local(async move {
         loop {
             let stream = accept(&admin).await;
-            spawn_local(control::connection(stream, Rc::clone(&all), control_stop.clone()));
+            spawn_local(control::connection(
+                stream,
+                Rc::clone(&all),
+                control_stop.clone(),
+            ));
         }
     });
     tokio::select! {

@@ -90,7 +90,11 @@ fn prepare(path: &str, upstream: &Upstream, close: bool, out: &mut Vec<u8>) -> A
     out.clear();
     inbound::head(out, 200, "application/json", close);
     out.extend_from_slice(b"content-length: ");
-    out.extend_from_slice(itoa::Buffer::new().format(upstream.spec.body.len(&id)).as_bytes());
+    out.extend_from_slice(
+        itoa::Buffer::new()
+            .format(upstream.spec.body.len(&id))
+            .as_bytes(),
+    );
     out.extend_from_slice(b"\r\n\r\n");
     upstream.spec.body.render(&id, out);
     Answer::Body(id.into_owned())

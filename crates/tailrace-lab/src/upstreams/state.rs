@@ -71,8 +71,13 @@ impl Upstream {
 
     /// The delay of the next request and the fault it meets, if any.
     pub(crate) fn draw(&self) -> (Duration, Option<Kind>) {
-        let delay = self.latency.borrow().draw(self.latency_draws.borrow_mut().f64());
-        let Some(fault) = self.fault.get() else { return (delay, None) };
+        let delay = self
+            .latency
+            .borrow()
+            .draw(self.latency_draws.borrow_mut().f64());
+        let Some(fault) = self.fault.get() else {
+            return (delay, None);
+        };
         if self.fault_draws.borrow_mut().f64() >= fault.probability {
             return (delay, None);
         }
@@ -88,7 +93,11 @@ impl Upstream {
     pub(crate) async fn hangs(&self) {
         loop {
             let changed = self.changed.notified();
-            if self.fault.get().is_none_or(|fault| fault.kind != Kind::Hang) {
+            if self
+                .fault
+                .get()
+                .is_none_or(|fault| fault.kind != Kind::Hang)
+            {
                 return;
             }
             changed.await;
@@ -142,7 +151,10 @@ mod tests {
     use crate::scenario::{Scenario, ORDERS};
 
     fn upstream(index: usize, seed: u64) -> Upstream {
-        let spec = Scenario::from_text(ORDERS).unwrap().upstreams.swap_remove(index);
+        let spec = Scenario::from_text(ORDERS)
+            .unwrap()
+            .upstreams
+            .swap_remove(index);
         let upstream = Upstream::new(spec, seed, loopback(1));
         let law = Law::from_json(&json!({"uniform_ms": [1, 9]})).unwrap();
         upstream.change(None, Some(law));
@@ -165,20 +177,36 @@ mod tests {
     fn a_fault_meets_its_share_and_leaves_the_latency_sequence_alone() {
         let calm = draws(&upstream(0, 1));
         let faulty = upstream(0, 1);
-        let fault = Fault { kind: Kind::Garbage, probability: 0.25 };
+        let fault = Fault {
+            kind: Kind::Garbage,
+            probability: 0.25,
+        };
         faulty.change(Some(Some(fault)), None);
         assert_eq!(calm, draws(&faulty));
-        let met = (0..8000).filter(|_| faulty.draw().1 == Some(Kind::Garbage)).count();
-        assert!((1800..2200).contains(&met), "{met} of 8000 at probability 0.25");
+        let met = (0..8000)
+            .filter(|_| faulty.draw().1 == Some(Kind::Garbage))
+            .count();
+        assert!(
+            (1800..2200).contains(&met),
+            "{met} of 8000 at probability 0.25"
+        );
     }
 
     #[test]
     fn jitter_adds_its_delay_to_its_share() {
         let upstream = upstream(0, 1);
         upstream.change(None, Some(Law::Constant(5.0)));
-        upstream.change(Some(Some(Fault::from_json(&json!({"kind": "jitter"})).unwrap())), None);
-        let slow = (0..10_000).filter(|_| upstream.draw().0 == Duration::from_millis(125)).count();
-        assert!((150..250).contains(&slow), "{slow} of 10000 at probability 0.02");
+        upstream.change(
+            Some(Some(Fault::from_json(&json!({"kind": "jitter"})).unwrap())),
+            None,
+        );
+        let slow = (0..10_000)
+            .filter(|_| upstream.draw().0 == Duration::from_millis(125))
+            .count();
+        assert!(
+            (150..250).contains(&slow),
+            "{slow} of 10000 at probability 0.02"
+        );
         upstream.reset();
         assert!((0..1000).all(|_| upstream.draw().0 == Duration::from_millis(5)));
     }
