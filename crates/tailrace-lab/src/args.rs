@@ -4,7 +4,7 @@
 
 use crate::failure::Failure;
 use crate::suggest;
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::str::FromStr;
 
 /// One option: name, the placeholder of its value (empty for a switch), and what it does.
@@ -99,7 +99,7 @@ impl Args {
 pub(crate) fn help(purpose: &str, examples: &[&str], options: &[Opt]) -> String {
     let mut text = format!("{purpose}\n\nExamples:\n");
     for example in examples {
-        text.push_str(&format!("  {example}\n"));
+        let _ = writeln!(text, "  {example}");
     }
     text.push_str("\nOptions:\n");
     for (name, value, what) in options {
@@ -108,7 +108,7 @@ pub(crate) fn help(purpose: &str, examples: &[&str], options: &[Opt]) -> String 
         } else {
             format!("{name} {value}")
         };
-        text.push_str(&format!("  {left:<25} {what}\n"));
+        let _ = writeln!(text, "  {left:<25} {what}");
     }
     text
 }

@@ -136,7 +136,7 @@ impl Fault {
         })
     }
 
-    pub(crate) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(self) -> Value {
         let mut object = Map::new();
         object.insert("kind".to_owned(), json!(self.kind.name()));
         match self.kind {

@@ -15,6 +15,7 @@ mod fault;
 mod http;
 mod law;
 mod load;
+mod naive;
 mod output;
 mod scenario;
 mod stop;
@@ -74,8 +75,14 @@ pub async fn dispatch(args: &[String], out: &Sink, stop: &Stop) -> Result<i32, F
     match verb.as_str() {
         "upstreams" => upstreams::run(rest, out, stop).await,
         "load" => load::run(rest, out, stop).await,
+        "naive" => naive::run(rest, out, stop).await,
         "--help" | "-h" | "help" => {
-            say(&format!("{}\n{}", upstreams::help(), load::help()));
+            say(&format!(
+                "{}\n{}\n{}",
+                upstreams::help(),
+                load::help(),
+                naive::help()
+            ));
             Ok(OK)
         }
         "--version" => {

@@ -25,7 +25,7 @@ pub(crate) struct Head {
     pub(crate) method: Method,
     pub(crate) keep_alive: bool,
     path: Range<usize>,
-    head_len: usize,
+    length: usize,
     body_len: usize,
 }
 
@@ -81,13 +81,13 @@ impl Inbound {
 
     /// The request's body, read to its end.
     pub(crate) async fn body(&mut self, head: &Head) -> io::Result<&[u8]> {
-        let whole = head.head_len + head.body_len;
+        let whole = head.length + head.body_len;
         while self.end - self.start < whole {
             if self.fill(whole).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        Ok(&self.buffer[self.start + head.head_len..self.start + whole])
+        Ok(&self.buffer[self.start + head.length..self.start + whole])
     }
 
     /// Forgets the request; what a client sent ahead of its turn stays.
@@ -95,7 +95,7 @@ impl Inbound {
         if head.body_len > 0 {
             self.body(head).await?;
         }
-        self.start += head.head_len + head.body_len;
+        self.start += head.length + head.body_len;
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
@@ -139,7 +139,7 @@ impl Inbound {
 fn parse(bytes: &[u8]) -> Result<Option<Head>, u16> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
-    let head_len = match request.parse(bytes) {
+    let length = match request.parse(bytes) {
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(431),
@@ -179,7 +179,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, u16> {
         },
         keep_alive,
         path: path_start..path_start + path.len(),
-        head_len,
+        length,
         body_len,
     }))
 }
@@ -256,7 +256,7 @@ mod tests {
             (head.method, head.body_len, head.keep_alive),
             (Method::Post, 3, true)
         );
-        assert_eq!(&bytes[head.head_len..head.head_len + 3], b"abc");
+        assert_eq!(&bytes[head.length..head.length + 3], b"abc");
         let close = parse(b"GET / HTTP/1.1\r\nconnection: Close\r\n\r\n")
             .unwrap()
             .unwrap();

@@ -29,14 +29,15 @@ pub(crate) async fn keep(run: Rc<Run>, slot: usize, first: (OwnedReadHalf, Owned
     loop {
         let (mut reader, writer) = match open.take() {
             Some(halves) => halves,
-            None => match connect(&run).await {
-                Ok(halves) => halves,
-                Err(_) => {
+            None => {
+                if let Ok(halves) = connect(&run).await {
+                    halves
+                } else {
                     run.connect_errors.set(run.connect_errors.get() + 1);
                     tokio::time::sleep(RECONNECT_PAUSE).await;
                     continue;
                 }
-            },
+            }
         };
         replies.reset();
         *run.slots[slot].writer.borrow_mut() = Some(writer);

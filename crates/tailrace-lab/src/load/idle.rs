@@ -20,7 +20,7 @@ pub(crate) async fn run(
     out: &Sink,
     stop: &Stop,
 ) -> Result<i32, Failure> {
-    let mut held = Vec::with_capacity(count);
+    let mut open_ones = Vec::with_capacity(count);
     let mut request = Vec::new();
     let mut replies = ReplyReader::new();
     for index in 0..count {
@@ -30,11 +30,11 @@ pub(crate) async fn run(
             opened = opened => opened,
             _ = stop.wait() => return Ok(OK),
         };
-        held.push(opened.map_err(|message| {
+        open_ones.push(opened.map_err(|message| {
             Failure::environment(format!("connection {} of {count}: {message}", index + 1))
         })?);
     }
-    out(json!({ "type": "held", "connections": held.len() }));
+    out(json!({ "type": "held", "connections": open_ones.len() }));
     tokio::select! {
         () = tokio::time::sleep(hold) => {}
         () = stdin_closed() => {}

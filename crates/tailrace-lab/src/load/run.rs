@@ -133,7 +133,7 @@ impl Run {
     pub(crate) fn done(&self, due: Due, status: u16, degraded: bool, body_bytes: u64) {
         let age = clock::now().saturating_duration_since(due.intended);
         self.count(due.measured, |tally| {
-            tally.done(age, status, degraded, body_bytes)
+            tally.done(age, status, degraded, body_bytes);
         });
         self.settle();
     }

@@ -2,6 +2,7 @@
 //! id of a request is drawn from the seed, so two runs ask for the same things in the same order.
 
 use crate::failure::Failure;
+use std::fmt::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Target {
                 .ok_or_else(|| {
                     Failure::usage(format!("`--header` is 'name: value': `{header}`"))
                 })?;
-            tail.push_str(&format!("{}: {}\r\n", name.trim(), value.trim()));
+            let _ = write!(tail, "{}: {}\r\n", name.trim(), value.trim());
         }
         tail.push_str("\r\n");
         let (path, rest, with_id) = match path.split_once("{id}") {

@@ -4,7 +4,7 @@
 //!
 //! Limits: loopback only, no authentication; it controls simulated services and nothing else.
 
-use super::state::Upstream;
+use super::state::{Change, Upstream};
 use crate::fault::Fault;
 use crate::http::inbound::{self, Inbound, Method, Next};
 use crate::law::Law;
@@ -57,7 +57,9 @@ fn route(method: Method, path: &str, body: &[u8], all: &[Rc<Upstream>]) -> Answe
     match (method, path) {
         (Method::Get, "/state") => Ok(state(all)),
         (Method::Post, "/reset") => {
-            all.iter().for_each(|upstream| upstream.reset());
+            for upstream in all {
+                upstream.reset();
+            }
             Ok(state(all))
         }
         (Method::Post, "/stop") => Ok(json!({ "stopping": true })),
@@ -96,23 +98,24 @@ fn change(name: &str, body: &[u8], all: &[Rc<Upstream>]) -> Answer {
     Ok(upstream.to_json())
 }
 
-type Change = (Option<Option<Fault>>, Option<Law>);
-
 /// `null` takes a fault away and puts the scenario's latency back; an absent key changes nothing.
-fn read_change(body: &[u8], configured: &Law) -> Result<Change, String> {
+fn read_change(
+    body: &[u8],
+    configured: &Law,
+) -> Result<(Change<Option<Fault>>, Change<Law>), String> {
     let value: Value = serde_json::from_slice(body).map_err(|e| format!("not JSON: {e}"))?;
     let object = closed(&value, "a change", &["fault", "latency"])?;
     let fault = match object.get("fault") {
-        None => None,
-        Some(Value::Null) => Some(None),
-        Some(fault) => Some(Some(Fault::from_json(fault)?)),
+        None => Change::Keep,
+        Some(Value::Null) => Change::To(None),
+        Some(fault) => Change::To(Some(Fault::from_json(fault)?)),
     };
     let latency = match object.get("latency") {
-        None => None,
-        Some(Value::Null) => Some(configured.clone()),
-        Some(latency) => Some(Law::from_json(latency)?),
+        None => Change::Keep,
+        Some(Value::Null) => Change::To(configured.clone()),
+        Some(latency) => Change::To(Law::from_json(latency)?),
     };
-    if fault.is_none() && latency.is_none() {
+    if object.is_empty() {
         return Err("a change has `fault`, `latency` or both".to_owned());
     }
     Ok((fault, latency))

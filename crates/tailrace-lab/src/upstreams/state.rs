@@ -26,6 +26,12 @@ pub(crate) struct Upstream {
     connections: Rc<Cell<u64>>,
 }
 
+#[derive(Clone, Copy)]
+pub(crate) enum Change<T> {
+    Keep,
+    To(T),
+}
+
 /// Counts one up while it lives.
 pub(crate) struct Counted(Rc<Cell<u64>>);
 
@@ -104,12 +110,11 @@ impl Upstream {
         }
     }
 
-    /// `None` leaves a thing as it is.
-    pub(crate) fn change(&self, fault: Option<Option<Fault>>, latency: Option<Law>) {
-        if let Some(fault) = fault {
+    pub(crate) fn change(&self, fault: Change<Option<Fault>>, latency: Change<Law>) {
+        if let Change::To(fault) = fault {
             self.fault.set(fault);
         }
-        if let Some(latency) = latency {
+        if let Change::To(latency) = latency {
             *self.latency.borrow_mut() = latency;
         }
         self.changed.notify_waiters();
@@ -120,7 +125,10 @@ impl Upstream {
         *self.latency_draws.borrow_mut() = fastrand::Rng::with_seed(self.seed);
         *self.fault_draws.borrow_mut() = fastrand::Rng::with_seed(!self.seed);
         self.requests.set(0);
-        self.change(Some(self.spec.fault), Some(self.spec.latency.clone()));
+        self.change(
+            Change::To(self.spec.fault),
+            Change::To(self.spec.latency.clone()),
+        );
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -129,7 +137,7 @@ impl Upstream {
             "address": self.address.to_string(),
             "port": self.address.port(),
             "latency": self.latency.borrow().to_json(),
-            "fault": self.fault.get().map(|fault| fault.to_json()),
+            "fault": self.fault.get().map(Fault::to_json),
             "requests": self.requests.get(),
             "in_flight": self.in_flight.get(),
             "connections": self.connections.get(),
@@ -157,7 +165,7 @@ mod tests {
             .swap_remove(index);
         let upstream = Upstream::new(spec, seed, loopback(1));
         let law = Law::from_json(&json!({"uniform_ms": [1, 9]})).unwrap();
-        upstream.change(None, Some(law));
+        upstream.change(Change::Keep, Change::To(law));
         upstream
     }
 
@@ -181,7 +189,7 @@ mod tests {
             kind: Kind::Garbage,
             probability: 0.25,
         };
-        faulty.change(Some(Some(fault)), None);
+        faulty.change(Change::To(Some(fault)), Change::Keep);
         assert_eq!(calm, draws(&faulty));
         let met = (0..8000)
             .filter(|_| faulty.draw().1 == Some(Kind::Garbage))
@@ -195,11 +203,9 @@ mod tests {
     #[test]
     fn jitter_adds_its_delay_to_its_share() {
         let upstream = upstream(0, 1);
-        upstream.change(None, Some(Law::Constant(5.0)));
-        upstream.change(
-            Some(Some(Fault::from_json(&json!({"kind": "jitter"})).unwrap())),
-            None,
-        );
+        upstream.change(Change::Keep, Change::To(Law::Constant(5.0)));
+        let jitter = Fault::from_json(&json!({"kind": "jitter"})).unwrap();
+        upstream.change(Change::To(Some(jitter)), Change::Keep);
         let slow = (0..10_000)
             .filter(|_| upstream.draw().0 == Duration::from_millis(125))
             .count();
