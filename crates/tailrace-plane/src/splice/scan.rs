@@ -1,0 +1,216 @@
+//! The byte scanner: JSON's lexical grammar over a slice, with nothing built. Prevents the cost that
+//! makes validation worth skipping: strings are searched eight bytes at a time, end of input reads as a
+//! NUL byte (which no grammar rule accepts), so each step is one load and one branch.
+//! Limits: strings of [`STRING_MAX`] raw bytes, numbers of [`DIGITS_MAX`] digits. UTF-8 is checked once
+//! for the whole body before any of this runs.
+
+use super::mismatch::{Fault, MismatchCode};
+
+/// Longest string, in raw bytes between the quotes.
+pub(super) const STRING_MAX: usize = 1 << 20;
+/// Most digits in one number: integer part, fraction and exponent together.
+pub(super) const DIGITS_MAX: usize = 64;
+
+/// Where a scanned piece ends, or why it is refused.
+pub(super) type Step = Result<usize, Fault>;
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// The byte at `at`, NUL past the end: NUL is valid nowhere outside strings and nowhere inside them.
+#[inline(always)]
+pub(super) fn byte_at(body: &[u8], at: usize) -> u8 {
+    match body.get(at) {
+        Some(byte) => *byte,
+        None => 0,
+    }
+}
+
+/// Eight bytes from `at`, first byte lowest.
+#[inline(always)]
+pub(super) fn word_at(body: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*body.get(at..)?.first_chunk::<8>()?))
+}
+
+/// High bit set in each byte that ends a plain run of string text: quote, backslash, control character.
+/// Bits above the lowest one may be false (borrows run upwards), the lowest is exact.
+#[inline(always)]
+pub(super) fn special_bytes(word: u64) -> u64 {
+    // Flipping bit 1 moves the quote (0x22) to 0x20, just above the control characters, and leaves no
+    // other byte below 0x21: one comparison finds both.
+    let folded = word ^ (ONES * 0x02);
+    let quote_or_control = folded.wrapping_sub(ONES * 0x21) & !folded;
+    let slashed = word ^ (ONES * 0x5c);
+    let backslash = slashed.wrapping_sub(ONES) & !slashed;
+    (quote_or_control | backslash) & HIGHS
+}
+
+/// First byte at or after `at` that is not whitespace.
+#[inline(always)]
+pub(super) fn space(body: &[u8], at: usize) -> usize {
+    if byte_at(body, at) > b' ' {
+        at
+    } else {
+        space_run(body, at)
+    }
+}
+
+#[inline(never)]
+fn space_run(body: &[u8], mut at: usize) -> usize {
+    loop {
+        if word_at(body, at) == Some(ONES * 0x20) {
+            at += 8;
+        } else if matches!(byte_at(body, at), b' ' | b'\n' | b'\r' | b'\t') {
+            at += 1;
+        } else {
+            return at;
+        }
+    }
+}
+
+/// Index of the closing quote; `at` is the byte after the opening one.
+#[inline(always)]
+pub(super) fn string_end(body: &[u8], at: usize) -> Step {
+    let mut cursor = at;
+    while let Some(word) = word_at(body, cursor) {
+        let specials = special_bytes(word);
+        if specials != 0 {
+            let bits = specials.trailing_zeros() & !7;
+            cursor += (bits >> 3) as usize;
+            if (word >> bits) as u8 == b'"' && cursor - at <= STRING_MAX {
+                return Ok(cursor);
+            }
+            break;
+        }
+        cursor += 8;
+    }
+    string_rest(body, at, cursor)
+}
+
+/// The rest of a string that has escapes, touches the end of the body, or is wrong.
+#[inline(never)]
+pub(super) fn string_rest(body: &[u8], start: usize, mut at: usize) -> Step {
+    loop {
+        while let Some(word) = word_at(body, at) {
+            let specials = special_bytes(word);
+            if specials != 0 {
+                at += (specials.trailing_zeros() >> 3) as usize;
+                break;
+            }
+            at += 8;
+        }
+        match byte_at(body, at) {
+            b'"' if at - start > STRING_MAX => {
+                return Err(Fault::new(MismatchCode::StringTooLong, start))
+            }
+            b'"' => return Ok(at),
+            b'\\' => at = escape_end(body, at)?,
+            0..=0x1f => return Err(Fault::new(MismatchCode::Syntax, at)),
+            _ => at += 1,
+        }
+    }
+}
+
+/// The byte after the escape that starts at `at`; a surrogate must come as a correct pair.
+fn escape_end(body: &[u8], at: usize) -> Step {
+    match byte_at(body, at + 1) {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(at + 2),
+        b'u' => match hex4(body, at + 2) {
+            Some(0xd800..=0xdbff) => {
+                let low = (byte_at(body, at + 6) == b'\\' && byte_at(body, at + 7) == b'u')
+                    .then(|| hex4(body, at + 8))
+                    .flatten();
+                match low {
+                    Some(0xdc00..=0xdfff) => Ok(at + 12),
+                    _ => Err(Fault::new(MismatchCode::Syntax, at)),
+                }
+            }
+            Some(0xdc00..=0xdfff) | None => Err(Fault::new(MismatchCode::Syntax, at)),
+            Some(_) => Ok(at + 6),
+        },
+        _ => Err(Fault::new(MismatchCode::Syntax, at)),
+    }
+}
+
+/// Four hexadecimal digits as a code unit.
+pub(super) fn hex4(body: &[u8], at: usize) -> Option<u32> {
+    let digits = body.get(at..)?.first_chunk::<4>()?;
+    let mut unit = 0;
+    for digit in digits {
+        unit = unit << 4 | char::from(*digit).to_digit(16)?;
+    }
+    Some(unit)
+}
+
+/// A scanned number: where it ends and whether it had neither fraction nor exponent.
+#[derive(Clone, Copy)]
+pub(super) struct Number {
+    pub(super) end: usize,
+    pub(super) integer: bool,
+}
+
+/// The number that starts at `at` (a minus sign or a digit).
+#[inline]
+pub(super) fn number_end(body: &[u8], at: usize) -> Result<Number, Fault> {
+    let first = if byte_at(body, at) == b'-' {
+        at + 1
+    } else {
+        at
+    };
+    let mut end = first + 1;
+    match byte_at(body, first) {
+        b'0' => {}
+        b'1'..=b'9' => end = digits_end(body, end),
+        _ => return Err(Fault::new(MismatchCode::Syntax, first)),
+    }
+    let mut integer = true;
+    if byte_at(body, end) == b'.' {
+        integer = false;
+        end = some_digits(body, end + 1)?;
+    }
+    if byte_at(body, end) | 0x20 == b'e' {
+        integer = false;
+        let sign = usize::from(matches!(byte_at(body, end + 1), b'+' | b'-'));
+        end = some_digits(body, end + 1 + sign)?;
+    }
+    if end - at > DIGITS_MAX {
+        digits_bounded(body, at, end)?;
+    }
+    Ok(Number { end, integer })
+}
+
+#[inline(always)]
+fn digits_end(body: &[u8], mut at: usize) -> usize {
+    while byte_at(body, at).is_ascii_digit() {
+        at += 1;
+    }
+    at
+}
+
+#[inline(always)]
+fn some_digits(body: &[u8], at: usize) -> Step {
+    let end = digits_end(body, at);
+    if end == at {
+        return Err(Fault::new(MismatchCode::Syntax, at));
+    }
+    Ok(end)
+}
+
+/// A token longer than the limit may still have few enough digits (sign, point, exponent sign).
+#[cold]
+fn digits_bounded(body: &[u8], at: usize, end: usize) -> Result<(), Fault> {
+    let token = body.get(at..end).unwrap_or(&[]);
+    if token.iter().filter(|byte| byte.is_ascii_digit()).count() > DIGITS_MAX {
+        return Err(Fault::new(MismatchCode::NumberTooLong, at));
+    }
+    Ok(())
+}
+
+/// `true`, `false` or `null` at `at`, byte for byte.
+#[inline(always)]
+pub(super) fn word_end<const N: usize>(body: &[u8], at: usize, word: &[u8; N]) -> Step {
+    match body.get(at..).and_then(|rest| rest.first_chunk::<N>()) {
+        Some(found) if found == word => Ok(at + N),
+        _ => Err(Fault::new(MismatchCode::Syntax, at)),
+    }
+}
