@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Iterator
+
+Span: TypeAlias = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,7 @@ def frame_place(frame: FrameType) -> Place:
     positions = next(islice(frame.f_code.co_positions(), frame.f_lasti // 2, None), (None,) * 4)
     line, end_line, column, end_column = positions
     line = line or frame.f_lineno
-    return Place(
-        frame.f_code.co_filename, line, column or 0, end_line or line, end_column or 0
-    )
+    return Place(frame.f_code.co_filename, line, column or 0, end_line or line, end_column or 0)
 
 
 def shown_path(file: str) -> str:
@@ -67,10 +66,8 @@ def line_text(place: Place) -> str:
 
 def argument(place: Place, name: str, position: int | None = None) -> Place:
     """The argument `name` (or the one at `position`) of the call at `place`."""
-    import ast
-
-    call = _call_at(place)
-    if not isinstance(call, ast.Call):
+    call = _index(place.file).calls.get(_key(place))
+    if call is None:
         return place
     for keyword in call.keywords:
         if keyword.arg == name:
@@ -84,8 +81,8 @@ def entry(place: Place, name: str, key: str) -> Place:
     """The value of `key` in the dict display given as the argument `name`."""
     import ast
 
-    call = _call_at(place)
-    if isinstance(call, ast.Call):
+    call = _index(place.file).calls.get(_key(place))
+    if call is not None:
         for keyword in call.keywords:
             if keyword.arg == name and isinstance(keyword.value, ast.Dict):
                 for node, value in zip(keyword.value.keys, keyword.value.values, strict=True):
@@ -98,7 +95,7 @@ def target(place: Place) -> Place:
     """The name that the call at `place` is assigned to."""
     import ast
 
-    node = _assignment_of(place)
+    node = _index(place.file).assignments.get(_key(place))
     if isinstance(node, ast.AnnAssign):
         return _span(place, node.target)
     return _span(place, node.targets[0]) if isinstance(node, ast.Assign) else place
@@ -108,7 +105,7 @@ def annotation(place: Place) -> Place:
     """The annotation of the name that the call at `place` is assigned to."""
     import ast
 
-    node = _assignment_of(place)
+    node = _index(place.file).assignments.get(_key(place))
     return _span(place, node.annotation) if isinstance(node, ast.AnnAssign) else target(place)
 
 
@@ -129,10 +126,8 @@ def inside(place: Place, text: str, start: int, end: int) -> Place:
 
 def class_place(near: Place, name: str) -> Place:
     """The name in the `class` statement that carries the decorator at `near`."""
-    import ast
-
-    for node in _nodes(near.file):
-        if isinstance(node, ast.ClassDef) and node.name == name:
+    for node in _index(near.file).classes:
+        if node.name == name:
             first = min([node.lineno, *(item.lineno for item in node.decorator_list)])
             if first <= near.line <= (node.end_lineno or node.lineno):
                 column = node.col_offset + len("class ")
@@ -152,8 +147,8 @@ def field_of(cls: type, name: str) -> Place | None:
         return None
     wanted = cls.__qualname__.rpartition(".")[2]
     found: Place | None = None
-    for node in _nodes(file) if file else ():
-        if isinstance(node, ast.ClassDef) and node.name == wanted and file:
+    for node in _index(file).classes if file else ():
+        if node.name == wanted and file:
             for item in node.body:
                 if isinstance(item, ast.AnnAssign) and getattr(item.target, "id", "") == name:
                     return _span(Place(file), item)
@@ -167,11 +162,11 @@ def member_of(near: Place, cls_name: str, name: str) -> Place:
     """The statement in a view's class body that mentions the attribute `name`."""
     import ast
 
-    for node in _nodes(near.file):
-        if isinstance(node, ast.ClassDef) and node.name == cls_name:
+    for node in _index(near.file).classes:
+        if node.name == cls_name:
             for item in node.body:
-                names = [item.target] if isinstance(item, ast.AnnAssign) else []
-                names += item.targets if isinstance(item, ast.Assign) else []
+                names: list[ast.expr] = [item.target] if isinstance(item, ast.AnnAssign) else []
+                names += list(item.targets) if isinstance(item, ast.Assign) else []
                 for one in names:
                     if getattr(one, "id", "") == name:
                         return _span(near, one)
@@ -180,46 +175,50 @@ def member_of(near: Place, cls_name: str, name: str) -> Place:
     return near
 
 
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """One file's calls by their span, assignments by the span of their value, and classes."""
+
+    calls: dict[Span, ast.Call]
+    assignments: dict[Span, ast.Assign | ast.AnnAssign]
+    classes: list[ast.ClassDef]
+
+
 @lru_cache(maxsize=64)
-def _tree(file: str, text: str) -> ast.Module | None:
+def _read(file: str, text: str) -> _Index:
     import ast
 
+    index = _Index({}, {}, [])
     try:
-        return ast.parse(text, file)
+        tree = ast.parse(text, file)
     except (SyntaxError, ValueError):
-        return None
+        return index
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            index.calls[_extent(node)] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            index.assignments[_extent(node.value)] = node
+        elif isinstance(node, ast.ClassDef):
+            index.classes.append(node)
+    return index
 
 
-def _nodes(file: str) -> Iterator[ast.AST]:
-    import ast
+def _index(file: str) -> _Index:
     import linecache
 
-    tree = _tree(file, "".join(linecache.getlines(file)))
-    return ast.walk(tree) if tree is not None else iter(())
+    return _read(file, "".join(linecache.getlines(file)))
+
+
+def _extent(node: ast.AST) -> Span:
+    line = getattr(node, "lineno", 0)
+    column = getattr(node, "col_offset", 0)
+    end_line = getattr(node, "end_lineno", line)
+    return line, column, end_line, getattr(node, "end_col_offset", column)
 
 
 def _span(place: Place, node: ast.AST) -> Place:
-    line = getattr(node, "lineno", place.line)
-    column = getattr(node, "col_offset", 0)
-    end_line = getattr(node, "end_lineno", line)
-    return Place(place.file, line, column, end_line, getattr(node, "end_col_offset", column))
+    return Place(place.file, *_extent(node))
 
 
-def _call_at(place: Place) -> ast.AST | None:
-    import ast
-
-    for node in _nodes(place.file):
-        if isinstance(node, ast.Call) and _span(place, node) == place:
-            return node
-    return None
-
-
-def _assignment_of(place: Place) -> ast.AST | None:
-    import ast
-
-    for node in _nodes(place.file):
-        if isinstance(node, ast.Assign | ast.AnnAssign):
-            value = node.value
-            if value is not None and _span(place, value) == place:
-                return node
-    return None
+def _key(place: Place) -> Span:
+    return place.line, place.column, place.end_line, place.end_column

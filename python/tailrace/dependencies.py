@@ -1,9 +1,9 @@
 """How a view depends on what its parts call: strong or weak.
 
-The failure prevented: a dependency whose failure nobody decided about. A strong part's failure fails
-the request; a weak part's failure degrades it, and so it must say what stands in its place
-(req 8.1). Both return `Any`, so that `user: User = strong(...)` type-checks; what they hold is read
-by the lowering only.
+The failure prevented: a dependency whose failure nobody decided about. A strong part's failure
+fails the request; a weak part's failure degrades it, and so it must say what stands in its place
+(req 8.1). Both return `Any`, so that `user: User = strong(...)` type-checks; what they hold is
+read by the lowering only.
 """
 
 from __future__ import annotations

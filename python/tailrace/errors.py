@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["CODES", "ConfigError", "DeclarationError", "Problem", "TailraceError"]
 
 SHOWN_MAX = 10
-_RED, _BLUE, _BOLD, _PLAIN = "\x1b[31;1m", "\x1b[34;1m", "\x1b[1m", "\x1b[0m"
 
 
 def __getattr__(name: str) -> Any:
@@ -52,16 +51,16 @@ class Problem:
     helps: tuple[str, ...] = ()
 
     def render(self, *, color: bool = False) -> str:
-        red, blue, bold, plain = (_RED, _BLUE, _BOLD, _PLAIN) if color else ("", "", "", "")
-        lines = [f"{red}error[{self.code}]{plain}{bold}: {self.message}{plain}"]
+        ink = _COLORS if color else _Ink()
+        lines = [f"{ink.red}error[{self.code}]{ink.plain}{ink.bold}: {self.message}{ink.plain}"]
         gutter = 2
         if self.place is not None:
-            gutter = max(2, len(str(self.place.line))) if self.place.line else 2
-            lines += _frame(self.place, self.label, gutter, blue, red, plain)
-        pad = " " * (gutter + 1)
-        lines += [f"{pad}{blue}={plain} note: {note}" for note in self.notes]
-        lines += [f"{pad}{blue}={plain} help: {text}" for text in self.helps]
-        lines.append(f"{pad}{blue}={plain} more: tailrace explain {self.code}")
+            gutter = max(2, len(str(self.place.line)))
+            lines += _frame(self.place, self.label, gutter, ink)
+        lead = f"{' ' * (gutter + 1)}{ink.blue}={ink.plain}"
+        lines += [f"{lead} note: {note}" for note in self.notes]
+        lines += [f"{lead} help: {text}" for text in self.helps]
+        lines.append(f"{lead} more: tailrace explain {self.code}")
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -111,7 +110,7 @@ class ConfigError(TailraceError):
 
 
 def suggestion(name: str, known: Iterable[str], noun: str = "") -> tuple[str, ...]:
-    """"did you mean" by edit distance, or the names there are."""
+    """ "did you mean" by edit distance, or the names there are."""
     import difflib
 
     names = sorted(set(known))
@@ -125,24 +124,37 @@ def suggestion(name: str, known: Iterable[str], noun: str = "") -> tuple[str, ..
     return (f"{noun or 'known'}: {listed}{more}",)
 
 
-def _frame(
-    place: Place, label: str, gutter: int, blue: str, red: str, plain: str
-) -> Sequence[str]:
-    arrow = f"{' ' * gutter}{blue}-->{plain} "
+@dataclass(frozen=True, slots=True)
+class _Ink:
+    """Escape codes, or nothing."""
+
+    red: str = ""
+    blue: str = ""
+    bold: str = ""
+    plain: str = ""
+
+
+_COLORS = _Ink("\x1b[31;1m", "\x1b[34;1m", "\x1b[1m", "\x1b[0m")
+
+
+def _frame(place: Place, label: str, gutter: int, ink: _Ink) -> Sequence[str]:
+    arrow = f"{' ' * gutter}{ink.blue}-->{ink.plain} "
+    aside = [f"{' ' * gutter} {ink.blue}={ink.plain} {label}"] if label else []
     if not place.line:
-        return [arrow + place.file] + ([f"{' ' * gutter} {blue}={plain} {label}"] if label else [])
+        return [arrow + place.file, *aside]
     text = line_text(place)
     head = f"{arrow}{shown_path(place.file)}:{place.line}:{_shown_column(place)}"
     if not text:
-        return [head] + ([f"{' ' * gutter} {blue}={plain} {label}"] if label else [])
+        return [head, *aside]
     raw = text.encode()
     start = len(raw[: place.column].decode(errors="replace").expandtabs(4))
     stop = place.end_column if place.end_line == place.line else len(raw)
     width = len(raw[: max(stop, place.column + 1)].decode(errors="replace").expandtabs(4)) - start
-    bar = f"{' ' * gutter} {blue}|{plain}"
-    carets = f"{' ' * start}{red}{'^' * max(width, 1)}{f' {label}' if label else ''}{plain}"
-    number = f"{blue}{place.line:>{gutter}} |{plain}"
-    return [head, bar, f"{number} {text.expandtabs(4)}", f"{bar} {carets}"]
+    bar = f"{' ' * gutter} {ink.blue}|{ink.plain}"
+    pointed = f"{'^' * max(width, 1)}{f' {label}' if label else ''}"
+    number = f"{ink.blue}{place.line:>{gutter}} |{ink.plain}"
+    carets = f"{bar} {' ' * start}{ink.red}{pointed}{ink.plain}"
+    return [head, bar, f"{number} {text.expandtabs(4)}", carets]
 
 
 def _shown_column(place: Place) -> int:

@@ -1,8 +1,8 @@
 """Parameters of a view: what a request may say, with type and limits.
 
-The failure prevented: text from outside that reaches an upstream unchecked. A parameter has a scalar
-type and limits, checked by the plane before any call starts; one that does not fit is a 400 that
-names it. A path placeholder without a declaration is a string of 1 to 256 characters.
+The failure prevented: text from outside that reaches an upstream unchecked. A parameter has a
+scalar type and limits, checked by the plane before any call starts; one that does not fit is a 400
+that names it. A path placeholder without a declaration is a string of 1 to 256 characters.
 """
 
 from __future__ import annotations

@@ -88,7 +88,9 @@ def _split(
         raise QuantityError("TR002", f'"{value}" cannot be read', f"write {examples}")
     number, unit = match.groups()
     if not unit:
-        raise QuantityError("TR001", f'"{value}" has no unit', f'did you mean "{number}{likely[0]}"?')
+        raise QuantityError(
+            "TR001", f'"{value}" has no unit', f'did you mean "{number}{likely[0]}"?'
+        )
     if unit not in units:
         near = next((known for known in units if known.lower() == unit.lower()), None)
         hint = f'did you mean "{number}{near}"?' if near else f"units: {', '.join(units)}"

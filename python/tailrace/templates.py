@@ -1,8 +1,8 @@
 """Templates: `/users/{order.user_id}` as structure, never as a formatted string.
 
-The failure prevented: a value that leaves its path segment (RELIABILITY S07). The text is split into
-literal pieces and references; the plane encodes each value where it stands. `{{` and `}}` write
-literal braces. Conversions and format specs (`{x!r}`, `{x:03}`) do not exist here.
+The failure prevented: a value that leaves its path segment (RELIABILITY S07). The text is split
+into literal pieces and references; the plane encodes each value where it stands. `{{` and `}}`
+write literal braces. Conversions and format specs (`{x!r}`, `{x:03}`) do not exist here.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """A view: one endpoint, the parts it needs and how they become a reply.
 
-The failure prevented: an aggregation whose shape is spread over handler code. A view is a class body
-of annotated declarations; `members()` reads it in declared order, base classes first, which is the
-order of the reply. Attributes are never read at request time: the plane runs the blueprint.
+The failure prevented: an aggregation whose shape is spread over handler code. A view is a class
+body of annotated declarations; `members()` reads it in declared order, base classes first, which
+is the order of the reply. Attributes are never read at request time: the plane runs the blueprint.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from dataclasses import dataclass, field
@@ -52,9 +53,7 @@ class ViewDeclaration:
         for owner in reversed(self.cls.__mro__):
             if owner in (object, View) or not issubclass(owner, View):
                 continue
-            annotations = owner.__dict__.get("__annotations__")
-            if annotations is None:
-                annotations = getattr(owner, "__annotations__", {})
+            annotations = inspect.get_annotations(owner)
             assigned = [name for name in owner.__dict__ if not _is_dunder(name)]
             bare = [name for name in annotations if name not in owner.__dict__]
             for name in assigned + bare:

@@ -6,18 +6,20 @@ page here, and every page is raised by a test.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tailrace._codes import config, models, parameters, parts, services, templates
+from tailrace._codes.page import CodeDoc
 
+__all__ = ["CODES", "CodeDoc"]
 
-@dataclass(frozen=True, slots=True)
-class CodeDoc:
-    """One page: what was found, why it would hurt, how to change it, and an example of the fix."""
-
-    title: str
-    what: str
-    why_bad: str
-    fix: str
-    example: str
-
-
-CODES: dict[str, CodeDoc] = {}
+CODES: dict[str, CodeDoc] = dict(
+    sorted(
+        {
+            **services.PAGES,
+            **parameters.PAGES,
+            **templates.PAGES,
+            **parts.PAGES,
+            **models.PAGES,
+            **config.PAGES,
+        }.items()
+    )
+)

@@ -4,10 +4,11 @@ The failure prevented: a service that starts and is wrong. The whole declaration
 checked at once; every problem is collected, and a blueprint exists only when there are none. The
 contract is `crates/tailrace-blueprint`; `tests/contract` holds both sides together.
 
-    service     name, envelope, listen and limits from overrides        upstreams   addresses, policies
-    views       routes, parameters, parts, the order of the reply       parameters  types and limits
-    parts       strength, fallback, timeout, `each`                     calls       templates of a call
-    graph       what waits for what, cycles                             context     problems and origins
+    context     problems, origins, shapes       service     name, envelope, listen and limits
+    upstreams   addresses, policies, headers    views       routes, members of the class body
+    parameters  types, limits, defaults         parts       strength, fallback, timeout, `each`
+    calls       templates of one call           fields      fields of parts, by their models
+    graph       what waits for what, cycles
 """
 
 from __future__ import annotations

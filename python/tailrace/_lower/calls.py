@@ -1,7 +1,7 @@
 """The templates of one call: path, query, headers.
 
-The failure prevented: a path that was formatted in Python (an f-string leaves `//` or `?` behind), a
-name that nothing declares, literal text that would break the request line (RELIABILITY S07).
+The failure prevented: a path that was formatted in Python (an f-string leaves `//` or `?` behind),
+a name that nothing declares, literal text that would break the request line (RELIABILITY S07).
 """
 
 from __future__ import annotations
@@ -138,6 +138,7 @@ class _Site:
         return {"part": {"name": name, "field": fields}}
 
     def _unknown(self, name: str, place: Place) -> None:
+        helps: tuple[str, ...]
         if name == "item":
             message = f"part `{self.name}` has no `each`, so there is no `{{item}}`"
             helps = ('name the list: each="order.items"',)
@@ -152,6 +153,7 @@ class _Site:
 
 
 def _path_fits(context: Context, path: object, place: Place) -> bool:
+    helps: tuple[str, ...]
     if not isinstance(path, str):
         helps = ('a path is a template: "/orders/{order_id}"',)
         context.problem("TR050", f"{path!r} is no path", place, helps=helps)

@@ -1,7 +1,7 @@
 """What every step of the lowering shares: problems, origins, shapes.
 
-The failure prevented: lowering that stops at the first mistake. A step reports and carries on with a
-value that lets later steps run; only the caller decides that there is no blueprint.
+The failure prevented: lowering that stops at the first mistake. A step reports and carries on with
+a value that lets later steps run; only the caller decides that there is no blueprint.
 """
 
 from __future__ import annotations

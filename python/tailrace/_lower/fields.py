@@ -1,7 +1,7 @@
 """Fields of parts, followed through the declared models.
 
-The failure prevented: `{order.userid}` that renders nothing at the first request. A path of names is
-followed through shapes; each name must be a declared field of what the one before it holds.
+The failure prevented: `{order.userid}` that renders nothing at the first request. A path of names
+is followed through shapes; each name must be a declared field of what the one before it holds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What waits for what.
 
 The failure prevented: a view that waits for itself, found when the first request hangs. References
-of templates and `each` are edges; a cycle is printed as it runs. A strong part that reads a weak one
-without a default would fail with it, which is not what weak means.
+of templates and `each` are edges; a cycle is printed as it runs. A strong part that reads a weak
+one without a default would fail with it, which is not what weak means.
 """
 
 from __future__ import annotations
@@ -51,10 +51,9 @@ def find_cycle(needs: dict[str, set[str]]) -> list[str]:
     """Names on one cycle, in the order they wait; empty when there is none. Self references are not
     cycles here: they are reported where they stand."""
     done: set[str] = set()
-    for start in needs:
-        trail: list[str] = []
-        stack = [(start, iter(sorted(needs[start])))]
-        trail.append(start)
+    for start, after in needs.items():
+        trail = [start]
+        stack = [(start, iter(sorted(after)))]
         while stack:
             name, rest = stack[-1]
             step = next(rest, None)

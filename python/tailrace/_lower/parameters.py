@@ -41,7 +41,7 @@ def lower_parameters(
         found = by_name.get(name)
         if found is None or found[1].location != "path":
             if found is not None:
-                _wrong_location(context, scope, found)
+                _wrong_location(context, found)
                 by_name.pop(name)
             shape = context.shapes.add("string", length_min=1, length_max=PATH_LENGTH_MAX)
             lowered.append({"name": name, "in": "path", "shape": shape, "required": True})
@@ -57,7 +57,9 @@ def lower_parameters(
         row = _parameter(context, (member, one, type_))
         wire = (one.location, str(row["wire_name"]).lower())
         if wire in wires:
-            message = f"`{member.name}` and `{wires[wire]}` read the same {one.location} `{wire[1]}`"
+            message = (
+                f"`{member.name}` and `{wires[wire]}` read the same {one.location} `{wire[1]}`"
+            )
             helps = ("declare it once and use it in several templates",)
             context.problem("TR045", message, target(one.place), helps=helps)
         wires[wire] = member.name
@@ -65,7 +67,7 @@ def lower_parameters(
     return lowered
 
 
-def _wrong_location(context: Context, scope: ViewScope, declared: Declared) -> None:
+def _wrong_location(context: Context, declared: Declared) -> None:
     member, one, _ = declared
     message = f"`{{{member.name}}}` is a placeholder of the route, declared as {one.location}()"
     helps = (f"{member.name}: str = path()", "or give the placeholder another name")
@@ -91,9 +93,7 @@ def _parameter(context: Context, declared: Declared) -> dict[str, Any]:
     return row
 
 
-def _shape(
-    context: Context, name: str, one: ParameterDeclaration, type_: Any
-) -> tuple[int, bool]:
+def _shape(context: Context, name: str, one: ParameterDeclaration, type_: Any) -> tuple[int, bool]:
     from pydantic import Field
 
     shapes = context.shapes
@@ -116,8 +116,8 @@ def _shape(
     odd = [limit for limit in one.constraints if limit not in known]
     for limit in odd:
         message = f"`{limit}` does not apply to parameter `{name}` of type `{type_name(type_)}`"
-        helps = (f"for this type: {', '.join(sorted(known))}",) if known else ()
-        context.problem("TR046", message, at(one.place, limit), helps=helps)
+        fitting = [f"for this type: {', '.join(sorted(known))}"] if known else []
+        context.problem("TR046", message, at(one.place, limit), helps=fitting)
     limits = {limit: value for limit, value in one.constraints.items() if limit in known}
     if limits:
         pointed = Trail(name, at(one.place, "pattern") if "pattern" in limits else one.place)
@@ -149,7 +149,9 @@ def _wire_name(context: Context, name: str, one: ParameterDeclaration) -> str:
     if not isinstance(wire, str) or not _HEADER.fullmatch(wire):
         helps = ("a header name is letters, digits and `-`, without colon or spaces",)
         place = at(one.place, "name", 0)
-        context.problem("TR013", f"parameter `{name}`: {wire!r} is no header name", place, helps=helps)
+        context.problem(
+            "TR013", f"parameter `{name}`: {wire!r} is no header name", place, helps=helps
+        )
         return name
     return wire.lower()
 
@@ -165,7 +167,7 @@ def _default(
     except ValueError as error:
         message = f"the default of parameter `{name}` is no `{type_name(type_)}`: {error}"
         none_help = f"write `{name}: {type_name(type_)} | None` for a parameter that may be absent"
-        helps = (none_help,) if one.default is None else ()
+        helps = [none_help] if one.default is None else []
         context.problem("TR042", message, place, helps=helps)
         return None
     if isinstance(value, bool):

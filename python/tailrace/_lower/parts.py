@@ -71,9 +71,7 @@ def _no_fallback(context: Context, scope: ViewScope, name: str, part: PartDeclar
     )
 
 
-def _timeout(
-    context: Context, scope: ViewScope, name: str, part: PartDeclaration
-) -> float | None:
+def _timeout(context: Context, scope: ViewScope, name: str, part: PartDeclaration) -> float | None:
     if part.timeout is None:
         return None
     place = at(part.place, "timeout")
@@ -129,6 +127,7 @@ def _each(
     context: Context, scope: ViewScope, name: str, part: PartDeclaration
 ) -> tuple[dict[str, Any] | None, int | None]:
     """The lowered `each` and the shape of the item its templates read."""
+    helps: tuple[str, ...]
     if part.each is None:
         if part.each_max is not None:
             message = f"part `{name}` has `each_max` but no `each`"

@@ -1,7 +1,8 @@
 """The service itself: its name, the envelope's names, and where to listen.
 
-The failure prevented: reply fields that collide, or a limit whose default is written twice. Defaults
-of `listen`, `limits` and `access_log` stand in Rust only; what is not overridden is not written.
+The failure prevented: reply fields that collide, or a limit whose default is written twice.
+Defaults of `listen`, `limits` and `access_log` stand in Rust only; what is not overridden is not
+written.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def lower_service(context: Context, service: Service) -> dict[str, Any]:
                 context.origins[f"{section}.{name}"] = one.origin
     blueprint["upstreams"] = lower_upstreams(context, service)
     blueprint["views"] = lower_views(context, service, set(envelope.values()))
-    blueprint["shapes"] = context.shapes.rows
+    if not context.problems:
+        users = [row for view in blueprint["views"] for row in view["parameters"] + view["parts"]]
+        blueprint["shapes"] = context.shapes.compact(users)
     return blueprint
 
 

@@ -25,10 +25,19 @@ _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|[0-9a-fA-F:.]+")
 COUNT_MAX = (1 << 32) - 1
 # Headers that belong to one connection, and those the plane writes itself.
 HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
-    "transfer-encoding upgrade".split()
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
-OWN = frozenset("host content-length expect".split())
+OWN = frozenset({"host", "content-length", "expect"})
 
 
 def lower_upstreams(context: Context, service: Service) -> list[dict[str, Any]]:
@@ -79,9 +88,7 @@ def _upstream(context: Context, upstream: Upstream) -> dict[str, Any]:
         "forward_headers",
         at(place, "forward_headers"),
     )
-    body_max = setting(
-        "body_max", upstream.body_max, None, "body_max_bytes", at(place, "body_max")
-    )
+    body_max = setting("body_max", upstream.body_max, None, "body_max_bytes", at(place, "body_max"))
     lowered: dict[str, Any] = {
         "name": name,
         "addresses": _addresses(context, name, addresses),
@@ -165,7 +172,10 @@ def _url_problem(url: object) -> tuple[str, str]:
     if parts.scheme != "http":
         return f"has the scheme `{parts.scheme}`", "only http is spoken to upstreams; " + example
     if parts.username is not None or parts.password is not None:
-        return "carries credentials", "send them as a header: headers={...} or forward_headers=[...]"
+        return (
+            "carries credentials",
+            "send them as a header: headers={...} or forward_headers=[...]",
+        )
     if parts.query or parts.fragment or "?" in url or "#" in url:
         return "has a query or fragment", "give query={...} to `.get(...)`"
     if not parts.hostname or not _HOST.fullmatch(parts.hostname):

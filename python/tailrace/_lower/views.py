@@ -97,7 +97,9 @@ def _view(
         "service.fanout",
     )
     place = at(view.place, "deadline")
-    deadline = context.setting((*key, "deadline"), view.deadline, None, place, f"{base}.deadline_ms")
+    deadline = context.setting(
+        (*key, "deadline"), view.deadline, None, place, f"{base}.deadline_ms"
+    )
     if deadline.value is None:
         deadline = service_deadline
         context.origins[f"{base}.deadline_ms"] = deadline.origin
@@ -161,7 +163,7 @@ def _part_member(
     if name in reserved:
         message = f"part `{name}` has the name of a field of the reply's envelope"
         helps = (
-            f"rename the part, or the field: Service(..., envelope={{...: ...}}) or "
+            "rename the part, or the field: Service(..., envelope={...: ...}) or "
             "`[envelope]` in tailrace.toml",
         )
         context.problem("TR024", message, target(part.place), helps=helps)
@@ -208,7 +210,9 @@ def _type_of(context: Context, scope: ViewScope, member: Member, place: Place) -
         return scope.view.resolve(member)
     except Exception as error:  # An annotation is the user's code and may raise anything.
         message = f"the type of `{member.name}` cannot be read: {error}"
-        helps = ("import it at run time, not under TYPE_CHECKING, and define it before the service",)
+        helps = (
+            "import it at run time, not under TYPE_CHECKING, and define it before the service",
+        )
         context.problem("TR028", message, annotation(place), helps=helps)
         return MISSING_TYPE
 

@@ -1,13 +1,14 @@
 """Models, dataclasses and typed dicts.
 
-The failure prevented: a field that is accepted under another name, or invented by Python code, where
-the plane would not know. Aliases become the accepted names; the reply always uses the field's own.
-Defaults are evaluated once. Code that runs on construction (`__post_init__`, `model_post_init`,
-computed fields, alias paths) is refused.
+The failure prevented: a field that is accepted under another name, or invented by Python code,
+where the plane would not know. Aliases become the accepted names; the reply always uses the
+field's own. Defaults are evaluated once. Code that runs on construction (`__post_init__`,
+`model_post_init`, computed fields, alias paths) is refused.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tailrace._shapes.values import NO_DEFAULT, default_json
@@ -35,8 +36,7 @@ def _model(walk: Walk, schema: Any, at: Trail) -> int:
         walk.shape(inner, at)
         inner = inner["schema"]
     extra = at.config.get("extra_fields_behavior", inner.get("extra_behavior"))
-    rows = [(name, row, row["schema"]) for name, row in inner["fields"].items()]
-    return _object(walk, schema, inner, rows, extra, at)
+    return _object(walk, schema, _Body(inner, dict(inner["fields"]), extra), at)
 
 
 def _dataclass(walk: Walk, schema: Any, at: Trail) -> int:
@@ -50,15 +50,17 @@ def _dataclass(walk: Walk, schema: Any, at: Trail) -> int:
     while inner["type"].startswith("function-"):
         walk.shape(inner, at)
         inner = inner["schema"]
-    rows = []
+    rows: dict[str, Any] = {}
     for row in inner["fields"]:
         if row.get("init_only") or row.get("init") is False:
             here = at.at(row["name"])
-            walk.refuse("TR121", f"`{here.text}` is not a plain field (init only, or not in init)", here)
+            walk.refuse(
+                "TR121", f"`{here.text}` is not a plain field (init only, or not in init)", here
+            )
         else:
-            rows.append((row["name"], row, row["schema"]))
+            rows[row["name"]] = row
     extra = at.config.get("extra_fields_behavior", inner.get("extra_behavior"))
-    return _object(walk, schema, inner, rows, extra, at)
+    return _object(walk, schema, _Body(inner, rows, extra), at)
 
 
 def _typed_dict(walk: Walk, schema: Any, at: Trail) -> int:
@@ -66,14 +68,21 @@ def _typed_dict(walk: Walk, schema: Any, at: Trail) -> int:
     if known is not None:
         return known
     at = at.into(schema.get("cls"), schema.get("config"))
-    rows = [(name, row, row["schema"]) for name, row in schema["fields"].items()]
     extra = schema.get("extra_behavior", at.config.get("extra_fields_behavior"))
-    return _object(walk, schema, schema, rows, extra, at)
+    return _object(walk, schema, _Body(schema, dict(schema["fields"]), extra), at)
 
 
-def _object(
-    walk: Walk, schema: Any, inner: Any, rows: list[tuple[str, Any, Any]], extra: Any, at: Trail
-) -> int:
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What the three kinds of objects have in common: fields by name, and the rule for others."""
+
+    inner: Any
+    rows: dict[str, Any]
+    extra: Any
+
+
+def _object(walk: Walk, schema: Any, body: _Body, at: Trail) -> int:
+    inner = body.inner
     index = walk.shapes.reserve(schema.get("ref"))
     computed = inner.get("computed_fields") or schema.get("computed_fields") or []
     for field in computed:
@@ -82,14 +91,15 @@ def _object(
         walk.refuse("TR120", message, at.at(name))
     if inner.get("extras_schema") or inner.get("extras_keys_schema"):
         walk.refuse("TR123", f"`{at.text}` limits its extra fields", at, "declare them as fields")
-    fields = [_field(walk, name, row, schema_, at.at(name)) for name, row, schema_ in rows]
+    fields = [_field(walk, name, row, at.at(name)) for name, row in body.rows.items()]
     _refuse_shared_names(walk, fields, at)
-    kept = _EXTRA.get(str(extra), "drop")
+    kept = _EXTRA.get(str(body.extra), "drop")
     walk.shapes.fill(index, {"kind": "object", "fields": fields, "extra": kept})
     return index
 
 
-def _field(walk: Walk, name: str, row: Any, schema: Any, at: Trail) -> dict[str, Any]:
+def _field(walk: Walk, name: str, row: Any, at: Trail) -> dict[str, Any]:
+    schema = row["schema"]
     default: Any = NO_DEFAULT
     required = row.get("required", True)
     while schema["type"] in ("default", "nullable-default"):
@@ -148,4 +158,3 @@ HANDLERS: dict[str, Handler] = {
     "typed-dict": _typed_dict,
     "default": _default_outside,
 }
-

@@ -37,11 +37,11 @@ _HARMLESS = {
 }
 
 
-def _none(walk: Walk, schema: Any, at: Trail) -> int:
+def _none(walk: Walk, _schema: Any, _at: Trail) -> int:
     return walk.shapes.add("null")
 
 
-def _bool(walk: Walk, schema: Any, at: Trail) -> int:
+def _bool(walk: Walk, _schema: Any, _at: Trail) -> int:
     return walk.shapes.add("boolean")
 
 

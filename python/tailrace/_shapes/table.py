@@ -96,6 +96,19 @@ class Shapes:
         }
         return names.get(kind, f"a {kind}")
 
+    def compact(self, users: list[dict[str, Any]]) -> list[Shape]:
+        """The shapes that `users` (parameters, parts) reach, renumbered from 0 in order of use."""
+        order: dict[int, int] = {}
+        queue = [int(user["shape"]) for user in users]
+        while queue:
+            index = queue.pop(0)
+            if index not in order:
+                order[index] = len(order)
+                queue += _inner(self.rows[index])
+        for user in users:
+            user["shape"] = order[user["shape"]]
+        return [_renumbered(self.rows[index], order) for index in order]
+
     def _shared_fields(self, row: Shape) -> dict[str, int]:
         """Fields that every variant of a tagged union has."""
         shared: dict[str, int] | None = None
@@ -103,3 +116,33 @@ class Shapes:
             own = self.fields(variant) or {}
             shared = own if shared is None else {n: s for n, s in shared.items() if n in own}
         return shared or {}
+
+
+def _inner(row: Shape) -> list[int]:
+    """Indices a shape refers to."""
+    kind = row["kind"]
+    if kind == "object":
+        return [field["shape"] for field in row["fields"]]
+    if kind == "tagged_union":
+        return [index for _, index in row["variants"]]
+    found = [row[name] for name in ("items", "values", "inner", "variants") if name in row]
+    if kind == "literal" or not found:
+        return []
+    return found[0] if isinstance(found[0], list) else found
+
+
+def _renumbered(row: Shape, order: dict[int, int]) -> Shape:
+    kind = row["kind"]
+    if kind == "object":
+        fields = [{**field, "shape": order[field["shape"]]} for field in row["fields"]]
+        return {**row, "fields": fields}
+    if kind == "tagged_union":
+        return {**row, "variants": [[tag, order[index]] for tag, index in row["variants"]]}
+    if kind == "literal":
+        return row
+    changed = dict(row)
+    for name in ("items", "values", "inner", "variants"):
+        if name in row:
+            value = row[name]
+            changed[name] = [order[v] for v in value] if isinstance(value, list) else order[value]
+    return changed

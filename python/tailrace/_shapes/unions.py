@@ -1,7 +1,8 @@
 """Optional values, unions and tagged unions.
 
-The failure prevented: a union that pydantic resolves by trying (smart mode) and the plane would have
-to guess. Variants are told apart by their JSON type alone, one per type, or by a discriminator.
+The failure prevented: a union that pydantic resolves by trying (smart mode) and the plane would
+have to guess. Variants are told apart by their JSON type alone, one per type, or by a
+discriminator.
 """
 
 from __future__ import annotations

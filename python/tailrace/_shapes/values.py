@@ -46,7 +46,8 @@ def default_json(walk: Walk, schema: Any, at: Trail) -> Any:
 def typed_json(annotation: Any, value: Any) -> Any:
     """`value` as JSON data of the type `annotation`; raises `ValueError` with the first reason.
 
-    Strict as the plane is: `"5"` is no integer. Plain JSON data (a dict for a model) is accepted too.
+    Strict as the plane is: `"5"` is no integer. Plain JSON data (a dict for a model) is accepted
+    too.
     """
     from pydantic import TypeAdapter, ValidationError
 

@@ -130,7 +130,9 @@ def _any(walk: Walk, schema: Schema, at: Trail) -> int:
     marked = schema.get("metadata", {}).get(RAW_MARK)
     if at.model is None and not marked:
         message = f"`{at.text}` is declared as `Any`"
-        help_ = "declare a model, or write `Raw` where any JSON is right (`from tailrace import Raw`)"
+        help_ = (
+            "declare a model, or write `Raw` where any JSON is right (`from tailrace import Raw`)"
+        )
         return walk.refuse("TR110", message, at, help_, label="no model to check and project with")
     return walk.shapes.add("any")
 
@@ -146,7 +148,7 @@ def _strict_side(walk: Walk, schema: Schema, at: Trail) -> int:
 
 
 def _custom_serialization(schema: Schema) -> bool:
-    """`json-or-python` marks pydantic's own abstract collections, whose serializer is the list's."""
+    """`json-or-python` is pydantic's own abstract collection; its serializer is the list's."""
     kind = schema.get("serialization", {}).get("type", "")
     own = schema["type"] in ("json-or-python", "function-wrap", "lax-or-strict")
     return str(kind).startswith("function-") and not own
