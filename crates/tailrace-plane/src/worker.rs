@@ -32,6 +32,8 @@ pub struct Worker {
     request_ids: Cell<u64>,
     request_id_prefix: u64,
     pub slots: Slots,
+    // Boxed once and moved by pointer from request to request.
+    #[allow(clippy::vec_box)]
     exchanges: RefCell<Vec<Box<Exchange>>>,
 }
 
@@ -84,6 +86,7 @@ impl Worker {
     }
 
     /// Hands a record to the access log, or counts it as dropped.
+    #[allow(clippy::large_types_passed_by_value)] // it is copied into the ring
     pub fn log(&self, record: Record) {
         if let Some(ring) = self.log.borrow_mut().as_mut() {
             if ring.push(record).is_err() {
