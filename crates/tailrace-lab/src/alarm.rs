@@ -1,8 +1,9 @@
 //! Many waits on one kernel timer. Every simulated request waits once; a timer of its own for each
-//! would cost more than answering it. Deadlines are rounded up to a quarter of a millisecond so that
-//! replies due together wake together.
+//! would cost more than answering it. Deadlines are rounded up to a quarter of a millisecond so
+//! that replies due together wake together.
 //!
-//! Limits: a wait that is given up keeps its small entry until its deadline passes. One runtime only.
+//! Limits: a wait that is given up keeps its small entry until its deadline passes. One runtime
+//! only.
 
 use crate::clock;
 use crate::ticker::Ticker;

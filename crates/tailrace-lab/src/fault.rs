@@ -88,52 +88,14 @@ impl Fault {
                 "fault `{kind}` has no `{unknown}`{hint}; it takes: {takes}"
             ));
         }
-        let read = |name: &str, default: Option<f64>, least: f64, most: f64| match (
-            object.get(name),
-            default,
-        ) {
-            (Some(value), _) => between(value, &format!("{kind}.{name}"), least, most),
-            (None, Some(default)) => Ok(default),
-            (None, None) => Err(format!("fault `{kind}` needs `{name}`")),
+        let given = Given { kind, object };
+        let kind = Kind::from_given(&given)?;
+        let usual = match kind {
+            Kind::Jitter { .. } => 0.02,
+            _ => 1.0,
         };
-        let whole = |name: &str, default: f64, least: f64, most: f64| {
-            read(name, Some(default), least, most).map(|number| number as u32)
-        };
-        let kind = match kind {
-            "errors" => Kind::Errors {
-                status: whole("status", 500.0, 400.0, 599.0)? as u16,
-            },
-            "hang" => Kind::Hang,
-            "reset" => Kind::Reset,
-            "slow_body" => Kind::SlowBody {
-                chunk_bytes: whole("chunk_bytes", 16.0, 1.0, 65_536.0)?,
-                every_ms: whole("every_ms", 20.0, 1.0, 60_000.0)?,
-            },
-            "short_body" => Kind::ShortBody,
-            "jitter" => Kind::Jitter {
-                adds_ms: read("adds_ms", Some(120.0), 0.0, 600_000.0)?,
-            },
-            "garbage" => Kind::Garbage,
-            "wrong_type" => Kind::WrongType,
-            "wrong_content_type" => Kind::WrongContentType,
-            "oversized" => Kind::Oversized {
-                mib: whole("mib", 64.0, 1.0, 4096.0)?,
-            },
-            "extra_bytes" => Kind::ExtraBytes,
-            "both_framing_headers" => Kind::BothFramingHeaders,
-            _ => Kind::Delay {
-                adds_ms: read("adds_ms", None, 0.0, 600_000.0)?,
-            },
-        };
-        let usual = if matches!(kind, Kind::Jitter { .. }) {
-            0.02
-        } else {
-            1.0
-        };
-        Ok(Self {
-            kind,
-            probability: read("probability", Some(usual), 0.0, 1.0)?,
-        })
+        let probability = given.number("probability", Some(usual), 0.0, 1.0)?;
+        Ok(Self { kind, probability })
     }
 
     pub(crate) fn to_json(self) -> Value {
@@ -163,7 +125,66 @@ impl Fault {
     }
 }
 
+/// The settings of one fault as they were given.
+struct Given<'a> {
+    kind: &'a str,
+    object: &'a Map<String, Value>,
+}
+
+impl Given<'_> {
+    fn number(&self, name: &str, usual: Option<f64>, least: f64, most: f64) -> Result<f64, String> {
+        let kind = self.kind;
+        match (self.object.get(name), usual) {
+            (Some(value), _) => between(value, &format!("{kind}.{name}"), least, most),
+            (None, Some(usual)) => Ok(usual),
+            (None, None) => Err(format!("fault `{kind}` needs `{name}`")),
+        }
+    }
+
+    fn whole(&self, name: &str, usual: u32, least: u32, most: u32) -> Result<u32, String> {
+        let number = self.number(name, Some(usual.into()), least.into(), most.into())?;
+        Ok(number as u32)
+    }
+}
+
 impl Kind {
+    /// The name is one of `KINDS`; the last arm is the last of them.
+    fn from_given(given: &Given<'_>) -> Result<Self, String> {
+        Ok(match given.kind {
+            "errors" => {
+                let status = given.whole("status", 500, 400, 599)? as u16;
+                Self::Errors { status }
+            }
+            "hang" => Self::Hang,
+            "reset" => Self::Reset,
+            "slow_body" => {
+                let chunk_bytes = given.whole("chunk_bytes", 16, 1, 65_536)?;
+                let every_ms = given.whole("every_ms", 20, 1, 60_000)?;
+                Self::SlowBody {
+                    chunk_bytes,
+                    every_ms,
+                }
+            }
+            "short_body" => Self::ShortBody,
+            "jitter" => {
+                let adds_ms = given.number("adds_ms", Some(120.0), 0.0, 600_000.0)?;
+                Self::Jitter { adds_ms }
+            }
+            "garbage" => Self::Garbage,
+            "wrong_type" => Self::WrongType,
+            "wrong_content_type" => Self::WrongContentType,
+            "oversized" => Self::Oversized {
+                mib: given.whole("mib", 64, 1, 4096)?,
+            },
+            "extra_bytes" => Self::ExtraBytes,
+            "both_framing_headers" => Self::BothFramingHeaders,
+            _ => {
+                let adds_ms = given.number("adds_ms", None, 0.0, 600_000.0)?;
+                Self::Delay { adds_ms }
+            }
+        })
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Errors { .. } => "errors",

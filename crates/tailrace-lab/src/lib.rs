@@ -1,11 +1,12 @@
-//! The lab: simulated upstreams, open-loop load and the naive aggregation, so that every claim about
-//! tails, faults and overload can be shown on one machine with known inputs (req 2.1, 2.2).
+//! The lab: simulated upstreams, open-loop load and the naive aggregation, so that every claim
+//! about tails, faults and overload can be shown on one machine with known inputs (req 2.1, 2.2).
 //!
 //! One entry point serves the program and the Python extension. Standard output carries JSON lines,
 //! standard error what is said to a person. Everything runs on the calling thread.
 //!
-//! Exit codes: 0 done · 2 usage or config · 3 environment (a port is taken) · 4 the result is invalid
-//! (the generator was the limit) · 70 internal · 130/143 a load run was interrupted or terminated.
+//! Exit codes: 0 done · 2 usage or config · 3 environment (a port is taken) · 4 the result is
+//! invalid (the generator was the limit) · 70 internal · 130/143 a load run was interrupted or
+//! terminated.
 
 mod alarm;
 mod args;
@@ -106,4 +107,26 @@ fn raise_descriptor_limit() {
     limit.current = limit.maximum;
     // A system that refuses leaves the old limit; running out of it is reported where it happens.
     let _ = setrlimit(Resource::Nofile, limit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_leads_with_examples_and_fits_eighty_columns() {
+        for text in [upstreams::help(), load::help(), naive::help()] {
+            assert!(text.lines().nth(2) == Some("Examples:"), "{text}");
+            let wide = text.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(wide, None);
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_a_usage_error() {
+        for words in [&["loda"][..], &[], &["load"], &["load", "--url", "ftp://x"]] {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(run(&words), failure::USAGE, "{words:?}");
+        }
+    }
 }

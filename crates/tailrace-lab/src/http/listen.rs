@@ -22,7 +22,12 @@ pub(crate) fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Fai
         let port = address.port();
         Failure::environment(match error.kind() {
             io::ErrorKind::AddrInUse => {
-                format!("port {port} is in use by another program; try {option} with another one")
+                let other = address.port().saturating_add(100);
+                let value = match option {
+                    "--listen" => SocketAddr::new(address.ip(), other).to_string(),
+                    _ => other.to_string(),
+                };
+                format!("port {port} is in use by another program; try {option} {value}")
             }
             io::ErrorKind::PermissionDenied => {
                 format!("port {port} is not allowed for this user; try {option} above 1023")

@@ -345,9 +345,11 @@ mod tests {
 
     #[tokio::test]
     async fn framing_is_followed_wherever_the_bytes_are_cut() {
-        let stream = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabcHTTP/1.1 100 Continue\r\n\r\n\
-            HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\
-            \r\n0\r\nt: v\r\n\r\nHTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 500 No\r\n\r\nrest";
+        let stream =
+            b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabcHTTP/1.1 100 Continue\r\n\r\n\
+            HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n\
+            0123456789\r\n0\r\nt: v\r\n\r\nHTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 500 No\r\n\r\n\
+            rest";
         let expected = vec![
             Ok((200, "abc".to_owned())),
             Ok((201, "abc0123456789".to_owned())),

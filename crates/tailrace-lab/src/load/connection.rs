@@ -2,7 +2,6 @@
 //! peer closes. Sending happens in `run.rs`, at the moment the request is due.
 
 use super::run::Run;
-use super::tally::Lost;
 use crate::http::reply::{Reply, ReplyReader};
 use serde_json::json;
 use std::io;
@@ -40,13 +39,9 @@ pub(crate) async fn keep(run: Rc<Run>, slot: usize, first: (OwnedReadHalf, Owned
             }
         };
         replies.reset();
-        *run.slots[slot].writer.borrow_mut() = Some(writer);
-        run.free(slot);
+        run.opened(slot, writer);
         read_all(&run, slot, &mut reader, &mut replies).await;
-        *run.slots[slot].writer.borrow_mut() = None;
-        if let Some(due) = run.slots[slot].outstanding.take() {
-            run.lost(due, Lost::Failed);
-        }
+        run.closed(slot);
     }
 }
 

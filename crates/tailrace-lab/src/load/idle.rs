@@ -8,32 +8,27 @@ use crate::output::Sink;
 use crate::stop::Stop;
 use serde_json::json;
 use std::os::unix::fs::FileTypeExt;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// Connections being opened at the same time: quick against a slow service, gentle on its backlog.
+const OPENING_MAX: usize = 64;
 
 pub(crate) async fn run(
-    target: &Target,
+    target: Target,
     count: usize,
     timeout: Duration,
     hold: Duration,
     out: &Sink,
     stop: &Stop,
 ) -> Result<i32, Failure> {
-    let mut open_ones = Vec::with_capacity(count);
-    let mut request = Vec::new();
-    let mut replies = ReplyReader::new();
-    for index in 0..count {
-        target.request(index as u64 + 1, &mut request);
-        let opened = open(target, &request, &mut replies, timeout);
-        let opened = tokio::select! {
-            opened = opened => opened,
-            _ = stop.wait() => return Ok(OK),
-        };
-        open_ones.push(opened.map_err(|message| {
-            Failure::environment(format!("connection {} of {count}: {message}", index + 1))
-        })?);
-    }
+    let open_ones = tokio::select! {
+        opened = open_all(Rc::new(target), count, timeout) => opened?,
+        _ = stop.wait() => return Ok(OK),
+    };
     out(json!({ "type": "held", "connections": open_ones.len() }));
     tokio::select! {
         () = tokio::time::sleep(hold) => {}
@@ -43,19 +38,51 @@ pub(crate) async fn run(
     Ok(OK)
 }
 
-async fn open(
-    target: &Target,
-    request: &[u8],
-    replies: &mut ReplyReader,
+async fn open_all(
+    target: Rc<Target>,
+    count: usize,
     timeout: Duration,
-) -> Result<TcpStream, String> {
+) -> Result<Vec<TcpStream>, Failure> {
+    let mut opened = Vec::with_capacity(count);
+    let mut opening = JoinSet::new();
+    for index in 0..count {
+        if opening.len() >= OPENING_MAX {
+            opened.extend(finished(&mut opening, opened.len()).await?);
+        }
+        opening.spawn_local(open(Rc::clone(&target), index as u64 + 1, timeout));
+    }
+    while !opening.is_empty() {
+        opened.extend(finished(&mut opening, opened.len()).await?);
+    }
+    Ok(opened)
+}
+
+async fn finished(
+    opening: &mut JoinSet<Result<TcpStream, String>>,
+    so_far: usize,
+) -> Result<Option<TcpStream>, Failure> {
+    match opening.join_next().await {
+        None => Ok(None),
+        Some(Ok(Ok(stream))) => Ok(Some(stream)),
+        Some(Ok(Err(message))) => Err(Failure::environment(format!(
+            "a connection could not be opened after {so_far} of them: {message}"
+        ))),
+        Some(Err(error)) => Err(Failure::environment(error.to_string())),
+    }
+}
+
+async fn open(target: Rc<Target>, id: u64, timeout: Duration) -> Result<TcpStream, String> {
+    let mut request = Vec::new();
+    target.request(id, &mut request);
     let exchange = async {
         let mut stream = TcpStream::connect(target.address)
             .await
             .map_err(|e| e.to_string())?;
-        stream.write_all(request).await.map_err(|e| e.to_string())?;
-        replies.reset();
-        let reply = replies
+        stream
+            .write_all(&request)
+            .await
+            .map_err(|e| e.to_string())?;
+        let reply = ReplyReader::new()
             .next(&mut stream, None)
             .await
             .map_err(|e| e.to_string())?;

@@ -1,6 +1,6 @@
 //! `tailrace-lab load`: open-loop load. Requests start when the schedule says, whether or not
-//! earlier ones have returned, and a latency runs from the intended start; so a stall of the service
-//! is seen by every request that should have started during it.
+//! earlier ones have returned, and a latency runs from the intended start; so a stall of the
+//! service is seen by every request that should have started during it.
 //!
 //! How: `schedule.rs` fixes the starts, `run.rs` sends, `connection.rs` reads, `tally.rs` counts,
 //! `validity.rs` says when the generator itself was the limit, `report.rs` prints.
@@ -27,6 +27,7 @@ use schedule::{parse_stages, Arrivals, Schedule, Stage};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use tally::Lost;
 use target::Target;
 use tokio::task::{spawn_local, JoinSet};
 use validity::Effort;
@@ -125,7 +126,7 @@ pub(crate) async fn run(args: &[String], out: &Sink, stop: &Stop) -> Result<i32,
         let count = args.number("--idle-connections", 0, 1, 1_000_000)?;
         let hold = args.number("--hold-seconds", 60.0, 0.0, 86_400.0)?;
         let hold = Duration::from_secs_f64(hold);
-        return idle::run(&target, count, timeout, hold, out, stop).await;
+        return idle::run(target, count, timeout, hold, out, stop).await;
     }
     let settings = settings(&args, command)?;
     let connections = args.number("--connections", 128, 1, 1_000_000)?;
@@ -219,8 +220,10 @@ async fn measure(
     let interrupted = stop.reason();
     if interrupted.is_none() {
         drain(run).await;
+        run.give_up(Lost::TimedOut);
+    } else {
+        run.give_up(Lost::Abandoned);
     }
-    run.give_up();
     upkeep.abort();
     let last = clock::now().saturating_duration_since(start);
     if !run.interval.borrow().latency.is_empty() {

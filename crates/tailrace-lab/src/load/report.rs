@@ -1,5 +1,5 @@
-//! The lines a run prints: one per interval while it runs, one summary at its end. Percentiles of an
-//! interval come from that interval's own histogram; the summary's from all measured requests,
+//! The lines a run prints: one per interval while it runs, one summary at its end. Percentiles of
+//! an interval come from that interval's own histogram; the summary's from all measured requests,
 //! never from other percentiles.
 
 use super::run::Run;

@@ -1,6 +1,6 @@
-//! The state of one load run, shared by the schedule, the connections and the reports. A due request
-//! takes the connection that has been idle longest and is written there and then; without an idle
-//! one it waits in a bounded queue, and that wait is part of its latency.
+//! The state of one load run, shared by the schedule, the connections and the reports. A due
+//! request takes the connection that has been idle longest and is written there and then; without
+//! an idle one it waits in a bounded queue, and that wait is part of its latency.
 
 use super::tally::{Lost, Tally};
 use super::target::Target;
@@ -83,16 +83,10 @@ impl Run {
     pub(crate) fn due(&self, due: Due) {
         self.pending.set(self.pending.get() + 1);
         self.count(due.measured, |tally| tally.counts.scheduled += 1);
-        loop {
-            let idle = self.idle.borrow_mut().pop_front();
-            match idle {
-                // A slot that lost its connection while idle is skipped; it comes back by itself.
-                Some(slot) if self.slots[slot].writer.borrow().is_none() => {}
-                Some(slot) => return self.send(slot, due, false),
-                None => break,
-            }
-        }
-        if self.queue.borrow().len() < self.queue_max {
+        let idle = self.idle.borrow_mut().pop_front();
+        if let Some(slot) = idle {
+            self.send(slot, due, false);
+        } else if self.queue.borrow().len() < self.queue_max {
             self.queue.borrow_mut().push_back(due);
         } else {
             self.lost(due, Lost::Unsent);
@@ -105,6 +99,21 @@ impl Run {
         match next {
             Some(due) => self.send(slot, due, true),
             None => self.idle.borrow_mut().push_back(slot),
+        }
+    }
+
+    /// Connection `slot` is open.
+    pub(crate) fn opened(&self, slot: usize, writer: OwnedWriteHalf) {
+        *self.slots[slot].writer.borrow_mut() = Some(writer);
+        self.free(slot);
+    }
+
+    /// Connection `slot` is gone: nothing may be sent on it, and what was on it has failed.
+    pub(crate) fn closed(&self, slot: usize) {
+        self.slots[slot].writer.borrow_mut().take();
+        self.idle.borrow_mut().retain(|idle| *idle != slot);
+        if let Some(due) = self.slots[slot].outstanding.take() {
+            self.lost(due, Lost::Failed);
         }
     }
 
@@ -169,14 +178,14 @@ impl Run {
         }
     }
 
-    /// The end of the run: whatever is left did not make it.
-    pub(crate) fn give_up(&self) {
+    /// The end of the run: whatever is left did not make it, for the reason `how`.
+    pub(crate) fn give_up(&self, how: Lost) {
         while let Some(due) = { self.queue.borrow_mut().pop_front() } {
             self.lost(due, Lost::Unsent);
         }
         for slot in &self.slots {
             if let Some(due) = slot.outstanding.take() {
-                self.lost(due, Lost::TimedOut);
+                self.lost(due, how);
             }
         }
     }

@@ -1,6 +1,6 @@
-//! What happened to every request: each scheduled one ends as done, failed, timed out or unsent,
-//! and the sums must agree. Latencies go into HDR histograms; a request that was given up enters at
-//! the age at which it was given up, so that a dead service cannot have a good tail.
+//! What happened to every request: each scheduled one ends as done, failed, timed out, unsent or
+//! abandoned, and the sums must agree. Latencies go into HDR histograms; a request that was given
+//! up enters at the age at which it was given up, so that a dead service cannot have a good tail.
 
 use hdrhistogram::Histogram;
 use serde_json::{json, Map, Value};
@@ -23,6 +23,8 @@ pub(crate) enum Lost {
     TimedOut,
     /// Never on the wire: every connection stayed busy until it was too old, or the queue was full.
     Unsent,
+    /// Under way when the run itself was stopped: says nothing about the service.
+    Abandoned,
 }
 
 #[derive(Default)]
@@ -35,6 +37,7 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     pub(crate) timed_out: u64,
     pub(crate) unsent: u64,
+    pub(crate) abandoned: u64,
     pub(crate) late: u64,
     pub(crate) late_own: u64,
     pub(crate) body_bytes: u64,
@@ -91,6 +94,10 @@ impl Tally {
             Lost::Failed => self.counts.failed += 1,
             Lost::TimedOut => self.counts.timed_out += 1,
             Lost::Unsent => self.counts.unsent += 1,
+            Lost::Abandoned => {
+                self.counts.abandoned += 1;
+                return;
+            }
         }
         self.record(age);
     }
@@ -131,6 +138,7 @@ impl Tally {
             "failed": counts.failed,
             "timed_out": counts.timed_out,
             "unsent": counts.unsent,
+            "abandoned": counts.abandoned,
             "late": counts.late,
             "late_own": counts.late_own,
             "degraded": counts.degraded,

@@ -2,8 +2,8 @@
 //! collapse can be watched beside the governed service under the same load (req 2.1). It passes
 //! every functional test; each choice below is what breaks it.
 //!
-//! - One task spawned per downstream call, without a cap (`aggregate.rs`): at 1 000 requests/s and a
-//!   downstream that takes 2 s there are 10 000 tasks, and nothing says stop (req 4.1, 4.2, 4.3).
+//! - One task spawned per downstream call, without a cap (`aggregate.rs`): at 1 000 requests/s a
+//!   downstream that takes 2 s holds 2 000 tasks, and nothing says stop (req 4.1, 4.2, 4.3).
 //! - Nobody owns those tasks: when a strong part has failed, or the client has left, the others run
 //!   on and use the connections that live requests need (req 4.5).
 //! - Results come over an unbounded channel: order, count and lifetime of the messages are known

@@ -1,6 +1,6 @@
-//! The lab's admin port: faults and laws are changed while load runs, so that a break and a recovery
-//! are one continuous picture. A change is checked whole before any of it is applied, and an error
-//! lists the valid words: a fault that silently did not happen would falsify the run.
+//! The lab's admin port: faults and laws are changed while load runs, so that a break and a
+//! recovery are one continuous picture. A change is checked whole before any of it is applied, and
+//! an error lists the valid words: a fault that silently did not happen would falsify the run.
 //!
 //! Limits: loopback only, no authentication; it controls simulated services and nothing else.
 
@@ -75,7 +75,8 @@ fn route(method: Method, path: &str, body: &[u8], all: &[Rc<Upstream>]) -> Answe
 }
 
 fn state(all: &[Rc<Upstream>]) -> Value {
-    json!({ "upstreams": all.iter().map(|upstream| upstream.to_json()).collect::<Vec<_>>() })
+    let upstreams: Vec<Value> = all.iter().map(|upstream| upstream.to_json()).collect();
+    json!({ "format_version": 1, "upstreams": upstreams })
 }
 
 fn change(name: &str, body: &[u8], all: &[Rc<Upstream>]) -> Answer {

@@ -29,11 +29,7 @@ pub(super) async fn misbehave(
     out: &mut Vec<u8>,
 ) -> Then {
     let body_at = memchr::memmem::find(out, b"\r\n\r\n").map_or(out.len(), |at| at + 4);
-    let result = match kind {
-        Kind::Errors { status } => {
-            inbound::problem(out, status, "injected fault", false);
-            inbound.write(out).await
-        }
+    match kind {
         Kind::Hang => return hang(inbound, upstream, out).await,
         Kind::Reset => {
             // The socket is closed by the caller; zero linger turns that into a reset.
@@ -52,6 +48,24 @@ pub(super) async fn misbehave(
             let _ = inbound.write(&out[..half]).await;
             return Then::Close;
         }
+        Kind::Oversized { mib } => {
+            return match oversized(inbound, mib).await {
+                Ok(()) => Then::Continue,
+                Err(_) => Then::Close,
+            };
+        }
+        _ => falsify(kind, id, upstream, body_at, out),
+    }
+    match inbound.write(out).await {
+        Ok(()) => Then::Continue,
+        Err(_) => Then::Close,
+    }
+}
+
+/// The faults that answer at once, but something else than the usual.
+fn falsify(kind: Kind, id: &str, upstream: &Upstream, body_at: usize, out: &mut Vec<u8>) {
+    match kind {
+        Kind::Errors { status } => inbound::problem(out, status, "injected fault", false),
         Kind::Garbage => {
             // Same length as the real body and a plausible start: only a full parse finds it.
             for byte in out.iter_mut().skip(body_at + 1) {
@@ -59,23 +73,18 @@ pub(super) async fn misbehave(
                     *byte = b'=';
                 }
             }
-            inbound.write(out).await
         }
         Kind::WrongType => {
             let mut body = Vec::with_capacity(out.len());
             upstream.spec.wrong_body.render(id, &mut body);
             inbound::answer(out, 200, JSON, &body, false);
-            inbound.write(out).await
         }
         Kind::WrongContentType => {
             let page = b"<!doctype html><title>Sign in</title><p>Please sign in.</p>";
             inbound::answer(out, 200, "text/html", page, false);
-            inbound.write(out).await
         }
-        Kind::Oversized { mib } => oversized(inbound, mib).await,
         Kind::ExtraBytes => {
             out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
-            inbound.write(out).await
         }
         Kind::BothFramingHeaders => {
             let body = out.split_off(body_at);
@@ -84,14 +93,9 @@ pub(super) async fn misbehave(
             out.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
             out.extend_from_slice(&body);
             out.extend_from_slice(b"\r\n0\r\n\r\n");
-            inbound.write(out).await
         }
-        // These only delay, which has happened by now.
-        Kind::Jitter { .. } | Kind::Delay { .. } => inbound.write(out).await,
-    };
-    match result {
-        Ok(()) => Then::Continue,
-        Err(_) => Then::Close,
+        // The rest never comes here, or only delays, which has happened by now.
+        _ => {}
     }
 }
 

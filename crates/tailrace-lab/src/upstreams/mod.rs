@@ -92,14 +92,11 @@ fn read_config(file: &str) -> Result<Scenario, Failure> {
     Scenario::from_text(&text).map_err(|message| Failure::usage(format!("{file}: {message}")))
 }
 
-async fn serve(
-    scenario: Scenario,
-    port_base: u16,
-    admin_port: u16,
-    out: &Sink,
-    stop: &Stop,
-) -> Result<i32, Failure> {
-    let mut bound: Vec<(Rc<Upstream>, TcpListener)> = Vec::new();
+type Bound = Vec<(Rc<Upstream>, TcpListener)>;
+
+/// Every port before the first request: a lab that is half there measures nothing.
+fn bind_all(scenario: Scenario, port_base: u16) -> Result<Bound, Failure> {
+    let mut bound = Vec::with_capacity(scenario.upstreams.len());
     for (index, spec) in scenario.upstreams.into_iter().enumerate() {
         let port = match port_base {
             0 => 0,
@@ -108,11 +105,20 @@ async fn serve(
         };
         let listener = bind(loopback(port), "--port-base")?;
         let address = listener.local_addr()?;
-        bound.push((
-            Rc::new(Upstream::new(spec, scenario.seed, address)),
-            listener,
-        ));
+        let upstream = Rc::new(Upstream::new(spec, scenario.seed, address));
+        bound.push((upstream, listener));
     }
+    Ok(bound)
+}
+
+async fn serve(
+    scenario: Scenario,
+    port_base: u16,
+    admin_port: u16,
+    out: &Sink,
+    stop: &Stop,
+) -> Result<i32, Failure> {
+    let bound = bind_all(scenario, port_base)?;
     let admin = bind(loopback(admin_port), "--admin-port")?;
     let all: Rc<[Rc<Upstream>]> = bound
         .iter()
