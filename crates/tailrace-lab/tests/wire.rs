@@ -340,3 +340,26 @@ fn idle_connections_are_held_after_one_request_each() {
         lab.stop().await;
     });
 }
+
+#[test]
+fn a_connection_that_breaks_costs_its_own_request_only() {
+    in_lab(|lab| async move {
+        lab.fault("orders", json!({"kind": "reset", "probability": 0.5}))
+            .await;
+        let url = format!("http://{}/orders/{{id}}", lab.orders);
+        let options = "--rate 400 --seconds 0.3 --warmup 0 --connections 4";
+        let (_, lines) = Verb::start(&format!("load --url {url} {options}"))
+            .end()
+            .await;
+        let summary = lines.last().unwrap();
+        let count = |name: &str| summary[name].as_u64().unwrap();
+        assert!(count("failed") > 10 && count("done") > 10, "{summary}");
+        assert_eq!((count("timed_out"), count("unsent")), (0, 0), "{summary}");
+        assert_eq!(
+            count("scheduled"),
+            count("done") + count("failed"),
+            "{summary}"
+        );
+        lab.stop().await;
+    });
+}

@@ -42,6 +42,14 @@ pub(crate) fn summary(
             "note: more than 1 % of the requests left late; p99 includes the generator's own delay",
         );
     }
+    let waited = tally.counts.late - tally.counts.late_own;
+    if waited * 20 > tally.counts.sent {
+        say(&format!(
+            "note: {waited} of {} requests waited for a free connection, and the wait is part of \
+             their latency; if the service is meant to take more, raise --connections",
+            tally.counts.sent
+        ));
+    }
     let statuses: Map<String, Value> = tally
         .counts
         .statuses
