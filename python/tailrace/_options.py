@@ -120,7 +120,6 @@ SECTIONS: Final[dict[str, dict[str, Option]]] = {
         "json_depth_max": Option(_count(1, 1024)),
         "connections_max": Option(_count(1, COUNT_MAX)),
         "pool_idle": Option(_milliseconds, "pool_idle_ms"),
-        "connect": Option(_milliseconds, "connect_ms"),
         "dns_refresh": Option(_milliseconds, "dns_refresh_ms"),
         "drain": Option(_milliseconds_or_zero, "drain_ms"),
         "reserve": Option(_milliseconds_or_zero, "reserve_ms"),
