@@ -124,7 +124,7 @@ class _Layers:
             place = file.place((*key, "url"))
             self._problem("TR203", message, place, ("keep one of them",))
         for name, value in table.items():
-            place = file.place((*key, name))
+            place = file.place((*key, *name.split(".")))
             if name not in known:
                 helps = suggestion(name, known, "keys")
                 self._problem("TR201", f"unknown key `{name}` in `[{'.'.join(key)}]`", place, helps)
@@ -196,8 +196,7 @@ def _flat(section: str, table: dict[str, Any]) -> dict[str, Any]:
     if section != "upstreams" or not isinstance(inner, dict):
         return table
     flat = {name: value for name, value in table.items() if name != "bulkhead"}
-    names = {"limit": "bulkhead", "queue": "bulkhead_queue"}
-    return flat | {names.get(name, f"bulkhead.{name}"): value for name, value in inner.items()}
+    return flat | {f"bulkhead.{name}": value for name, value in inner.items()}
 
 
 def _upper(part: str) -> str:

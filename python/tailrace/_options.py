@@ -141,7 +141,8 @@ UPSTREAM: Final[dict[str, Option]] = {
     "addresses": Option(_texts),
     "timeout": Option(_as_is),
     "bulkhead": Option(whole),
-    "bulkhead_queue": Option(whole),
+    "bulkhead.limit": Option(whole, "bulkhead"),
+    "bulkhead.queue": Option(whole, "bulkhead_queue"),
     "forward_headers": Option(_texts),
     "body_max": Option(_as_is),
 }

@@ -92,10 +92,17 @@ def _split(
             "TR001", f'"{value}" has no unit', f'did you mean "{number}{likely[0]}"?'
         )
     if unit not in units:
-        near = next((known for known in units if known.lower() == unit.lower()), None)
+        near = _near(unit, list(units))
         hint = f'did you mean "{number}{near}"?' if near else f"units: {', '.join(units)}"
         raise QuantityError("TR002", f'"{value}" has the unknown unit `{unit}`', hint)
     return float(number), unit
+
+
+def _near(unit: str, units: list[str]) -> str | None:
+    """The unit that was probably meant: another case, or the start of a longer word."""
+    same = [known for known in units if known.lower() == unit.lower()]
+    longer = [known for known in units if unit.lower().startswith(known.lower())]
+    return max(same or longer, key=len, default=None)
 
 
 def _within(number: float, shown: str, *, zero: bool, limit: float, most: str) -> float:
@@ -103,5 +110,6 @@ def _within(number: float, shown: str, *, zero: bool, limit: float, most: str) -
         raise QuantityError("TR003", f"`{shown}` is too large", f"the most that limits is {most}")
     if number < 0 or (number == 0 and not zero):
         least = "zero or more" if zero else "more than zero"
-        raise QuantityError("TR003", f"`{shown}` must be {least}", "a limit of nothing refuses all")
+        hint = "a limit of nothing refuses every request"
+        raise QuantityError("TR003", f"`{shown}` must be {least}", hint)
     return number

@@ -109,7 +109,8 @@ class _Site:
             return self._parameter(first, fields, place, where)
         if first in self.scope.parts:
             return self._part(first, fields, place)
-        self._unknown(first, place)
+        if first not in self.scope.broken:
+            self._unknown(first, place)
         return None
 
     def _parameter(

@@ -46,7 +46,9 @@ def scalar(
         text = ".".join([*seen, *fields])
         message = f"`{text}` is {context.shapes.describe(found)}; a template needs one value"
         inner = context.shapes.fields(found)
-        helps = tuple(f"name a field of it: `{{{text}.{one}}}`" for one in list(inner or ())[:1])
+        helps = [f"name a field of it: `{{{text}.{one}}}`" for one in list(inner or ())[:1]]
+        if context.shapes.kind(context.shapes.unwrap(found)) == "array":
+            helps = [f'one call per item: each="{text}", then `{{item.field}}`']
         context.problem("TR053", message, place, helps=helps)
         return False
     return True

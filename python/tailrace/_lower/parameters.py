@@ -81,7 +81,7 @@ def _parameter(context: Context, declared: Declared) -> dict[str, Any]:
     if one.location != "path":
         row["wire_name"] = _wire_name(context, member.name, one)
     row["shape"] = shape
-    row["required"] = one.default is MISSING and not optional
+    row["required"] = one.location == "path" or (one.default is MISSING and not optional)
     if optional and one.location == "path":
         message = f"path parameter `{member.name}` cannot be optional"
         helps = ("a route without the segment is another route: declare a second view",)
@@ -122,6 +122,8 @@ def _shape(context: Context, name: str, one: ParameterDeclaration, type_: Any) -
     if limits:
         pointed = Trail(name, at(one.place, "pattern") if "pattern" in limits else one.place)
         plain = context.walk.type(Annotated[type_, Field(**limits)], pointed)
+        if len(context.problems) > before:
+            return text, False
     return _segment(context, one, shapes.unwrap(plain)), shapes.nullable(plain)
 
 

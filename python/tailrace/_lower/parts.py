@@ -143,6 +143,8 @@ def _each(
         context.problem("TR025", message, at(part.place, "each"), helps=helps)
     names = _each_names(part.each)
     place = at(part.place, "each")
+    if names and names[0] in scope.broken:
+        return None, None
     if not names or names[0] not in scope.parts or names[0] == name:
         known = [other for other in scope.parts if other != name]
         message = f"`each={part.each!r}` of part `{name}` does not name a part"

@@ -152,7 +152,8 @@ def _addresses(context: Context, name: str, setting: Setting) -> list[str]:
 def _address(context: Context, name: str, url: object, place: Place) -> str:
     reason, help_ = _url_problem(url)
     if reason:
-        message = f"address {url!r} of upstream `{name}` {reason}"
+        shown = re.sub(r"//[^/@]*@", "//***@", url) if isinstance(url, str) else url
+        message = f"address {shown!r} of upstream `{name}` {reason}"
         context.problem("TR010", message, place, helps=(help_,))
         return ""
     return str(url).rstrip("/")

@@ -46,10 +46,16 @@ class ViewScope:
     shapes: dict[str, int] = field(default_factory=dict)
     """Shape of a part's whole value: with `each`, the list."""
     needs: dict[str, set[str]] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    """Members already reported: what names them is not reported again."""
 
     @property
     def label(self) -> str:
-        return f"view `{self.view.name}`"
+        return scope_label(self.view)
+
+
+def scope_label(view: ViewDeclaration) -> str:
+    return f"view `{view.name}`"
 
 
 def lower_views(context: Context, service: Service, reserved: set[str]) -> list[dict[str, Any]]:
@@ -108,7 +114,11 @@ def _view(
     if fanout.value is None:
         fanout = service_fanout
         context.origins[f"{base}.fanout"] = fanout.origin
-    known = context.duration(deadline, f"deadline of view `{view.name}`", fallback=0)
+    owner = f"service `{service.name}`"
+    subject = f"deadline of {owner if deadline is service_deadline else scope_label(view)}"
+    known = context.duration(deadline, subject, fallback=0)
+    subject = f"fanout of {owner if fanout is service_fanout else scope_label(view)}"
+    width = context.count(fanout, subject, "TR015", 1, FANOUT_MAX)
     scope = ViewScope(view, known)
     scope.placeholders = _PLACEHOLDER.findall(view.path)
     parameters = _members(context, scope, reserved)
@@ -122,7 +132,7 @@ def _view(
         "method": "GET",
         "path": view.path,
         "deadline_ms": known,
-        "fanout": context.count(fanout, f"fanout of view `{view.name}`", "TR015", 1, FANOUT_MAX),
+        "fanout": width,
         "parameters": lowered_parameters,
         "parts": [part for part in parts if part is not None],
     }
@@ -147,7 +157,7 @@ def _members(
             _part_member(context, scope, member, value, reserved)
         elif not member.name.startswith("_"):
             _refuse_member(context, scope, member)
-    if len(scope.parts) > PARTS_MAX or not scope.parts:
+    if len(scope.parts) > PARTS_MAX or not (scope.parts or scope.broken):
         place = class_place(view.place, view.cls.__name__)
         many = f"{scope.label} has {len(scope.parts)} parts; {PARTS_MAX} is the most"
         code, message = ("TR029", many) if scope.parts else ("TR023", f"{scope.label} has no parts")
@@ -176,11 +186,13 @@ def _part_member(
             label="`{" + name + "}` in a template could mean either",
             helps=(f"rename the part or the placeholder: `{{{name}_id}}`",),
         )
+        scope.broken.add(name)
         return
     if not isinstance(part.call, Call):
         message = f"part `{name}` is made of {type(part.call).__name__}, not of a call"
         helps = ('give it a call: strong(orders.get("/orders/{order_id}"))',)
         context.problem("TR100", message, at(part.place, "call", 0), helps=helps)
+        scope.broken.add(name)
         return
     found = _type_of(context, scope, member, part.place)
     scope.parts[name] = part
@@ -189,9 +201,11 @@ def _part_member(
 
 
 def _refuse_member(context: Context, scope: ViewScope, member: Member) -> None:
+    scope.broken.add(member.name)
     place = member_of(scope.view.place, member.owner.__name__, member.name)
-    what = "is only annotated" if member.annotated and member.value is None else "is neither"
-    message = f"`{member.name}` of {scope.label} {what}: no part, no parameter"
+    bare = member.annotated and member.name not in member.owner.__dict__
+    what = "has a type but no source" if bare else "is neither a part nor a parameter"
+    message = f"`{member.name}` of {scope.label} {what}"
     kind = type_name(member.annotation) if member.annotated else "Model"
     helps = (
         f'say where it comes from: {member.name}: {kind} = strong(upstream.get("/..."))',

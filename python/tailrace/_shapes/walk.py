@@ -96,7 +96,7 @@ class Walk:
             code,
             message,
             at.nearest(),
-            label=label or "the plane runs no Python here",
+            label=label or ("the plane runs no Python here" if code == "TR120" else ""),
             helps=helps or defaults.get(code, ()),
         )
         return self.shapes.add("any")
@@ -167,12 +167,15 @@ def _report_build(walk: Walk, error: Exception, at: Trail) -> None:
     reason = lines[-1] if lines else type(error).__name__
     if "regex" in text:
         message = f"`{at.text}` has a pattern the plane cannot run"
-        walk.refuse("TR044", message, at, scalars.PATTERN_HELP, label=reason[:200])
+        walk.refuse(
+            "TR044", message, at, scalars.PATTERN_HELP, label=reason.removeprefix("error: ")[:200]
+        )
         return
     helps: tuple[str, ...] = ("the message is pydantic's: it could not build the type",)
     if "typing_extensions.TypedDict" in text:
         helps = ("from typing_extensions import TypedDict",)
-    walk.refuse("TR124", f"`{at.text}` is not a usable type", at, *helps, label=lines[0][:200])
+    label = lines[0].split(". ")[0][:200]
+    walk.refuse("TR124", f"`{at.text}` is not a usable type", at, *helps, label=label)
 
 
 HANDLERS: dict[str, Handler] = {

@@ -1,0 +1,28 @@
+"""Two routes that differ in the name of a placeholder only."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong
+
+
+class Item(BaseModel):
+    sku: str
+
+
+class Order(BaseModel):
+    id: str
+    user_id: str
+    items: list[Item]
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))
+
+
+@service.view("/orders/{id}")
+class Second(View):
+    order: Order = strong(orders.get("/orders/{id}"))

@@ -1,0 +1,11 @@
+"""A part without an annotation."""
+
+from tailrace import Service, Upstream, View, strong
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order = strong(orders.get("/orders/{order_id}"))

@@ -1,0 +1,25 @@
+"""Two parameters that read one header."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, header, strong
+
+
+class Item(BaseModel):
+    sku: str
+
+
+class Order(BaseModel):
+    id: str
+    user_id: str
+    items: list[Item]
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))
+    tenant: str = header("X-Tenant")
+    shop: str = header("x-tenant")
