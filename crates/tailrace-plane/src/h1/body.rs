@@ -1,9 +1,10 @@
 //! The body of one message, taken off the wire by the framing its head declared.
 //!
-//! Prevents: a body that never ends, is larger than agreed, or swallows the next message (RELIABILITY S13,
-//! S14; req 4.4). How: one decoder for both sides; it consumes exactly the bytes of this body and says when
-//! it is done; a declared size above the limit is refused before a byte is stored. Limits: content codings
-//! are not undone here; after an error the decoder stays failed and the connection must close.
+//! Prevents: a body that never ends, is larger than agreed, or swallows the next message
+//! (RELIABILITY S13, S14; req 4.4). How: one decoder for both sides; it consumes exactly the bytes
+//! of this body and says when it is done; a declared size above the limit is refused before a byte
+//! is stored. Limits: content codings are not undone here; after an error the decoder stays failed
+//! and the connection must close.
 
 use std::fmt;
 
@@ -169,7 +170,8 @@ impl BodyDecoder {
     }
 }
 
-/// Runs the chunk reader over `input`: the bytes it took, and whether the last chunk was among them.
+/// Runs the chunk reader over `input`: the bytes it took, and whether the last chunk was among
+/// them.
 fn chunks(
     reader: &mut ChunkReader,
     room: &mut u64,

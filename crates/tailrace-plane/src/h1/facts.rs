@@ -1,9 +1,9 @@
 //! What the headers of one message say about framing and about the connection.
 //!
-//! Prevents: request smuggling (RELIABILITY S01, S02): a message that two readers could frame in two ways
-//! never gets past its head. How: each framing header is noted once, in order; the second of a kind, or
-//! the second kind, is refused on the spot. Limits: what a status or a method says about bodies is decided
-//! by `response` and `request`.
+//! Prevents: request smuggling (RELIABILITY S01, S02): a message that two readers could frame in
+//! two ways never gets past its head. How: each framing header is noted once, in order; the second
+//! of a kind, or the second kind, is refused on the spot. Limits: what a status or a method says
+//! about bodies is decided by `response` and `request`.
 
 use super::refusal::HeadError;
 use super::scan::{host_len, is_token};
@@ -109,7 +109,8 @@ impl Facts {
     }
 }
 
-/// `content_length` is an ordinary header here, and Content-Length to whoever maps `-` to `_` behind us.
+/// `content_length` is an ordinary header here, and Content-Length to whoever maps `-` to `_`
+/// behind us.
 fn refuse_twin(name: &[u8], twin: &[u8]) -> Result<(), HeadError> {
     let same = |(a, b): (&u8, &u8)| a.eq_ignore_ascii_case(b) || (*b == b'_' && *a == b'-');
     if name.contains(&b'_') && name.iter().zip(twin).all(same) {
@@ -153,7 +154,8 @@ fn decimal(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// A name, an IPv4 address or a bracketed IPv6 address, with an optional port of one to five digits.
+/// A name, an IPv4 address or a bracketed IPv6 address, with an optional port of one to five
+/// digits.
 fn is_host(value: &[u8]) -> bool {
     let name_len = match value.first() {
         Some(b'[') => {

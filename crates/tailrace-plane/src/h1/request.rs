@@ -1,9 +1,9 @@
 //! The head of a request, as a server reads it.
 //!
-//! Prevents: request smuggling and everything that hides in a sloppy request line (RELIABILITY S01, S07),
-//! heads without a limit (req 4.4). How: `METHOD SP target SP HTTP/1.x CRLF`, single spaces, origin-form
-//! (`*` for OPTIONS only), then the header block, then the rules that need the whole head. Limits: the path
-//! is checked, not decoded; decoding happens once, per segment, in `target`.
+//! Prevents: request smuggling and everything that hides in a sloppy request line (RELIABILITY S01,
+//! S07), heads without a limit (req 4.4). How: `METHOD SP target SP HTTP/1.x CRLF`, single spaces,
+//! origin-form (`*` for OPTIONS only), then the header block, then the rules that need the whole
+//! head. Limits: the path is checked, not decoded; decoding happens once, per segment, in `target`.
 
 use super::facts::Facts;
 use super::head::{Fields, Framing, HeadLimits, Method, Parsed, Span};
@@ -47,14 +47,15 @@ impl RequestHead {
     }
 }
 
-/// Parses the head at the start of `buf`. `Partial` leaves `head` unspecified; see the module doc of
-/// `h1` for how to call it while bytes arrive.
+/// Parses the head at the start of `buf`. `Partial` leaves `head` unspecified; see the module doc
+/// of `h1` for how to call it while bytes arrive.
 pub fn parse_request(
     buf: &[u8],
     limits: &HeadLimits,
     head: &mut RequestHead,
 ) -> Result<Parsed, HeadError> {
-    // Nothing behind the limit is looked at, so the verdict does not depend on how much has arrived.
+    // Nothing behind the limit is looked at, so the verdict does not depend on how much has
+    // arrived.
     let max = limits.head_max_bytes.min(u32::MAX as usize);
     let window = &buf[..buf.len().min(max)];
     match parse(window, limits, head)? {

@@ -1,9 +1,9 @@
 //! The head of a response, as a client of upstreams reads it.
 //!
-//! Prevents: bytes of one response becoming part of another one (RELIABILITY S02, hyper#4181). How: the
-//! same header block and framing facts as for requests, then the rules of RFC 9112 6.3 in their order; any
-//! doubt is an error, and an error closes the connection. Limits: bytes behind the body, and more than a few
-//! interim responses, are the caller's to refuse; it owns the connection.
+//! Prevents: bytes of one response becoming part of another one (RELIABILITY S02, hyper#4181). How:
+//! the same header block and framing facts as for requests, then the rules of RFC 9112 6.3 in their
+//! order; any doubt is an error, and an error closes the connection. Limits: bytes behind the body,
+//! and more than a few interim responses, are the caller's to refuse; it owns the connection.
 
 use super::facts::Facts;
 use super::head::{Fields, Framing, HeadLimits, Method, Parsed};
@@ -44,16 +44,17 @@ impl ResponseHead {
     }
 }
 
-/// Parses the head at the start of `buf`, the answer to a `request` of that method. A 1xx comes back as
-/// `Complete` with `Framing::None`: drop `head_len` bytes and parse on. 101 is an error, because this
-/// client never asks for it.
+/// Parses the head at the start of `buf`, the answer to a `request` of that method. A 1xx comes
+/// back as `Complete` with `Framing::None`: drop `head_len` bytes and parse on. 101 is an error,
+/// because this client never asks for it.
 pub fn parse_response(
     buf: &[u8],
     request: Method,
     limits: &HeadLimits,
     head: &mut ResponseHead,
 ) -> Result<Parsed, HeadError> {
-    // Nothing behind the limit is looked at, so the verdict does not depend on how much has arrived.
+    // Nothing behind the limit is looked at, so the verdict does not depend on how much has
+    // arrived.
     let max = limits.head_max_bytes.min(u32::MAX as usize);
     let window = &buf[..buf.len().min(max)];
     match parse(window, request, limits, head)? {
