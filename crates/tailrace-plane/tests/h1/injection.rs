@@ -4,6 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tailrace_plane::h1::{hop_by_hop, is_header_value, push_header, reason, BadHeader};
 
+use super::properties::cases;
+
 /// Values with line ends, NUL and escapes in most of them.
 fn hostile_values() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
@@ -15,7 +17,7 @@ fn hostile_values() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(cases(20_000))]
 
     #[test]
     fn no_value_leaves_its_line(value in hostile_values()) {

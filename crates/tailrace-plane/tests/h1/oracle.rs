@@ -99,7 +99,7 @@ fn decode(framing: Framing, data: &[u8], step: usize) -> (Vec<u8>, usize, Result
     };
     for read in data.chunks(step) {
         match decoder.decode(read, &mut out) {
-            Ok(decoded) => consumed += decoded.consumed,
+            Ok(taken) => consumed += taken.consumed,
             Err(error) => {
                 assert_eq!(
                     decoder.decode(b"0\r\n\r\n", &mut out),

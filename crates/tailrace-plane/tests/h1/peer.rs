@@ -227,13 +227,13 @@ impl Peer {
         else {
             return false;
         };
-        let decoded = match decoder.decode(&self.buf, body) {
-            Ok(decoded) => decoded,
+        let taken = match decoder.decode(&self.buf, body) {
+            Ok(taken) => taken,
             Err(error) => return self.close(Outcome::Body(error)),
         };
-        self.buf.drain(..decoded.consumed);
-        assert_eq!(decoded.done, decoder.is_done());
-        if decoded.done {
+        self.buf.drain(..taken.consumed);
+        assert_eq!(taken.done, decoder.is_done());
+        if taken.done {
             self.closed |= !*keep_alive;
             self.outcomes.push(message);
             return true;

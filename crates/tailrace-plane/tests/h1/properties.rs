@@ -10,6 +10,15 @@ use tailrace_plane::h1::{
 
 use super::oracle;
 
+/// No file of past failures: a failing case becomes a row of a corpus.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 /// Pieces that get past the first checks more often than random bytes do.
 fn request_pieces() -> impl Strategy<Value = Vec<u8>> {
     let piece = select(vec![
@@ -47,11 +56,11 @@ fn request_pieces() -> impl Strategy<Value = Vec<u8>> {
 fn good_requests() -> impl Strategy<Value = Vec<u8>> {
     let header = ("[A-Za-z!#$%&'*+.^_`|~-]{1,12}", "[ -~\t]{0,24}");
     ("/[a-z0-9/._~-]{0,30}", vec(header, 0..10)).prop_map(|(path, headers)| {
-        let mut head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n");
-        for (name, value) in headers {
-            head += &format!("X{name}: {value}\r\n");
-        }
-        (head + "\r\n").into_bytes()
+        let lines: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| format!("X{name}: {value}\r\n"))
+            .collect();
+        format!("GET {path} HTTP/1.1\r\nHost: a\r\n{}\r\n", lines.concat()).into_bytes()
     })
 }
 
@@ -104,7 +113,7 @@ fn chunk_pieces() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(cases(4000))]
 
     #[test]
     fn any_bytes_have_one_verdict(data in vec(any::<u8>(), 0..300)) {
@@ -199,7 +208,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(cases(10_000))]
 
     /// Whatever text a parameter holds, it lands inside one segment and comes back the same (S07).
     #[test]
