@@ -177,3 +177,55 @@ fn is_host(value: &[u8]) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_plain_digits_within_64_bits() {
+        assert_eq!(decimal(b"0"), Some(0));
+        assert_eq!(decimal(b"18446744073709551615"), Some(u64::MAX));
+        for refused in [
+            "",
+            "00",
+            "01",
+            "+1",
+            "-1",
+            " 1",
+            "1 ",
+            "1,1",
+            "0x1",
+            "18446744073709551616",
+        ] {
+            assert_eq!(decimal(refused.as_bytes()), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_twin_is_refused_and_a_stranger_of_its_length_is_not() {
+        let note = |name: &str| Facts::default().note(name.as_bytes(), b"1", 1);
+        assert_eq!(note("Content_Length"), Err(HeadError::FramingTwin));
+        assert_eq!(note("Transfer_Encoding"), Err(HeadError::FramingTwin));
+        assert_eq!(note("Content-Lengto"), Ok(()));
+        assert_eq!(note("Cookie-Samesit"), Ok(()));
+        assert_eq!(note("Content_Lengto"), Ok(()));
+    }
+
+    #[test]
+    fn close_wins_over_keep_alive_in_any_order() {
+        for values in [
+            ["close", "keep-alive"],
+            ["keep-alive", "close"],
+            ["", "close"],
+        ] {
+            let mut facts = Facts::default();
+            for value in values {
+                assert_eq!(facts.note(b"Connection", value.as_bytes(), 1), Ok(()));
+            }
+            assert!(!facts.keep_alive(1) && !facts.keep_alive(0), "{values:?}");
+        }
+        assert!(Facts::default().keep_alive(1));
+        assert!(!Facts::default().keep_alive(0));
+    }
+}

@@ -142,3 +142,37 @@ fn status(buf: &[u8]) -> Result<Option<(u16, usize)>, HeadError> {
     };
     Ok(line_end(buf, 12 + len, otherwise)?.map(|at| (status, at)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits {
+        head_max_bytes: 1024,
+        headers_max: 8,
+        uri_max_bytes: 64,
+    };
+
+    /// A head that is reused must not carry the type or the framing of the response before.
+    #[test]
+    fn nothing_of_the_head_before_is_left() {
+        let mut head = ResponseHead::default();
+        let first =
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+        let verdict = parse_response(first, Method::Get, &LIMITS, &mut head);
+        assert_eq!(verdict, Ok(Parsed::Complete));
+        assert!(head.json && head.keep_alive);
+        assert_eq!((head.status, head.framing), (200, Framing::Length(2)));
+        assert_eq!(&first[head.head_len..], b"{}");
+        assert_eq!(
+            head.header(first, "content-type"),
+            Some(&b"application/json"[..])
+        );
+        let second = b"HTTP/1.0 500\r\n\r\n";
+        let verdict = parse_response(second, Method::Get, &LIMITS, &mut head);
+        assert_eq!(verdict, Ok(Parsed::Complete));
+        assert!(!head.json && !head.keep_alive);
+        assert_eq!((head.status, head.framing), (500, Framing::UntilClose));
+        assert_eq!(head.headers(second).count(), 0);
+    }
+}

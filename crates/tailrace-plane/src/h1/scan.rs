@@ -244,3 +244,52 @@ pub fn head_end(buf: &[u8], from: usize) -> Option<usize> {
         })
         .map(|feed| feed + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Eight bytes at a time must see what one byte at a time sees, at each offset, for each byte.
+    #[test]
+    fn text_is_measured_to_the_byte() {
+        for byte in 0..=255u8 {
+            for at in 0..20 {
+                let mut bytes = [0xc3u8; 20];
+                bytes[at] = byte;
+                if at + 1 < bytes.len() {
+                    bytes[at + 1] = 0x01;
+                }
+                let expected = bytes.iter().take_while(|&&byte| is_text_byte(byte)).count();
+                assert_eq!(text_len(&bytes), expected, "byte {byte:#x} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tab_does_not_end_text_but_what_follows_may() {
+        assert_eq!(text_len(b"\t\t\t\t\t\t\t\t\t\tabc\r\n"), 13);
+        assert_eq!(text_len(b"ab\t\x7fcdefgh"), 3);
+        assert_eq!(text_len(b""), 0);
+    }
+
+    #[test]
+    fn the_end_of_a_head_is_found_from_any_remembered_offset() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody\n";
+        let end = head.len() - 5;
+        for from in 0..end {
+            assert_eq!(head_end(&head[..end], from), Some(end), "from {from}");
+        }
+        for len in 0..end {
+            assert_eq!(head_end(&head[..len], 0), None, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_line_that_no_head_may_hold_ends_the_wait() {
+        assert_eq!(head_end(b"\r\nGET /", 0), Some(2));
+        assert_eq!(head_end(b"\nGET /", 0), Some(1));
+        assert_eq!(head_end(b"GET / HTTP/1.1\nHost", 0), Some(15));
+        assert_eq!(head_end(b"GET / HTTP/1.1\r\nHost: a\r\n\nX", 0), Some(26));
+        assert_eq!(head_end(b"abc", 7), None);
+    }
+}
