@@ -1,9 +1,10 @@
 //! The body of one message, taken off the wire by the framing its head declared.
 //!
-//! Prevents: a body that never ends, is larger than agreed, or swallows the next message (RELIABILITY S13,
-//! S14; req 4.4). How: one decoder for both sides; it consumes exactly the bytes of this body and says when
-//! it is done; a declared size above the limit is refused before a byte is stored. Limits: content codings
-//! are not undone here; after an error the decoder stays failed and the connection must close.
+//! Prevents: a body that never ends, is larger than agreed, or swallows the next message
+//! (RELIABILITY S13, S14; req 4.4). How: one decoder for both sides; it consumes exactly the bytes
+//! of this body and says when it is done; a declared size above the limit is refused before a byte
+//! is stored. Limits: content codings are not undone here; after an error the decoder stays failed
+//! and the connection must close.
 
 use std::fmt;
 
@@ -169,7 +170,8 @@ impl BodyDecoder {
     }
 }
 
-/// Runs the chunk reader over `input`: the bytes it took, and whether the last chunk was among them.
+/// Runs the chunk reader over `input`: the bytes it took, and whether the last chunk was among
+/// them.
 fn chunks(
     reader: &mut ChunkReader,
     room: &mut u64,
@@ -193,4 +195,77 @@ fn chunks(
         }
     }
     Ok((at, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoder(framing: Framing, max_bytes: u64) -> BodyDecoder {
+        BodyDecoder::new(framing, max_bytes).unwrap()
+    }
+
+    #[test]
+    fn a_declared_length_above_the_limit_is_refused_unread() {
+        assert_eq!(
+            BodyDecoder::new(Framing::Length(5), 4).unwrap_err(),
+            BodyError::TooLarge
+        );
+        assert!(!decoder(Framing::Length(4), 4).is_done());
+    }
+
+    #[test]
+    fn no_body_is_done_at_once_and_takes_nothing() {
+        for framing in [Framing::None, Framing::Length(0)] {
+            let (mut decoder, mut out) = (decoder(framing, 0), Vec::new());
+            assert!(decoder.is_done());
+            let taken = decoder.decode(b"GET / HTTP/1.1\r\n", &mut out);
+            assert_eq!(
+                taken,
+                Ok(Decoded {
+                    consumed: 0,
+                    done: true
+                })
+            );
+            assert_eq!((out.len(), decoder.finish()), (0, Ok(())));
+        }
+    }
+
+    /// A chunk is measured against the limit when its size is known, before its data is stored.
+    #[test]
+    fn a_chunk_that_does_not_fit_stores_nothing() {
+        let (mut decoder, mut out) = (decoder(Framing::Chunked, 4), Vec::new());
+        assert_eq!(
+            decoder.decode(b"3\r\nabc\r\n2\r\nde", &mut out),
+            Err(BodyError::TooLarge)
+        );
+        assert_eq!(out, b"abc");
+        assert_eq!(
+            decoder.decode(b"\r\n0\r\n\r\n", &mut out),
+            Err(BodyError::TooLarge)
+        );
+        assert_eq!(decoder.finish(), Err(BodyError::TooLarge));
+    }
+
+    #[test]
+    fn only_until_close_may_end_by_closing() {
+        let (mut open, mut out) = (decoder(Framing::UntilClose, 3), Vec::new());
+        assert_eq!(
+            open.decode(b"abc", &mut out),
+            Ok(Decoded {
+                consumed: 3,
+                done: false
+            })
+        );
+        assert_eq!(open.finish(), Ok(()));
+        assert!(open.is_done());
+        let mut over = decoder(Framing::UntilClose, 3);
+        assert_eq!(
+            over.decode(b"abcd", &mut Vec::new()),
+            Err(BodyError::TooLarge)
+        );
+        for framing in [Framing::Length(1), Framing::Chunked] {
+            assert_eq!(decoder(framing, 9).finish(), Err(BodyError::Truncated));
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! The chunked transfer coding, byte by byte where it frames and in bulk where it carries data.
 //!
-//! Prevents: the chunk tricks that make two readers disagree (RELIABILITY S01: sizes written `0x`, `_`, `+`,
-//! padded with spaces; CR or LF inside extensions; bare LF; trailers that pose as headers) and framing that
-//! costs more than what it frames. How: a state machine without look-ahead, so that where reads cut the
-//! stream changes nothing. Limits, per body: 256 bytes of extension per chunk, 8 KiB of extensions and
-//! padding in all, 16 trailer fields in 4 KiB. Trailers are checked and dropped.
+//! Prevents: the chunk tricks that make two readers disagree (RELIABILITY S01: sizes written `0x`,
+//! `_`, `+`, padded with spaces; CR or LF inside extensions; bare LF; trailers that pose as
+//! headers) and framing that costs more than what it frames. How: a state machine without
+//! look-ahead, so that where reads cut the stream changes nothing. Limits, per body: 256 bytes of
+//! extension per chunk, 8 KiB of extensions and padding in all, 16 trailer fields in 4 KiB.
+//! Trailers are checked and dropped.
 
 use super::body::BodyError;
 use super::scan::{is_text_byte, is_token_byte};
@@ -15,8 +16,8 @@ const OVERHEAD_MAX: u32 = 8 * 1024;
 const TRAILER_BYTES_MAX: u32 = 4 * 1024;
 const TRAILER_FIELDS_MAX: u8 = 16;
 
-/// Fields that frame, route, authenticate or describe the message; RFC 9110 6.5.1 bars them from trailers.
-/// No name is longer than `TrailerName::bytes`.
+/// Fields that frame, route, authenticate or describe the message; RFC 9110 6.5.1 bars them from
+/// trailers. No name is longer than `TrailerName::bytes`.
 const FORBIDDEN: [&[u8]; 22] = [
     b"authorization",
     b"cache-control",
@@ -168,7 +169,10 @@ impl ChunkReader {
             };
         }
         self.at = match (self.at, byte) {
-            (At::Extension, b'\r') => At::SizeLf,
+            (At::Extension, b'\r') => {
+                self.at = At::SizeLf;
+                return Ok(());
+            }
             (At::Extension, b'"') | (At::Escaped, b' '..=b'~') => At::Quoted,
             (At::Quoted, b'"') | (At::Extension, b' '..=b'~' | b'\t') => At::Extension,
             (At::Quoted, b'\\') => At::Escaped,

@@ -1,9 +1,10 @@
 //! Headers on the way out.
 //!
-//! Prevents: header injection (RELIABILITY S04): a value from a view, a parameter, a claim or an upstream
-//! that starts a line of its own; and hop-by-hop headers that travel further than one hop (S05). How:
-//! nothing is written unless name and value are made of bytes that cannot end a line. Limits: which
-//! headers may be forwarded at all is the allow-list's decision; framing headers are the caller's.
+//! Prevents: header injection (RELIABILITY S04): a value from a view, a parameter, a claim or an
+//! upstream that starts a line of its own; and hop-by-hop headers that travel further than one hop
+//! (S05). How: nothing is written unless name and value are made of bytes that cannot end a line.
+//! Limits: which headers may be forwarded at all is the allow-list's decision; framing headers are
+//! the caller's.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
 //! What the headers of one message say about framing and about the connection.
 //!
-//! Prevents: request smuggling (RELIABILITY S01, S02): a message that two readers could frame in two ways
-//! never gets past its head. How: each framing header is noted once, in order; the second of a kind, or
-//! the second kind, is refused on the spot. Limits: what a status or a method says about bodies is decided
-//! by `response` and `request`.
+//! Prevents: request smuggling (RELIABILITY S01, S02): a message that two readers could frame in
+//! two ways never gets past its head. How: each framing header is noted once, in order; the second
+//! of a kind, or the second kind, is refused on the spot. Limits: what a status or a method says
+//! about bodies is decided by `response` and `request`.
 
 use super::refusal::HeadError;
 use super::scan::{host_len, is_token};
@@ -109,7 +109,8 @@ impl Facts {
     }
 }
 
-/// `content_length` is an ordinary header here, and Content-Length to whoever maps `-` to `_` behind us.
+/// `content_length` is an ordinary header here, and Content-Length to whoever maps `-` to `_`
+/// behind us.
 fn refuse_twin(name: &[u8], twin: &[u8]) -> Result<(), HeadError> {
     let same = |(a, b): (&u8, &u8)| a.eq_ignore_ascii_case(b) || (*b == b'_' && *a == b'-');
     if name.contains(&b'_') && name.iter().zip(twin).all(same) {
@@ -153,7 +154,8 @@ fn decimal(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// A name, an IPv4 address or a bracketed IPv6 address, with an optional port of one to five digits.
+/// A name, an IPv4 address or a bracketed IPv6 address, with an optional port of one to five
+/// digits.
 fn is_host(value: &[u8]) -> bool {
     let name_len = match value.first() {
         Some(b'[') => {
@@ -173,5 +175,57 @@ fn is_host(value: &[u8]) -> bool {
         [] => true,
         [b':', port @ ..] => (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_plain_digits_within_64_bits() {
+        assert_eq!(decimal(b"0"), Some(0));
+        assert_eq!(decimal(b"18446744073709551615"), Some(u64::MAX));
+        for refused in [
+            "",
+            "00",
+            "01",
+            "+1",
+            "-1",
+            " 1",
+            "1 ",
+            "1,1",
+            "0x1",
+            "18446744073709551616",
+        ] {
+            assert_eq!(decimal(refused.as_bytes()), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_twin_is_refused_and_a_stranger_of_its_length_is_not() {
+        let note = |name: &str| Facts::default().note(name.as_bytes(), b"1", 1);
+        assert_eq!(note("Content_Length"), Err(HeadError::FramingTwin));
+        assert_eq!(note("Transfer_Encoding"), Err(HeadError::FramingTwin));
+        assert_eq!(note("Content-Lengto"), Ok(()));
+        assert_eq!(note("Cookie-Samesit"), Ok(()));
+        assert_eq!(note("Content_Lengto"), Ok(()));
+    }
+
+    #[test]
+    fn close_wins_over_keep_alive_in_any_order() {
+        for values in [
+            ["close", "keep-alive"],
+            ["keep-alive", "close"],
+            ["", "close"],
+        ] {
+            let mut facts = Facts::default();
+            for value in values {
+                assert_eq!(facts.note(b"Connection", value.as_bytes(), 1), Ok(()));
+            }
+            assert!(!facts.keep_alive(1) && !facts.keep_alive(0), "{values:?}");
+        }
+        assert!(Facts::default().keep_alive(1));
+        assert!(!Facts::default().keep_alive(0));
     }
 }

@@ -1,8 +1,8 @@
 //! The words that requests and responses share: limits, spans, methods, framing, the header table.
 //!
-//! Prevents: copies and lookups that cost more than the parse itself. How: a head never owns bytes; it
-//! holds offsets into the caller's buffer, in one table that is reused from message to message. Limits: a
-//! head is only meaningful together with the very buffer it was parsed from.
+//! Prevents: copies and lookups that cost more than the parse itself. How: a head never owns bytes;
+//! it holds offsets into the caller's buffer, in one table that is reused from message to message.
+//! Limits: a head is only meaningful together with the very buffer it was parsed from.
 
 /// What a head may cost (req 4.4); the defaults live with the listener's configuration.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +45,8 @@ impl Span {
     }
 }
 
-/// The methods that routes are declared with; any other token is one value, so that metrics stay bounded.
+/// The methods that routes are declared with; any other token is one value, so that metrics stay
+/// bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
     #[default]

@@ -1,8 +1,8 @@
 //! Whether a Content-Type promises JSON that this plane can read.
 //!
-//! Prevents: an error page in HTML, or JSON in another charset, being taken for data. How: the media type
-//! and its parameters by the grammar of RFC 9110 8.3; anything else is simply not JSON. Limits: it is a
-//! promise of the upstream; the body is still validated.
+//! Prevents: an error page in HTML, or JSON in another charset, being taken for data. How: the
+//! media type and its parameters by the grammar of RFC 9110 8.3; anything else is simply not JSON.
+//! Limits: it is a promise of the upstream; the body is still validated.
 
 use super::scan::is_token;
 
@@ -30,7 +30,8 @@ fn is_json_essence(essence: &[u8]) -> bool {
     structured || subtype.eq_ignore_ascii_case(b"json")
 }
 
-/// `name=value` or nothing; a charset must be UTF-8. A `;` inside quotes is not understood: not JSON.
+/// `name=value` or nothing; a charset must be UTF-8. A `;` inside quotes is not understood: not
+/// JSON.
 fn is_fitting_parameter(part: &[u8]) -> bool {
     if part.is_empty() {
         return true;

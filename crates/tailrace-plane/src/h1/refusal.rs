@@ -1,7 +1,9 @@
-//! Why a head was refused: one code per reason, so that a log line, a metric and a test say the same word.
+//! Why a head was refused: one code per reason, so that a log line, a metric and a test say the
+//! same word.
 //!
-//! Prevents: a refusal nobody can act on. How: a closed enum with the status to answer, a stable code
-//! and one sentence. Limits: it carries no bytes of the message, so it can be logged as it is (S21).
+//! Prevents: a refusal nobody can act on. How: a closed enum with the status to answer, a stable
+//! code and one sentence. Limits: it carries no bytes of the message, so it can be logged as it is
+//! (S21).
 
 use std::fmt;
 

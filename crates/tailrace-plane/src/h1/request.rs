@@ -1,9 +1,9 @@
 //! The head of a request, as a server reads it.
 //!
-//! Prevents: request smuggling and everything that hides in a sloppy request line (RELIABILITY S01, S07),
-//! heads without a limit (req 4.4). How: `METHOD SP target SP HTTP/1.x CRLF`, single spaces, origin-form
-//! (`*` for OPTIONS only), then the header block, then the rules that need the whole head. Limits: the path
-//! is checked, not decoded; decoding happens once, per segment, in `target`.
+//! Prevents: request smuggling and everything that hides in a sloppy request line (RELIABILITY S01,
+//! S07), heads without a limit (req 4.4). How: `METHOD SP target SP HTTP/1.x CRLF`, single spaces,
+//! origin-form (`*` for OPTIONS only), then the header block, then the rules that need the whole
+//! head. Limits: the path is checked, not decoded; decoding happens once, per segment, in `target`.
 
 use super::facts::Facts;
 use super::head::{Fields, Framing, HeadLimits, Method, Parsed, Span};
@@ -47,14 +47,15 @@ impl RequestHead {
     }
 }
 
-/// Parses the head at the start of `buf`. `Partial` leaves `head` unspecified; see the module doc of
-/// `h1` for how to call it while bytes arrive.
+/// Parses the head at the start of `buf`. `Partial` leaves `head` unspecified; see the module doc
+/// of `h1` for how to call it while bytes arrive.
 pub fn parse_request(
     buf: &[u8],
     limits: &HeadLimits,
     head: &mut RequestHead,
 ) -> Result<Parsed, HeadError> {
-    // Nothing behind the limit is looked at, so the verdict does not depend on how much has arrived.
+    // Nothing behind the limit is looked at, so the verdict does not depend on how much has
+    // arrived.
     let max = limits.head_max_bytes.min(u32::MAX as usize);
     let window = &buf[..buf.len().min(max)];
     match parse(window, limits, head)? {
@@ -184,4 +185,78 @@ fn odd_version(have: &[u8]) -> Result<Option<u8>, HeadError> {
         return Ok(None);
     }
     Err(HeadError::UnsupportedVersion)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits {
+        head_max_bytes: 1024,
+        headers_max: 8,
+        uri_max_bytes: 64,
+    };
+
+    fn parsed(text: &str, head: &mut RequestHead) {
+        assert_eq!(
+            parse_request(text.as_bytes(), &LIMITS, head),
+            Ok(Parsed::Complete),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_head_tells_its_parts() {
+        let text = "PUT /a/b?c=d HTTP/1.1\r\nHost: h:1\r\nX-One: 1\r\nx-one:\t2 \r\n\
+                    Connection: X-One\r\nContent-Length: 7\r\n\r\nbody...";
+        let (buf, mut head) = (text.as_bytes(), RequestHead::default());
+        parsed(text, &mut head);
+        assert_eq!((head.method, head.minor), (Method::Put, 1));
+        assert_eq!(head.path.of(buf), b"/a/b");
+        assert_eq!(head.query.map(|query| query.of(buf)), Some(&b"c=d"[..]));
+        assert_eq!((head.framing, head.keep_alive), (Framing::Length(7), true));
+        assert_eq!(&buf[head.head_len..], b"body...");
+        assert_eq!(head.header(buf, "X-ONE"), Some(&b"1"[..]));
+        assert_eq!(head.header(buf, "x-two"), None);
+        assert_eq!(head.headers(buf).count(), 5);
+        assert_eq!(head.headers(buf).nth(2), Some((&b"x-one"[..], &b"2"[..])));
+        assert!(head.connection_names(buf, b"x-one"));
+        assert!(!head.connection_names(buf, b"host"));
+    }
+
+    /// A table that is reused must not show headers, a query or an Expect of the request before.
+    #[test]
+    fn nothing_of_the_head_before_is_left() {
+        let mut head = RequestHead::default();
+        parsed(
+            "POST /a?q HTTP/1.1\r\nHost: a\r\nX: y\r\nExpect: 100-continue\r\n\
+             Connection: close\r\nContent-Length: 1\r\n\r\n",
+            &mut head,
+        );
+        assert!(head.expect_continue && !head.keep_alive);
+        let next = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        parsed(next, &mut head);
+        assert_eq!(
+            (head.method, head.query, head.framing),
+            (Method::Get, None, Framing::None)
+        );
+        assert!(!head.expect_continue && head.keep_alive);
+        assert_eq!(head.headers(next.as_bytes()).count(), 1);
+        assert_eq!(head.header(next.as_bytes(), "x"), None);
+    }
+
+    #[test]
+    fn nobody_waits_to_send_nothing_or_in_http10() {
+        let mut head = RequestHead::default();
+        parsed(
+            "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n",
+            &mut head,
+        );
+        assert!(!head.expect_continue);
+        parsed(
+            "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+            &mut head,
+        );
+        assert!(!head.expect_continue);
+    }
 }

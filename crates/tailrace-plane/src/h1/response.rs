@@ -1,9 +1,9 @@
 //! The head of a response, as a client of upstreams reads it.
 //!
-//! Prevents: bytes of one response becoming part of another one (RELIABILITY S02, hyper#4181). How: the
-//! same header block and framing facts as for requests, then the rules of RFC 9112 6.3 in their order; any
-//! doubt is an error, and an error closes the connection. Limits: bytes behind the body, and more than a few
-//! interim responses, are the caller's to refuse; it owns the connection.
+//! Prevents: bytes of one response becoming part of another one (RELIABILITY S02, hyper#4181). How:
+//! the same header block and framing facts as for requests, then the rules of RFC 9112 6.3 in their
+//! order; any doubt is an error, and an error closes the connection. Limits: bytes behind the body,
+//! and more than a few interim responses, are the caller's to refuse; it owns the connection.
 
 use super::facts::Facts;
 use super::head::{Fields, Framing, HeadLimits, Method, Parsed};
@@ -44,16 +44,17 @@ impl ResponseHead {
     }
 }
 
-/// Parses the head at the start of `buf`, the answer to a `request` of that method. A 1xx comes back as
-/// `Complete` with `Framing::None`: drop `head_len` bytes and parse on. 101 is an error, because this
-/// client never asks for it.
+/// Parses the head at the start of `buf`, the answer to a `request` of that method. A 1xx comes
+/// back as `Complete` with `Framing::None`: drop `head_len` bytes and parse on. 101 is an error,
+/// because this client never asks for it.
 pub fn parse_response(
     buf: &[u8],
     request: Method,
     limits: &HeadLimits,
     head: &mut ResponseHead,
 ) -> Result<Parsed, HeadError> {
-    // Nothing behind the limit is looked at, so the verdict does not depend on how much has arrived.
+    // Nothing behind the limit is looked at, so the verdict does not depend on how much has
+    // arrived.
     let max = limits.head_max_bytes.min(u32::MAX as usize);
     let window = &buf[..buf.len().min(max)];
     match parse(window, request, limits, head)? {
@@ -140,4 +141,38 @@ fn status(buf: &[u8]) -> Result<Option<(u16, usize)>, HeadError> {
         _ => (0, HeadError::BadStatusLine),
     };
     Ok(line_end(buf, 12 + len, otherwise)?.map(|at| (status, at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits {
+        head_max_bytes: 1024,
+        headers_max: 8,
+        uri_max_bytes: 64,
+    };
+
+    /// A head that is reused must not carry the type or the framing of the response before.
+    #[test]
+    fn nothing_of_the_head_before_is_left() {
+        let mut head = ResponseHead::default();
+        let first =
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+        let verdict = parse_response(first, Method::Get, &LIMITS, &mut head);
+        assert_eq!(verdict, Ok(Parsed::Complete));
+        assert!(head.json && head.keep_alive);
+        assert_eq!((head.status, head.framing), (200, Framing::Length(2)));
+        assert_eq!(&first[head.head_len..], b"{}");
+        assert_eq!(
+            head.header(first, "content-type"),
+            Some(&b"application/json"[..])
+        );
+        let second = b"HTTP/1.0 500\r\n\r\n";
+        let verdict = parse_response(second, Method::Get, &LIMITS, &mut head);
+        assert_eq!(verdict, Ok(Parsed::Complete));
+        assert!(!head.json && !head.keep_alive);
+        assert_eq!((head.status, head.framing), (500, Framing::UntilClose));
+        assert_eq!(head.headers(second).count(), 0);
+    }
 }

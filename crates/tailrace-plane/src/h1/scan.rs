@@ -1,9 +1,9 @@
 //! The byte level: which bytes a token, a target and a header value may hold, and the header block.
 //!
-//! Prevents: a second parser, further on, seeing a line end, a name or a separator where this one saw
-//! none. How: a line ends with CRLF and nothing else; every byte is in a class or refused; there is no
-//! "skip what is not understood". Values are scanned eight bytes at a time. Limits: whether headers make
-//! sense together is decided in `facts`.
+//! Prevents: a second parser, further on, seeing a line end, a name or a separator where this one
+//! saw none. How: a line ends with CRLF and nothing else; every byte is in a class or refused;
+//! there is no "skip what is not understood". Values are scanned eight bytes at a time. Limits:
+//! whether headers make sense together is decided in `facts`.
 
 use super::head::{Fields, Span};
 use super::refusal::HeadError;
@@ -112,8 +112,9 @@ pub(super) fn host_len(bytes: &[u8]) -> usize {
     run(bytes, HOST)
 }
 
-/// Marks, with the top bit of each byte, the bytes below 0x20 and DEL. The lowest mark is exact; marks
-/// above it may be false, because a borrow runs upwards. That is all a first-match search needs.
+/// Marks, with the top bit of each byte, the bytes below 0x20 and DEL. The lowest mark is exact;
+/// marks above it may be false, because a borrow runs upwards. That is all a first-match search
+/// needs.
 #[inline]
 fn controls(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
@@ -151,8 +152,9 @@ pub(super) fn is_text_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
-/// Expects CRLF at `at`: where the next line starts, `None` when the bytes are not there yet, or why the
-/// byte that stands there instead is refused (`otherwise` for one that is no line end at all).
+/// Expects CRLF at `at`: where the next line starts, `None` when the bytes are not there yet, or
+/// why the byte that stands there instead is refused (`otherwise` for one that is no line end at
+/// all).
 #[inline]
 pub(super) fn line_end(
     buf: &[u8],
@@ -168,8 +170,8 @@ pub(super) fn line_end(
     }
 }
 
-/// Reads header lines from `at` to the blank line; returns where the body starts, `None` when there are
-/// not enough bytes yet. `note` sees each header once, in order.
+/// Reads header lines from `at` to the blank line; returns where the body starts, `None` when there
+/// are not enough bytes yet. `note` sees each header once, in order.
 pub(super) fn header_block(
     buf: &[u8],
     mut at: usize,
@@ -229,9 +231,9 @@ fn no_header(buf: &[u8], start: usize, stop: usize) -> Result<Option<usize>, Hea
 
 /// Whether the bytes from `from` on complete a head, or a line that no head may contain.
 ///
-/// `Some(n)`: a parse of the buffer will now give its verdict, and `n` is just behind the line feed that
-/// decided it. `None`: remember `buf.len()` and pass it as `from` after the next read. Each byte is
-/// looked at about once, however the peer cuts its writes.
+/// `Some(n)`: a parse of the buffer will now give its verdict, and `n` is just behind the line feed
+/// that decided it. `None`: remember `buf.len()` and pass it as `from` after the next read. Each
+/// byte is looked at about once, however the peer cuts its writes.
 pub fn head_end(buf: &[u8], from: usize) -> Option<usize> {
     let tail = buf.get(from..)?;
     memchr::memchr_iter(b'\n', tail)
@@ -241,4 +243,53 @@ pub fn head_end(buf: &[u8], from: usize) -> Option<usize> {
             line.last() != Some(&b'\r') || matches!(line, [b'\r'] | [.., b'\n', b'\r'])
         })
         .map(|feed| feed + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Eight bytes at a time must see what one byte at a time sees, at each offset, for each byte.
+    #[test]
+    fn text_is_measured_to_the_byte() {
+        for byte in 0..=255u8 {
+            for at in 0..20 {
+                let mut bytes = [0xc3u8; 20];
+                bytes[at] = byte;
+                if at + 1 < bytes.len() {
+                    bytes[at + 1] = 0x01;
+                }
+                let expected = bytes.iter().take_while(|&&byte| is_text_byte(byte)).count();
+                assert_eq!(text_len(&bytes), expected, "byte {byte:#x} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tab_does_not_end_text_but_what_follows_may() {
+        assert_eq!(text_len(b"\t\t\t\t\t\t\t\t\t\tabc\r\n"), 13);
+        assert_eq!(text_len(b"ab\t\x7fcdefgh"), 3);
+        assert_eq!(text_len(b""), 0);
+    }
+
+    #[test]
+    fn the_end_of_a_head_is_found_from_any_remembered_offset() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nbody\n";
+        let end = head.len() - 5;
+        for from in 0..end {
+            assert_eq!(head_end(&head[..end], from), Some(end), "from {from}");
+        }
+        for len in 0..end {
+            assert_eq!(head_end(&head[..len], 0), None, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_line_that_no_head_may_hold_ends_the_wait() {
+        assert_eq!(head_end(b"\r\nGET /", 0), Some(2));
+        assert_eq!(head_end(b"\nGET /", 0), Some(1));
+        assert_eq!(head_end(b"GET / HTTP/1.1\nHost", 0), Some(15));
+        assert_eq!(head_end(b"GET / HTTP/1.1\r\nHost: a\r\n\nX", 0), Some(26));
+        assert_eq!(head_end(b"abc", 7), None);
+    }
 }

@@ -1,11 +1,12 @@
-//! Path segments and query values: decoded once on the way in, encoded with an empty safe set on the way out.
+//! Path segments and query values: decoded once on the way in, encoded with an empty safe set on
+//! the way out.
 //!
-//! Prevents: a parameter that leaves its segment, adds a query, climbs with `..` or is decoded twice
-//! (RELIABILITY S07: KrakenD CVE-2022-1561, `%252f`). How: decoding is one pass and refuses what no text
-//! holds (broken escapes, control bytes, invalid UTF-8); encoding leaves only unreserved bytes as they are,
-//! so no encoded value can contain a separator of any kind. Limits: `.` is unreserved, so a value that *is*
-//! a dot segment must be refused by the caller with [`is_dot_segment`]; an empty value, too, where the
-//! template needs a segment.
+//! Prevents: a parameter that leaves its segment, adds a query, climbs with `..` or is decoded
+//! twice (RELIABILITY S07: KrakenD CVE-2022-1561, `%252f`). How: decoding is one pass and refuses
+//! what no text holds (broken escapes, control bytes, invalid UTF-8); encoding leaves only
+//! unreserved bytes as they are, so no encoded value can contain a separator of any kind. Limits:
+//! `.` is unreserved, so a value that *is* a dot segment must be refused by the caller with
+//! [`is_dot_segment`]; an empty value, too, where the template needs a segment.
 
 use std::fmt;
 
@@ -117,7 +118,8 @@ pub fn is_dot_segment(decoded: &[u8]) -> bool {
     matches!(decoded, b"." | b"..")
 }
 
-/// The raw `key=value` pairs of a query; empty pairs are skipped, a missing `=` means an empty value.
+/// The raw `key=value` pairs of a query; empty pairs are skipped, a missing `=` means an empty
+/// value.
 pub fn query_pairs(raw: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     raw.split(|&byte| byte == b'&')
         .filter(|pair| !pair.is_empty())

@@ -1,0 +1,11 @@
+//! Any bytes against `oracle::body`, the same checks that the ordinary tests run.
+#![no_main]
+// Each target uses one of the three oracles.
+#![allow(dead_code)]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../crates/tailrace-plane/tests/h1/oracle.rs"]
+mod oracle;
+
+fuzz_target!(|data: &[u8]| oracle::body(data));
