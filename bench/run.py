@@ -23,9 +23,15 @@ from typing import Any
 from harness import measures
 from harness.lab import Lab, Load, build_lab
 from harness.machine import (
-    BENCH, BenchError, Cores, WORK, allow_many_files, choose_cores, environment,
+    BENCH,
+    WORK,
+    BenchError,
+    Cores,
+    allow_many_files,
+    choose_cores,
+    environment,
 )
-from harness.peers import BIN, Missing, Peer, choose
+from harness.peers import BIN, MissingToolError, Peer, choose
 
 FORMAT_VERSION = 1
 
@@ -69,7 +75,7 @@ def build(peers: list[Peer]) -> dict[str, dict[str, Any]]:
         entry: dict[str, Any] = {"title": peer.title, "kind": peer.kind, "rounds": []}
         try:
             entry["version"] = peer.build()
-        except Missing as reason:
+        except MissingToolError as reason:
             entry["skipped"] = str(reason)
             say(f"skipped {peer.name}: {reason}")
         entries[peer.name] = entry
@@ -88,12 +94,18 @@ def interleave(
                 floor = result["cpu_us_per_request"]
             result["floors"] = result["cpu_us_per_request"] / floor if floor else None
             entries[peer.name]["rounds"].append(result)
-            note = f"  INVALID: {', '.join(result['faults'])}" if result["faults"] else ""
-            say(
-                f"round {number}/{rounds}  {peer.name:<20}{result['cpu_us_per_request']:9.1f} us"
-                f"{result['floors']:8.2f} floors  P50 {result['p50_ms']:.2f}"
-                f"  P99 {result['p99_ms']:.2f}  P99.9 {result['p999_ms']:.2f} ms{note}"
-            )
+            say(f"round {number}/{rounds}  {peer.name:<20}{line_of(result)}")
+
+
+def line_of(result: dict[str, Any]) -> str:
+    """One round as a line of text."""
+    shown = [f"{result['cpu_us_per_request']:9.1f} us", f"{result['floors']:6.2f} floors"]
+    for name, label in (("p50_ms", "P50"), ("p99_ms", "P99"), ("p999_ms", "P99.9")):
+        value = result[name]
+        shown.append(f"{label} {'-' if value is None else format(value, '.2f')} ms")
+    if result["faults"]:
+        shown.append("INVALID: " + ", ".join(result["faults"]))
+    return "  ".join(shown)
 
 
 def summarise(entry: dict[str, Any]) -> None:
@@ -102,8 +114,11 @@ def summarise(entry: dict[str, Any]) -> None:
     if not rounds:
         return
 
-    def spread(values: list[float]) -> dict[str, float]:
-        return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    def spread(values: list[float | None]) -> dict[str, float] | None:
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):  # too few requests in a round for this percentile
+            return None
+        return {"median": statistics.median(known), "min": min(known), "max": max(known)}
 
     entry["floors"] = spread([one["floors"] for one in rounds])
     entry["cpu_us_per_request"] = spread([one["cpu_us_per_request"] for one in rounds])
@@ -115,7 +130,9 @@ def summarise(entry: dict[str, Any]) -> None:
 
 
 def extras(
-    bench: measures.Bench, peers: list[Peer], entries: dict[str, dict[str, Any]],
+    bench: measures.Bench,
+    peers: list[Peer],
+    entries: dict[str, dict[str, Any]],
     options: argparse.Namespace,
 ) -> None:
     """The measures that are asked for by name."""
@@ -131,8 +148,9 @@ def extras(
             say(f"scaling  {peer.name:<20}{entry['scaling']['median']:9.3f} x with two workers")
         if options.strace:
             entry["system_calls"] = measures.system_calls(bench, peer)
-            total = entry["system_calls"].get("total_per_request", float("nan"))
-            say(f"strace   {peer.name:<20}{total:9.2f} system calls per request")
+            total = entry["system_calls"]["total_per_request"]
+            shown = "not countable" if total is None else f"{total:9.2f} per request"
+            say(f"calls    {peer.name:<20}{shown}")
         if options.perf:
             out = options.out.with_name(f"{options.out.stem}-perf-{peer.name}.txt")
             entry["profile"] = measures.profile(bench, peer, out)
@@ -150,9 +168,14 @@ def run(options: argparse.Namespace, cores: Cores) -> bool:
         "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "environment": environment(cores),
         "settings": {
-            "rounds": options.rounds, "seconds": options.seconds, "warmup_s": options.warmup,
-            "rate": options.rate, "connections": options.connections, "quick": options.quick,
-            "arrivals": "poisson", "upstream_latency_ms": 5,
+            "rounds": options.rounds,
+            "seconds": options.seconds,
+            "warmup_s": options.warmup,
+            "rate": options.rate,
+            "connections": options.connections,
+            "quick": options.quick,
+            "arrivals": "poisson",
+            "upstream_latency_ms": 5,
         },
     }
     lab = Lab(options.lab.resolve() if options.lab else build_lab(), cores)
@@ -160,9 +183,9 @@ def run(options: argparse.Namespace, cores: Cores) -> bool:
     entries = build(peers)
     peers = [peer for peer in peers if "skipped" not in entries[peer.name]]
     load = Load(rate=options.rate, seconds=options.seconds, connections=options.connections)
-    bench = measures.Bench(lab, load, options.warmup)
     os.sched_setaffinity(0, {cores.load})  # after the builds, which may use every core
-    with lab.upstreams():
+    with lab.upstreams() as upstreams:
+        bench = measures.Bench(lab, load, options.warmup, upstreams)
         interleave(bench, peers, entries, options.rounds)
         extras(bench, peers, entries, options)
     for entry in entries.values():

@@ -114,5 +114,6 @@ def check(port: int, kind: str, name: str) -> None:
             wrong.append(f"request_id {body.get('request_id')!r} is not a new text")
         seen.add(body.get("request_id"))
     if wrong:
-        raise BenchError(f"the replies of {name} differ from the reference:\n  "
-                         + "\n  ".join(wrong[:8]))
+        raise BenchError(
+            f"the replies of {name} differ from the reference:\n  " + "\n  ".join(wrong[:8])
+        )

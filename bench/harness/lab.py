@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from harness.machine import ROOT, WORK, BenchError, Cores
 from harness.server import Server, running
 
 NAMES = ("orders", "users", "inventory", "coupons", "recommend")
-FIRST_PORT = 9101
 
 
 @dataclass(frozen=True)
@@ -42,21 +40,18 @@ class Lab:
     binary: Path
     cores: Cores
 
-    @staticmethod
-    def addresses() -> list[str]:
-        """The five upstream addresses, in the order every peer takes them."""
-        return [f"http://127.0.0.1:{FIRST_PORT + i}" for i in range(len(NAMES))]
-
     @contextlib.contextmanager
-    def upstreams(self) -> Iterator[None]:
-        """The five upstreams of the order scenario, answering after a constant 5 ms."""
+    def upstreams(self) -> Iterator[tuple[str, ...]]:
+        """Run the five upstreams of the order scenario, answering after a constant 5 ms.
+
+        They listen on ports the system chooses, so that a demo beside the benchmark is not measured
+        by accident. Yields their addresses in the order every peer takes them.
+        """
         argv = [str(self.binary), "upstreams", "--scenario", "orders"]
-        with running(
-            argv, port=FIRST_PORT, cores={self.cores.load}, log=WORK / "logs" / "upstreams.log"
-        ) as server:
-            for index, name in enumerate(NAMES):
-                wait_for_upstream(server, FIRST_PORT + index, name)
-            yield
+        argv += ["--port-base", "0", "--admin-port", "0"]
+        log = WORK / "logs" / "upstreams.log"
+        with running(argv, port=0, cores={self.cores.load}, log=log) as server:
+            yield read_addresses(server)
             server.must_live()
 
     def load(self, url: str, load: Load) -> dict[str, Any]:
@@ -84,17 +79,18 @@ class Lab:
         return read_summary(done)
 
 
-def wait_for_upstream(server: Server, port: int, name: str) -> None:
-    """Wait until one upstream answers its own path."""
-    until = time.monotonic() + 10
+def read_addresses(server: Server, limit_s: float = 10.0) -> tuple[str, ...]:
+    """Wait for the line in which the upstreams say where they listen."""
+    until = time.monotonic() + limit_s
     while time.monotonic() < until:
         server.must_live()
-        with contextlib.suppress(OSError):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{name}/1", timeout=2) as reply:
-                json.load(reply)
-                return
-        time.sleep(0.05)
-    raise BenchError(f"upstream {name} does not answer on port {port}:\n{server.log_tail()}")
+        for line in server.log.read_text().splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                ready = json.loads(line)
+                found = {one["name"]: one["address"] for one in ready["upstreams"]}
+                return tuple(f"http://{found[name]}" for name in NAMES)
+        time.sleep(0.02)
+    raise BenchError(f"the upstreams did not say where they listen:\n{server.log_tail()}")
 
 
 def read_summary(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -104,8 +100,9 @@ def read_summary(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
             record = json.loads(line)
             if isinstance(record, dict) and record.get("type") == "summary":
                 return record
-    raise BenchError(f"the load generator printed no summary (exit {done.returncode}):\n"
-                     f"{done.stderr[-800:]}")
+    raise BenchError(
+        f"the load generator printed no summary (exit {done.returncode}):\n{done.stderr[-800:]}"
+    )
 
 
 def faults_of(summary: dict[str, Any]) -> list[str]:

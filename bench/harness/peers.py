@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.lab import NAMES, Lab
+from harness.lab import NAMES
 from harness.machine import BENCH, ROOT, WORK, BenchError, first_line
 from harness.tailrace_build import build_tailrace
 
@@ -23,7 +23,7 @@ VENV = WORK / "venv"
 BIN = WORK / "bin"
 
 
-class Missing(Exception):
+class MissingToolError(Exception):
     """A tool this peer needs is not here; the message names it."""
 
 
@@ -33,6 +33,7 @@ class Start:
 
     port: int
     workers: int
+    upstreams: tuple[str, ...]
 
     @property
     def work(self) -> Path:
@@ -56,7 +57,7 @@ class Peer:
     name: str
     title: str
     kind: str  # "projected" or "spliced", see bodies.py
-    build: Callable[[], str]  # returns its version; raises Missing
+    build: Callable[[], str]  # returns its version; raises MissingToolError
     command: Callable[[Start], Command]
     rate_cap: float | None = None  # a rate it sustains on one core, when the common one is too high
     scales: bool = False  # takes part in the two-worker measure
@@ -65,24 +66,30 @@ class Peer:
 def run_build(argv: Sequence[str], cwd: Path, env: dict[str, str] | None = None) -> None:
     """Run one build step, or stop the run with its last words."""
     done = subprocess.run(
-        argv, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True,
+        argv,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
         check=False,
     )
     if done.returncode != 0:
-        raise BenchError(f"{' '.join(argv)} failed in {cwd}:\n{(done.stderr or done.stdout)[-2000:]}")
+        raise BenchError(
+            f"{' '.join(argv)} failed in {cwd}:\n{(done.stderr or done.stdout)[-2000:]}"
+        )
 
 
 def need(tool: str, hint: str) -> None:
     """Skip the peer unless a tool is here."""
     if shutil.which(tool) is None:
-        raise Missing(f"{tool} is not installed ({hint})")
+        raise MissingToolError(f"{tool} is not installed ({hint})")
 
 
 def common_env(start: Start) -> dict[str, str]:
     """The contract of every peer: port, upstreams, workers, access log."""
     return {
         "PORT": str(start.port),
-        "UPSTREAMS": ",".join(Lab.addresses()),
+        "UPSTREAMS": ",".join(start.upstreams),
         "WORKERS": str(start.workers),
         "ACCESS_LOG": str(start.work / "access.log"),
     }
@@ -132,7 +139,7 @@ def build_nginx() -> str:
     """nginx comes from the distribution: look for it and its Lua module."""
     need("nginx", "packages nginx and libnginx-mod-http-lua")
     if not Path("/usr/share/nginx/modules/ngx_http_lua_module.so").exists():
-        raise Missing("nginx has no Lua module (package libnginx-mod-http-lua)")
+        raise MissingToolError("nginx has no Lua module (package libnginx-mod-http-lua)")
     return first_line("nginx", "-v") or "nginx"
 
 
@@ -149,7 +156,7 @@ def start_nginx(start: Start) -> Command:
         # Started by root, workers become www-data, which may not enter the work folder.
         "user": "user root;" if os.getuid() == 0 else "",
     }
-    for name, address in zip(NAMES, Lab.addresses(), strict=True):
+    for name, address in zip(NAMES, start.upstreams, strict=True):
         values[name] = address.removeprefix("http://")
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
@@ -203,38 +210,65 @@ GO_TUNED = {"GOGC": "400", "GOMEMLIMIT": "512MiB"}
 ALL = (
     Peer("floor", "floor (C, no safety)", "spliced", build_floor, start_floor, scales=True),
     Peer(
-        "tailrace", "tailrace, declared view", "projected", build_service, start_tailrace,
+        "tailrace",
+        "tailrace, declared view",
+        "projected",
+        build_service,
+        start_tailrace,
         scales=True,
     ),
     Peer(
-        "nginx-lua", "nginx + Lua subrequests (bytes spliced)", "spliced", build_nginx,
-        start_nginx, scales=True,
-    ),
-    Peer(
-        "go-governed", "Go, governed net/http service", "projected",
-        go_builder("go-governed", "go-governed", {}), go_starter("go-governed", GO_TUNED),
+        "nginx-lua",
+        "nginx + Lua subrequests (bytes spliced)",
+        "spliced",
+        build_nginx,
+        start_nginx,
         scales=True,
     ),
     Peer(
-        "go-governed-jsonv2", "the same with Go's experimental JSON", "projected",
+        "go-governed",
+        "Go, governed net/http service",
+        "projected",
+        go_builder("go-governed", "go-governed", {}),
+        go_starter("go-governed", GO_TUNED),
+        scales=True,
+    ),
+    Peer(
+        "go-governed-jsonv2",
+        "the same with Go's experimental JSON",
+        "projected",
         go_builder("go-governed", "go-governed-jsonv2", {"GOEXPERIMENT": "jsonv2"}),
         go_starter("go-governed-jsonv2", GO_TUNED),
     ),
     Peer(
-        "go-naive", "Go, naive", "projected",
-        go_builder("go-naive", "go-naive", {}), go_starter("go-naive", {}),
+        "go-naive",
+        "Go, naive",
+        "projected",
+        go_builder("go-naive", "go-naive", {}),
+        go_starter("go-naive", {}),
     ),
     Peer(
-        "lura", "Lura 2.14.1 (the KrakenD engine)", "projected",
-        go_builder("lura", "lura", {}), go_starter("lura", GO_TUNED),
+        "lura",
+        "Lura 2.14.1 (the KrakenD engine)",
+        "projected",
+        go_builder("lura", "lura", {}),
+        go_starter("lura", GO_TUNED),
     ),
     Peer(
-        "fastapi-aiohttp", "FastAPI + aiohttp", "projected", build_python,
-        python_starter("fastapi-aiohttp"), rate_cap=400,
+        "fastapi-aiohttp",
+        "FastAPI + aiohttp",
+        "projected",
+        build_python,
+        python_starter("fastapi-aiohttp"),
+        rate_cap=400,
     ),
     Peer(
-        "fastapi-httpx", "FastAPI + httpx", "projected", build_python,
-        python_starter("fastapi-httpx"), rate_cap=60,
+        "fastapi-httpx",
+        "FastAPI + httpx",
+        "projected",
+        build_python,
+        python_starter("fastapi-httpx"),
+        rate_cap=60,
     ),
 )
 

@@ -138,7 +138,8 @@ def running(
             env={**os.environ, **(env or {})},
             cwd=cwd,
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            # Before exec, so that a runtime that counts cores at its start counts these.
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),  # noqa: PLW1509 no threads run here
         )
     server = Server(process, port, log)
     try:

@@ -1,0 +1,85 @@
+"""The order view on FastAPI with httpx as client, tuned as its users tune it.
+
+One client with a keep-alive pool per process, a timeout per call, a deadline for the request, the
+five calls at once, pydantic models in and out. Strong parts fail the request, weak ones degrade it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, TypeVar
+
+import httpx
+from fastapi import FastAPI, Header, HTTPException
+from models import Coupon, Inventory, Order, OrderView, Recommend, User
+from pydantic import BaseModel, ValidationError
+
+ORDERS, USERS, INVENTORY, COUPONS, RECOMMEND = os.environ["UPSTREAMS"].split(",")
+CALL_TIMEOUT = httpx.Timeout(0.1)
+DEADLINE_S = 0.15
+FAILURES = (httpx.HTTPError, TimeoutError, ValidationError)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """One client for the life of the process."""
+    limits = httpx.Limits(max_connections=2000, max_keepalive_connections=2000, keepalive_expiry=60)
+    async with httpx.AsyncClient(limits=limits, timeout=CALL_TIMEOUT, trust_env=False) as client:
+        app.state.client = client
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+async def call(url: str, model: type[Model]) -> Model:
+    """One strong call."""
+    reply = await app.state.client.get(url)
+    reply.raise_for_status()
+    return model.model_validate_json(reply.content)
+
+
+async def weak(url: str, model: type[Model]) -> Model | None:
+    """One weak call: its failure is an absent part."""
+    try:
+        return await call(url, model)
+    except FAILURES:
+        return None
+
+
+@app.get("/api/orders/{order_id}")
+async def order_view(
+    order_id: str, x_request_id: Annotated[str | None, Header()] = None
+) -> OrderView:
+    """Five calls at once, one reply."""
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            order, user, inventory, coupon, recommend = await asyncio.gather(
+                call(f"{ORDERS}/orders/{order_id}", Order),
+                call(f"{USERS}/users/{order_id}", User),
+                call(f"{INVENTORY}/inventory/{order_id}", Inventory),
+                weak(f"{COUPONS}/coupons/{order_id}", Coupon),
+                weak(f"{RECOMMEND}/recommend/{order_id}", Recommend),
+            )
+    except TimeoutError as error:
+        raise HTTPException(504) from error
+    except FAILURES as error:
+        raise HTTPException(502) from error
+    weak_parts = {"coupon": coupon, "recommend": recommend}
+    return OrderView(
+        order=order,
+        user=user,
+        inventory=inventory,
+        coupon=coupon,
+        recommend=recommend or Recommend(items=[]),
+        degraded=[name for name, part in weak_parts.items() if part is None],
+        request_id=x_request_id or uuid.uuid4().hex,
+        served_at_ms=time.time_ns() // 1_000_000,
+    )
