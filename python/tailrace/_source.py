@@ -145,7 +145,7 @@ def field_of(cls: type, name: str) -> Place | None:
         file = inspect.getsourcefile(cls)
     except TypeError:
         return None
-    wanted = cls.__qualname__.rpartition(".")[2]
+    wanted = cls.__name__.partition("[")[0]  # A generic model is written without its arguments.
     found: Place | None = None
     for node in _index(file).classes if file else ():
         if node.name == wanted and file:

@@ -50,6 +50,8 @@ class ViewDeclaration:
     def members(self) -> list[Member]:
         """Attributes in declared order; a subclass replaces in place what it declares again."""
         found: dict[str, Member] = {}
+        if not isinstance(self.cls, type):
+            return []  # A decorated function; the lowering says so.
         for owner in reversed(self.cls.__mro__):
             if owner in (object, View) or not issubclass(owner, View):
                 continue

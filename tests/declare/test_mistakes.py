@@ -15,7 +15,7 @@ from tailrace.errors import CODES
 
 MISTAKES = Path(__file__).parent / "mistakes"
 CASES = sorted(MISTAKES.glob("*.py"))
-CONFIG_CODES = {f"TR20{n}" for n in range(1, 7)}  # Sampled by tests/declare/test_config.py.
+CONFIG_CODES = {f"TR20{n}" for n in range(1, 7)}  # Sampled by tests/declare/test_overrides.py.
 
 
 def load(path: Path) -> ModuleType:

@@ -46,6 +46,8 @@ def lower_part(context: Context, scope: ViewScope, name: str) -> dict[str, Any] 
         return None
     whole = scope.shapes[name]
     lowered["shape"] = whole if part.each is None else _item_shape(context, scope, name, part)
+    if name in scope.unsound:
+        return lowered
     if part.default is not MISSING:
         default = _default(context, scope, name, part)
         if default is not MISSING:

@@ -132,7 +132,7 @@ def _bulkhead(context: Context, upstream: Upstream) -> dict[str, Any]:
 
 def _addresses(context: Context, name: str, setting: Setting) -> list[str]:
     given = setting.value
-    urls = [given] if isinstance(given, str) else list(given or ())
+    urls = list(given) if isinstance(given, list | tuple) else [given]
     place = at(setting.place, "address", 1)
     if not urls:
         helps = (f'Upstream("{name}", "http://{name}:9001")',)
@@ -190,7 +190,7 @@ def _url_problem(url: object) -> tuple[str, str]:
 
 def _forward(context: Context, name: str, setting: Setting) -> list[str]:
     given = setting.value
-    names = [given] if isinstance(given, str) else list(given)
+    names = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
     kept: list[str] = []
     for header in names:
         lowered = str(header).lower()

@@ -14,6 +14,7 @@ from tailrace._lower.context import Context, at
 from tailrace._lower.graph import check_graph
 from tailrace._lower.parameters import lower_parameters
 from tailrace._lower.parts import lower_part
+from tailrace._lower.upstreams import environment_name
 from tailrace._shapes import type_name
 from tailrace._source import Place, annotation, class_place, member_of, target
 from tailrace.dependencies import PartDeclaration
@@ -48,6 +49,8 @@ class ViewScope:
     needs: dict[str, set[str]] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     """Members already reported: what names them is not reported again."""
+    unsound: set[str] = field(default_factory=set)
+    """Parts whose type is already reported: nothing is checked against it."""
 
     @property
     def label(self) -> str:
@@ -69,13 +72,15 @@ def lower_views(context: Context, service: Service, reserved: set[str]) -> list[
             message = f"{view.name!r} cannot be a view's name"
             context.problem("TR004", message, at(view.place, "name"), helps=helps)
             continue
-        if view.name in names:
+        if environment_name(view.name) in names:
             message = f"two views are called `{view.name}`"
-            notes = (f"the other one is declared at {names[view.name]}",)
+            notes = (f"the other one is declared at {names[environment_name(view.name)]}",)
             helps = (f'name it: @service.view("{view.path}", name="...")',)
             context.problem("TR006", message, place, notes=notes, helps=helps)
-        names[view.name] = place
+        names[environment_name(view.name)] = place
         _claim_route(context, view, routes)
+        if not isinstance(view.path, str):
+            continue
         lowered.append(_view(context, service, view, reserved))
     if not service.views:
         message = f"service `{service.name}` has no views"
@@ -237,8 +242,11 @@ def _shapes_of_parts(context: Context, scope: ViewScope) -> None:
 
     for name, part in scope.parts.items():
         if name in scope.types:
+            before = len(context.problems)
             trail = Trail(name, annotation(part.place))
             scope.shapes[name] = context.walk.type(scope.types[name], trail)
+            if len(context.problems) > before:
+                scope.unsound.add(name)
 
 
 def _claim_route(

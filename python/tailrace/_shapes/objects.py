@@ -125,10 +125,9 @@ def _accepted_names(walk: Walk, name: str, row: Any, at: Trail) -> list[str]:
     by_name = config.get("populate_by_name") or config.get("validate_by_name")
     if alias is None or (config.get("validate_by_alias") is False):
         return [name]
-    choices = [alias] if isinstance(alias, str) else alias
-    paths = [[one] if isinstance(one, str) else one for one in choices]
-    if paths and all(isinstance(part, str) for part in choices) and not isinstance(alias, str):
-        paths = [list(choices)]  # One AliasPath arrives as a flat list.
+    # One AliasPath arrives as a flat list, several choices as a list of lists.
+    several = isinstance(alias, list) and alias and isinstance(alias[0], list)
+    paths = alias if several else [[alias] if isinstance(alias, str) else alias]
     names = [path[0] for path in paths if len(path) == 1]
     if len(names) != len(paths):
         message = f"`{at.text}` is read from a path inside the body (`AliasPath`)"

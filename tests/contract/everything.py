@@ -1,0 +1,70 @@
+"""One declaration that uses every kind the blueprint has."""
+
+import datetime
+import decimal
+import uuid
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from tailrace import Bulkhead, Raw, Service, Upstream, View, header, path, query, strong, weak
+
+
+class Card(BaseModel):
+    kind: Literal["card"]
+    number: str = Field(min_length=12, max_length=19, pattern=r"^\d+$")
+
+
+class Cash(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["cash"]
+    paid: int = Field(ge=0, gt=-1, le=10, lt=11, multiple_of=1)
+
+
+class Line(BaseModel):
+    sku: str
+    price: float = Field(gt=0)
+
+
+class Everything(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    id: str
+    flag: bool
+    nothing: None
+    blob: Raw
+    text_or_number: int | str
+    color: Literal["red", "blue"]
+    lines: list[Line] = Field(max_length=64, min_length=0)
+    pair: tuple[str, int]
+    labels: dict[str, str] = Field(default_factory=dict, min_length=0, max_length=8)
+    note: str | None = Field(default="none", alias="Note")
+    payment: Annotated[Card | Cash, Field(discriminator="kind")]
+    day: datetime.date
+    moment: datetime.datetime
+    clock: datetime.time
+    key: uuid.UUID
+    amount: decimal.Decimal
+
+
+main = Upstream(
+    "main",
+    ["http://a:9001", "http://b:9001/base"],
+    timeout="80ms",
+    bulkhead=Bulkhead(limit=4, queue=8),
+    forward_headers=["authorization"],
+    body_max="1MiB",
+)
+service = Service("everything", deadline="150ms", fanout=8)
+
+
+@service.view("/all/{id}")
+class AllView(View):
+    id: str = path(max_length=64)
+    page: int = query(default=1, ge=1)
+    tenant: str | None = header("x-tenant")
+    first: Everything = strong(main.get("/all/{id}"))
+    stock: list[Line | None] = weak(
+        main.get("/stock/{item.sku}/{first.id}"), each="first.lines", each_max=8, default=[]
+    )
+    late: Raw = weak(
+        main.get("/late", query={"p": "{page}"}, headers={"x-tenant": "{tenant}"}), timeout="40ms"
+    )

@@ -1,0 +1,138 @@
+"""Declarations and the blueprint crate know the same kinds.
+
+req: every declared kind has a compiler and every compiler a declaration (STYLE rule 9). The crate's
+source is the contract: each of its kinds and fields must be produced by one declaration that uses
+everything, and nothing else may be produced.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import everything
+import pytest
+import rust
+from tailrace._config import resolve
+from tailrace._lower import build
+from tailrace._lower.service import ENVELOPE, FORMAT_VERSION
+from tailrace._options import SECTIONS
+
+BLUEPRINT: dict[str, Any] = resolve(
+    everything.service,
+    flags={
+        f"{section}.{key}": value
+        for section, values in {
+            "listen": {"host": "h", "port": 1, "admin_host": "a", "admin_port": 2, "workers": 3},
+            "access_log": {"format": "json", "ring": 8, "path": "/x"},
+            "limits": {
+                key: "5s" if option.field.endswith("_ms") else "5KiB" if option.field else 5
+                for key, option in SECTIONS["limits"].items()
+            },
+        }.items()
+        for key, value in values.items()
+    },
+).blueprint
+
+VIEW = BLUEPRINT["views"][0]
+SHAPES = BLUEPRINT["shapes"]
+TEMPLATES = [part["path"] for part in VIEW["parts"]] + [
+    row["value"]
+    for part in VIEW["parts"]
+    for row in [*part.get("query", []), *part.get("headers", [])]
+]
+PIECES = [piece for template in TEMPLATES for piece in template]
+
+
+def keys(rows: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> set[str]:
+    return {key for row in rows for key in row}
+
+
+def test_the_source_is_read() -> None:
+    """Guards the reader itself: what it finds for three known types."""
+    assert rust.variants("Strength") == {"strong", "weak"}
+    assert rust.fields("PartField") == {"name", "field"}
+    assert {"ge", "multiple_of"} <= rust.fields("NumberLimits")
+    assert rust.variant_fields("Shape")["tuple"] == {"items"}
+    assert rust.variant_fields("Shape")["any"] == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "produced"),
+    [
+        ("Shape", {row["kind"] for row in SHAPES}),
+        ("Piece", keys(PIECES)),
+        ("ParameterIn", {row["in"] for row in VIEW["parameters"]}),
+        ("Strength", {row["strength"] for row in VIEW["parts"]}),
+        ("Method", {VIEW["method"].lower()} | {row["method"].lower() for row in VIEW["parts"]}),
+        ("Extra", {row["extra"] for row in SHAPES if row["kind"] == "object"}),
+        ("StringFormat", {row["format"] for row in SHAPES if "format" in row}),
+    ],
+)
+def test_every_kind_is_declared_and_compiled(name: str, produced: set[str]) -> None:
+    assert produced == rust.variants(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "produced"),
+    [
+        ("View", keys([VIEW])),
+        ("Parameter", keys(VIEW["parameters"])),
+        ("Part", keys(VIEW["parts"])),
+        ("Each", keys([row["each"] for row in VIEW["parts"] if "each" in row])),
+        ("PartField", keys([piece["part"] for piece in PIECES if "part" in piece])),
+        ("NamedTemplate", keys(VIEW["parts"][2]["query"] + VIEW["parts"][2]["headers"])),
+        ("Upstream", keys(BLUEPRINT["upstreams"])),
+        ("BulkheadParams", keys([row["bulkhead"] for row in BLUEPRINT["upstreams"]])),
+        ("Field", keys([f for row in SHAPES if row["kind"] == "object" for f in row["fields"]])),
+        ("NumberLimits", keys([row["limits"] for row in SHAPES if "limits" in row])),
+        ("Listen", set(BLUEPRINT["listen"])),
+        ("Limits", set(BLUEPRINT["limits"])),
+        ("AccessLog", set(BLUEPRINT["access_log"])),
+        ("Envelope", set(BLUEPRINT["envelope"])),
+        # Naive mode is switched on by the lab's flag, not by a declaration.
+        ("Blueprint", set(BLUEPRINT) | {"protections"}),
+    ],
+)
+def test_every_field_is_produced_and_known(name: str, produced: set[str]) -> None:
+    assert produced == rust.fields(name)
+
+
+def test_fields_of_shapes_are_known_and_all_used() -> None:
+    produced: dict[str, set[str]] = {}
+    for row in SHAPES:
+        produced.setdefault(row["kind"], set()).update(set(row) - {"kind"})
+    assert produced == rust.variant_fields("Shape")
+
+
+def test_the_format_version_is_the_crates() -> None:
+    assert f"pub const FORMAT_VERSION: u32 = {FORMAT_VERSION};" in rust.text()
+    assert BLUEPRINT["format_version"] == FORMAT_VERSION
+
+
+def test_the_envelopes_names_are_the_crates() -> None:
+    assert set(ENVELOPE) == rust.fields("Envelope")
+
+
+def test_listen_and_limits_are_left_to_the_crates_defaults() -> None:
+    """Each default stands once, in Rust (DESIGN 9): what nobody set is not written."""
+    blueprint = build(everything.service).blueprint
+    assert not {"listen", "limits", "access_log"} & set(blueprint)
+
+
+def test_shapes_are_all_used_and_in_range() -> None:
+    used = {row["shape"] for row in VIEW["parameters"] + VIEW["parts"]}
+    for row in SHAPES:
+        used |= set(_inner(row))
+    assert used == set(range(len(SHAPES)))
+
+
+def _inner(row: dict[str, Any]) -> list[int]:
+    kind = row["kind"]
+    if kind == "object":
+        return [field["shape"] for field in row["fields"]]
+    if kind == "tagged_union":
+        return [index for _, index in row["variants"]]
+    found: list[int] = []
+    for name in ("items", "values", "inner", "variants") if kind != "literal" else ():
+        value = row.get(name, [])
+        found += value if isinstance(value, list) else [value]
+    return found

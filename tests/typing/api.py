@@ -1,0 +1,70 @@
+"""Never run: `mypy --strict` reads it. What users write must type-check as they expect.
+
+The failure prevented: a public signature that forces casts or `type: ignore` on users.
+"""
+
+from datetime import timedelta
+from typing import Literal, assert_type
+
+from pydantic import BaseModel
+from tailrace import (
+    Bulkhead,
+    ConfigError,
+    DeclarationError,
+    Raw,
+    Service,
+    TailraceError,
+    Upstream,
+    View,
+    header,
+    path,
+    query,
+    strong,
+    weak,
+)
+from tailrace.upstream import Call
+
+
+class Item(BaseModel):
+    sku: str
+
+
+class Order(BaseModel):
+    id: str
+    items: list[Item]
+
+
+one = Upstream("one", "http://one:9001")
+two = Upstream(
+    "two",
+    ("http://a:9001", "http://b:9001"),
+    timeout=timedelta(milliseconds=80),
+    bulkhead=Bulkhead(limit=4, queue=8),
+    forward_headers=["authorization"],
+    body_max="1MiB",
+)
+service = Service("shop", deadline="150ms", fanout=8)
+
+
+@service.view("/orders/{order_id}", deadline=timedelta(seconds=1), fanout=2, name="order")
+class OrderView(View):
+    order_id: str = path(max_length=64, pattern=r"^\w+$")
+    verbose: bool = query(default=False)
+    sort: Literal["up", "down"] = query(default="up")
+    tenant: str | None = header("x-tenant", default=None)
+    order: Order = strong(one.get("/orders/{order_id}", query={"v": "{verbose}"}))
+    stock: list[Item | None] = weak(two.get("/s/{item.sku}"), each="order.items", default=[])
+    blob: Raw = weak(two.get("/blob", headers={"x-tenant": "{tenant}"}), timeout="40ms")
+
+
+assert_type(one.get("/orders"), Call)
+# The decorator gives the class back as it was.
+kept: type[OrderView] = OrderView
+failed: type[TailraceError] = DeclarationError
+wrong: type[TailraceError] = ConfigError
+
+# A mistake that a type checker sees is seen: each line would be reported without its ignore.
+Upstream("bare", "http://bare:1", timeout=80)  # type: ignore[arg-type]
+Service("late")  # type: ignore[call-arg]
+strong("/orders")  # type: ignore[arg-type]
+query(max_lenght=3)  # type: ignore[call-arg]
