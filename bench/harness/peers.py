@@ -169,13 +169,16 @@ def build_python() -> str:
     """A virtual environment of the benchmark's own, from the hash-pinned list where it exists."""
     if not (VENV / "bin" / "python").exists():
         run_build([sys.executable, "-m", "venv", str(VENV)], BENCH)
-    pinned = ROOT / "requirements" / "bench.txt"
-    wanted = ["--require-hashes", "-r", str(pinned)] if pinned.exists() else []
-    wanted = wanted or ["-r", str(BENCH / "requirements.in")]
-    run_build([str(VENV / "bin" / "python"), "-m", "pip", "install", "-q", *wanted], BENCH)
+    pinned = ["--require-hashes", "-r", str(ROOT / "requirements" / "bench.txt")]
+    run_build([str(VENV / "bin" / "python"), "-m", "pip", "install", "-q", *pinned], BENCH)
     show = "import fastapi, uvicorn; print(f'fastapi {fastapi.__version__}, '"
     show += " f'uvicorn {uvicorn.__version__}')"
     return first_line(str(VENV / "bin" / "python"), "-c", show) or "fastapi"
+
+
+def python_env(start: Start) -> dict[str, str]:
+    """The common contract, and the models that all Python peers share."""
+    return {**common_env(start), "PYTHONPATH": str(PEERS / "python-models")}
 
 
 def python_starter(folder: str) -> Callable[[Start], Command]:
@@ -186,7 +189,7 @@ def python_starter(folder: str) -> Callable[[Start], Command]:
         argv += ["--port", str(start.port), "--workers", str(start.workers)]
         argv += ["--loop", "uvloop", "--http", "httptools", "--no-access-log"]
         argv += ["--log-level", "warning", "--backlog", "4096", "--timeout-keep-alive", "300"]
-        return Command(argv, common_env(start), PEERS / folder)
+        return Command(argv, python_env(start), PEERS / folder)
 
     return command
 
@@ -198,11 +201,15 @@ def build_service() -> str:
 
 
 def start_tailrace(start: Start) -> Command:
-    """Start the declared view."""
+    """Start the declared view, with every default but one limit.
+
+    The idle measure holds 5 000 connections, and the default refuses more than 4 096.
+    """
     argv = [str(VENV / "bin" / "tailrace"), "serve", "service:service"]
-    argv += ["--port", str(start.port), "--workers", str(start.workers)]
+    argv += ["--port", str(start.port), "--admin-port", "0", "--workers", str(start.workers)]
     argv += ["--access-log", str(start.work / "access.log")]
-    return Command(argv, common_env(start), PEERS / "tailrace")
+    limits = {"TAILRACE_LIMITS_CONNECTIONS_MAX": "16384"}
+    return Command(argv, {**python_env(start), **limits}, PEERS / "tailrace")
 
 
 GO_TUNED = {"GOGC": "400", "GOMEMLIMIT": "512MiB"}

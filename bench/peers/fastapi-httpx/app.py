@@ -16,7 +16,7 @@ from typing import Annotated, TypeVar
 
 import httpx
 from fastapi import FastAPI, Header, HTTPException
-from models import Coupon, Inventory, Order, OrderView, Recommend, User
+from models import Coupon, Inventory, Order, Recommend, User
 from pydantic import BaseModel, ValidationError
 
 ORDERS, USERS, INVENTORY, COUPONS, RECOMMEND = os.environ["UPSTREAMS"].split(",")
@@ -25,6 +25,17 @@ DEADLINE_S = 0.15
 FAILURES = (httpx.HTTPError, TimeoutError, ValidationError)
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class OrderView(BaseModel):
+    order: Order
+    user: User
+    inventory: Inventory
+    coupon: Coupon | None
+    recommend: Recommend
+    degraded: list[str]
+    request_id: str
+    served_at_ms: int
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
-"""The declared models of the order view, as the FastAPI peers use them: in and out.
+"""The declared models of the order view, the same for every Python peer.
 
-pydantic's default drops undeclared fields, which is the projection.
+pydantic's default drops undeclared fields, and so does tailrace: that is the projection. One module
+for all, so that no peer validates less than another.
 """
 
 from __future__ import annotations
@@ -80,14 +81,3 @@ class Suggestion(BaseModel):
 
 class Recommend(BaseModel):
     items: list[Suggestion]
-
-
-class OrderView(BaseModel):
-    order: Order
-    user: User
-    inventory: Inventory
-    coupon: Coupon | None
-    recommend: Recommend
-    degraded: list[str]
-    request_id: str
-    served_at_ms: int
