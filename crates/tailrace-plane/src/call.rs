@@ -12,7 +12,7 @@ use crate::client::{self, ExchangeError, Response};
 use crate::clock::MILLI;
 use crate::h1::Method;
 use crate::naive;
-use crate::program::{Part, Program};
+use crate::program::Part;
 use crate::reason::Reason;
 use crate::template::Rendered;
 use crate::upstream::{AddressSet, Upstream};
@@ -21,7 +21,6 @@ use std::cell::Cell;
 use std::future::{poll_fn, Future};
 use std::pin::{pin, Pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 use tailrace_policy::bulkhead::{BulkheadFull, Permit};
 use tailrace_policy::deadline::{millis_floor, Deadline};
@@ -35,7 +34,6 @@ const BUDGET_MIN: Nanos = MILLI;
 #[derive(Debug)]
 pub struct Call {
     pub worker: Rc<Worker>,
-    pub program: Arc<Program>,
     pub view: usize,
     pub part: usize,
     pub rendered: Rendered,
@@ -67,7 +65,7 @@ pub fn budget(
 
 /// Starts a call; nothing happens before its first poll.
 pub fn start(call: Call) -> Running {
-    if call.program.naive {
+    if call.worker.program.naive {
         return Box::pin(naive::call(call));
     }
     Box::pin(governed(call))
@@ -76,8 +74,8 @@ pub fn start(call: Call) -> Running {
 async fn governed(mut call: Call) -> Landed {
     let rendered = std::mem::take(&mut call.rendered);
     let worker = &*call.worker;
-    let part = &call.program.views[call.view].parts[call.part];
-    let upstream = &call.program.upstreams[part.upstream];
+    let part = &worker.program.views[call.view].parts[call.part];
+    let upstream = &worker.program.upstreams[part.upstream];
     worker.metrics.upstreams[part.upstream].calls.add(1);
 
     // Bulkhead before address: a call that may not run must not disturb the load statistics, and the
@@ -93,7 +91,7 @@ async fn governed(mut call: Call) -> Landed {
 
     // Status before body: success is decided before the body is trusted (DESIGN 4). Model last.
     let response = response?;
-    let landed = accept(worker, &call.program, part, &response);
+    let landed = accept(worker, part, &response);
     worker.buffers.give(response.body.buffer);
     landed
 }
@@ -213,7 +211,7 @@ pub fn judge(
 }
 
 /// Decides success by status, then validates and projects the body in one pass.
-pub fn accept(worker: &Worker, program: &Program, part: &Part, response: &Response) -> Landed {
+pub fn accept(worker: &Worker, part: &Part, response: &Response) -> Landed {
     match response.status {
         204 => return Ok(None),
         200..=299 if response.json => {}
@@ -224,7 +222,8 @@ pub fn accept(worker: &Worker, program: &Program, part: &Part, response: &Respon
         _ => return Err(Reason::ServerError),
     }
     let mut projected = worker.buffers.take();
-    match program
+    match worker
+        .program
         .shapes
         .project(part.shape, response.body.bytes(), &mut projected)
     {

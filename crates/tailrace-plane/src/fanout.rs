@@ -18,7 +18,6 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use tailrace_policy::deadline::Deadline;
 use tailrace_policy::Nanos;
@@ -126,6 +125,20 @@ impl FanOut {
         });
     }
 
+    /// The request ends without its parts: those that were not done are cancelled, and say so.
+    pub fn cancel(&mut self, worker: &Worker) {
+        let view = &worker.program.views[self.view];
+        for (index, part) in view.parts.iter().enumerate() {
+            if !self.is_done(index) && self.states[index] == State::Started {
+                worker.metrics.parts[part.metric].failed[Reason::Cancelled.index()].add(1);
+                self.ends[index].failed = Some(Reason::Cancelled);
+                let took = worker.now.get().saturating_sub(self.started[index]);
+                self.ends[index].us = (took / 1_000) as u32;
+            }
+        }
+        self.end(worker);
+    }
+
     /// Gives buffers back and drops whatever still runs.
     pub fn end(&mut self, worker: &Worker) {
         self.running.clear();
@@ -142,12 +155,11 @@ impl FanOut {
         worker: &Rc<Worker>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Stop>> {
-        let program = &Arc::clone(&worker.program);
-        let view = &program.views[self.view];
+        let view = &worker.program.views[self.view];
         loop {
             let now = worker.now.get();
             let outcome = self.unlock(worker, view).and_then(|()| {
-                self.launch(worker, program, view, now)?;
+                self.launch(worker, view, now)?;
                 self.poll_running(worker, view, context)
             });
             match outcome {
@@ -267,13 +279,7 @@ impl FanOut {
     }
 
     /// Starts ready calls as far as the fan-out cap allows (req 4.3).
-    fn launch(
-        &mut self,
-        worker: &Rc<Worker>,
-        program: &Arc<Program>,
-        view: &View,
-        now: Nanos,
-    ) -> Result<(), Stop> {
+    fn launch(&mut self, worker: &Rc<Worker>, view: &View, now: Nanos) -> Result<(), Stop> {
         while self.running.len() < view.fanout {
             let Some(Job {
                 part,
@@ -284,7 +290,7 @@ impl FanOut {
                 break;
             };
             let declared = &view.parts[part];
-            let reserve = Nanos::from(program.limits.reserve_ms) * clock::MILLI;
+            let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
             let Some(deadline) = self.deadline else { break };
             let budget = call::budget(declared, deadline, reserve, now);
             let (until, cut) = match budget {
@@ -296,7 +302,6 @@ impl FanOut {
             };
             let running = call::start(Call {
                 worker: Rc::clone(worker),
-                program: Arc::clone(program),
                 view: self.view,
                 part,
                 rendered,

@@ -13,8 +13,8 @@ const ATTEMPTS: u32 = 3;
 
 pub async fn call(call: Call) -> Landed {
     let worker = &*call.worker;
-    let part = &call.program.views[call.view].parts[call.part];
-    let upstream = &call.program.upstreams[part.upstream];
+    let part = &worker.program.views[call.view].parts[call.part];
+    let upstream = &worker.program.upstreams[part.upstream];
     worker.metrics.upstreams[part.upstream].calls.add(1);
     let mut last = Err(Reason::Connect);
     for _ in 0..ATTEMPTS {
@@ -49,7 +49,7 @@ pub async fn call(call: Call) -> Landed {
         if outcome.is_failure() {
             metrics.failures.add(1);
         }
-        last = response.and_then(|response| call::accept(worker, &call.program, part, &response));
+        last = response.and_then(|response| call::accept(worker, part, &response));
         if !matches!(last, Err(reason) if reason != Reason::NotFound) {
             break;
         }

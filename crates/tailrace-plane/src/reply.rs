@@ -27,6 +27,8 @@ pub struct Problem {
 pub struct Frame<'a> {
     pub request_id: &'a [u8],
     pub keep_alive: bool,
+    /// HTTP/1.0, where keeping the connection has to be said.
+    pub old: bool,
     /// HEAD: same head, no body.
     pub head_only: bool,
     pub epoch_ms: u64,
@@ -132,8 +134,14 @@ fn push_head(
     out.extend_from_slice(frame.request_id);
     out.extend_from_slice(b"\r\n");
     worker.push_date(frame.epoch_ms, out);
+    push_connection(frame, out);
+}
+
+fn push_connection(frame: Frame<'_>, out: &mut Vec<u8>) {
     if !frame.keep_alive {
         out.extend_from_slice(b"connection: close\r\n");
+    } else if frame.old {
+        out.extend_from_slice(b"connection: keep-alive\r\n");
     }
 }
 
@@ -192,9 +200,7 @@ pub fn empty(worker: &Worker, allow: &str, frame: Frame<'_>, out: &mut Vec<u8>) 
     out.extend_from_slice(frame.request_id);
     out.extend_from_slice(b"\r\n");
     worker.push_date(frame.epoch_ms, out);
-    if !frame.keep_alive {
-        out.extend_from_slice(b"connection: close\r\n");
-    }
+    push_connection(frame, out);
     out.extend_from_slice(b"\r\n");
 }
 

@@ -49,6 +49,7 @@ impl Exchange {
         self.view = None;
         self.keep_alive = keep_alive;
         self.reply.clear();
+        self.fan.ends.clear();
         self.take_request_id(worker);
         worker.metrics.in_flight.add(1);
         match self.admit(worker) {
@@ -68,13 +69,16 @@ impl Exchange {
             Poll::Ready(outcome) => outcome,
         };
         match outcome {
-            Ok(()) => self.aggregate(worker),
+            Ok(()) => {
+                self.aggregate(worker);
+                self.fan.end(worker);
+            }
             Err(stop) => {
+                self.fan.cancel(worker);
                 let problem = self.explain(&worker.program, stop);
                 self.refuse(worker, &problem);
             }
         }
-        self.fan.end(worker);
         Poll::Ready(())
     }
 
@@ -83,7 +87,7 @@ impl Exchange {
         if let Some(view) = self.view {
             worker.metrics.views[view].cancelled.add(1);
         }
-        self.fan.end(worker);
+        self.fan.cancel(worker);
         self.record(worker, 499, 0, "client_gone");
     }
 
@@ -93,6 +97,7 @@ impl Exchange {
         self.view = None;
         self.keep_alive = false;
         self.head = RequestHead::default();
+        self.fan.ends.clear();
         self.reply.clear();
         self.request_id.clear();
         worker.push_request_id(&mut self.request_id);
@@ -178,6 +183,7 @@ impl Exchange {
         Frame {
             request_id: &self.request_id,
             keep_alive: self.keep_alive,
+            old: self.head.minor == 0,
             head_only: self.head.method == Method::Head,
             epoch_ms: clock::epoch_ms(),
         }
