@@ -49,13 +49,19 @@ impl Shapes {
             let message = format!("{} shapes; at most {SHAPES_MAX}", shapes.len());
             return Err(problem(SHAPES_MAX, message));
         }
-        let mut compiler = Compiler { shapes, types: Types::new(shapes) };
+        let mut compiler = Compiler {
+            shapes,
+            types: Types::new(shapes),
+        };
         let mut nodes = Vec::with_capacity(shapes.len());
         for (index, shape) in shapes.iter().enumerate() {
             let node = compiler.node(index as ShapeId, shape);
             nodes.push(node.map_err(|message| problem(index, message))?);
         }
-        Ok(Self { nodes, depth_max: u32::from(depth_max) })
+        Ok(Self {
+            nodes,
+            depth_max: u32::from(depth_max),
+        })
     }
 }
 
@@ -74,19 +80,39 @@ impl Compiler<'_> {
             Shape::Boolean {} => Node::Boolean,
             Shape::Integer { limits } => Node::Integer(number_limits(limits)?),
             Shape::Number { limits } => Node::Number(number_limits(limits)?),
-            Shape::String { length_min, length_max, pattern, format } => {
-                text(length(*length_min, *length_max)?, pattern.as_deref(), *format)?
-            }
+            Shape::String {
+                length_min,
+                length_max,
+                pattern,
+                format,
+            } => text(
+                length(*length_min, *length_max)?,
+                pattern.as_deref(),
+                *format,
+            )?,
             Shape::Literal { values } => Node::Literal(literals(values)?),
-            Shape::Array { items, length_min, length_max } => {
-                Node::Array { items: self.known(*items)?, length: length(*length_min, *length_max)? }
-            }
-            Shape::Tuple { items } => {
-                Node::Tuple(items.iter().map(|item| self.known(*item)).collect::<Result<_, _>>()?)
-            }
-            Shape::Dict { values, length_min, length_max } => {
-                Node::Dict { values: self.known(*values)?, length: length(*length_min, *length_max)? }
-            }
+            Shape::Array {
+                items,
+                length_min,
+                length_max,
+            } => Node::Array {
+                items: self.known(*items)?,
+                length: length(*length_min, *length_max)?,
+            },
+            Shape::Tuple { items } => Node::Tuple(
+                items
+                    .iter()
+                    .map(|item| self.known(*item))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Shape::Dict {
+                values,
+                length_min,
+                length_max,
+            } => Node::Dict {
+                values: self.known(*values)?,
+                length: length(*length_min, *length_max)?,
+            },
             Shape::Object { fields, extra } => Node::Object(Box::new(self.object(fields, *extra)?)),
             Shape::Optional { inner } => Node::Optional(self.known(*inner)?),
             Shape::Union { variants } => self.union(variants)?,
@@ -98,7 +124,10 @@ impl Compiler<'_> {
         if (shape as usize) < self.shapes.len() {
             return Ok(shape);
         }
-        Err(format!("refers to shape {shape}, but there are {}", self.shapes.len()))
+        Err(format!(
+            "refers to shape {shape}, but there are {}",
+            self.shapes.len()
+        ))
     }
 
     fn union(&mut self, variants: &[ShapeId]) -> Result<Node, String> {
@@ -142,7 +171,10 @@ impl Compiler<'_> {
             compiled.push((name.as_bytes().into(), *shape));
         }
         let tag = WireKey::new(tag, 0, false);
-        Ok(Node::Tagged(Box::new(Tagged { tag, variants: compiled.into() })))
+        Ok(Node::Tagged(Box::new(Tagged {
+            tag,
+            variants: compiled.into(),
+        })))
     }
 
     fn object(&mut self, fields: &[Field], extra: Extra) -> Result<ObjectPlan, String> {
@@ -153,7 +185,11 @@ impl Compiler<'_> {
                 return Err(format!("two fields leave as {:?}", field.name));
             }
             let own = std::slice::from_ref(&field.name);
-            let from = if field.from.is_empty() { own } else { &field.from };
+            let from = if field.from.is_empty() {
+                own
+            } else {
+                &field.from
+            };
             for name in from {
                 if !accepted.insert(name.as_str()) {
                     return Err(format!("two fields accept the key {name:?}"));
@@ -162,7 +198,11 @@ impl Compiler<'_> {
             }
             plans.push(self.field(field)?);
         }
-        Ok(ObjectPlan { keys: KeyPlan::new(keys), fields: plans.into(), extra })
+        Ok(ObjectPlan {
+            keys: KeyPlan::new(keys),
+            fields: plans.into(),
+            extra,
+        })
     }
 
     fn field(&self, field: &Field) -> Result<FieldPlan, String> {
@@ -171,7 +211,10 @@ impl Compiler<'_> {
         let mut default_json = Vec::new();
         if let Some(default) = &field.default {
             if field.required {
-                return Err(format!("field {:?} is required and has a default", field.name));
+                return Err(format!(
+                    "field {:?} is required and has a default",
+                    field.name
+                ));
             }
             default_json.extend_from_slice(&name_json);
             default_json.push(b':');
@@ -190,13 +233,21 @@ impl Compiler<'_> {
 fn length(min: Option<u32>, max: Option<u32>) -> Result<Length, String> {
     let (min, max) = (min.unwrap_or(0), max.unwrap_or(u32::MAX));
     if min > max {
-        return Err(format!("the shortest length {min} is above the longest {max}"));
+        return Err(format!(
+            "the shortest length {min} is above the longest {max}"
+        ));
     }
     Ok(Length { min, max })
 }
 
 fn number_limits(limits: &NumberLimits) -> Result<Option<Box<NumberLimits>>, String> {
-    let NumberLimits { ge, gt, le, lt, multiple_of } = limits;
+    let NumberLimits {
+        ge,
+        gt,
+        le,
+        lt,
+        multiple_of,
+    } = limits;
     let bounds = [ge, gt, le, lt, multiple_of];
     if bounds.iter().all(|bound| bound.is_none()) {
         return Ok(None);
@@ -207,7 +258,9 @@ fn number_limits(limits: &NumberLimits) -> Result<Option<Box<NumberLimits>>, Str
     if multiple_of.is_some_and(|step| step <= 0.0 || !step.is_finite()) {
         return Err("`multiple_of` must be above zero".to_owned());
     }
-    let low = ge.unwrap_or(f64::NEG_INFINITY).max(gt.unwrap_or(f64::NEG_INFINITY));
+    let low = ge
+        .unwrap_or(f64::NEG_INFINITY)
+        .max(gt.unwrap_or(f64::NEG_INFINITY));
     let high = le.unwrap_or(f64::INFINITY).min(lt.unwrap_or(f64::INFINITY));
     if low > high {
         return Err(format!("no number is at least {low} and at most {high}"));
@@ -224,14 +277,20 @@ fn text(
     let pattern = match pattern {
         None => None,
         Some(pattern) => {
-            let built = RegexBuilder::new(pattern).size_limit(PATTERN_SIZE_MAX).build();
+            let built = RegexBuilder::new(pattern)
+                .size_limit(PATTERN_SIZE_MAX)
+                .build();
             Some(built.map_err(|error| format!("the pattern {pattern:?} is no regex: {error}"))?)
         }
     };
     if length.is_none() && pattern.is_none() && format.is_none() {
         return Ok(Node::Text);
     }
-    Ok(Node::CheckedText(Box::new(TextRule { length, pattern, format })))
+    Ok(Node::CheckedText(Box::new(TextRule {
+        length,
+        pattern,
+        format,
+    })))
 }
 
 fn literals(values: &[Value]) -> Result<Box<[Literal]>, String> {

@@ -42,7 +42,9 @@ fn date_end(text: &[u8]) -> Option<usize> {
 
 /// `HH:MM[:SS[.fraction]]` and an optional offset, to the end of `text`.
 fn time_ok(text: &[u8]) -> bool {
-    let Some((hour, minute)) = pair(text, 0).zip(pair(text, 3)) else { return false };
+    let Some((hour, minute)) = pair(text, 0).zip(pair(text, 3)) else {
+        return false;
+    };
     if hour > 23 || minute > 59 || text.get(2) != Some(&b':') {
         return false;
     }
@@ -54,7 +56,10 @@ fn time_ok(text: &[u8]) -> bool {
         at += 3;
         if matches!(text.get(at), Some(b'.' | b',')) {
             let fraction = text.get(at + 1..).unwrap_or(&[]);
-            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let digits = fraction
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
             if digits == 0 {
                 return false;
             }
@@ -76,7 +81,10 @@ fn offset_ok(text: &[u8]) -> bool {
         5 if rest.get(2) == Some(&b':') => 3,
         _ => return false,
     };
-    matches!(pair(rest, 0).zip(pair(rest, minute_at)), Some((0..=23, 0..=59)))
+    matches!(
+        pair(rest, 0).zip(pair(rest, minute_at)),
+        Some((0..=23, 0..=59))
+    )
 }
 
 /// Hyphenated, simple, in braces, or as a URN.
@@ -101,8 +109,10 @@ fn decimal_ok(text: &[u8]) -> bool {
         [b'+' | b'-', rest @ ..] => rest,
         _ => text,
     };
-    let mantissa_len =
-        unsigned.iter().position(|byte| byte | 0x20 == b'e').unwrap_or(unsigned.len());
+    let mantissa_len = unsigned
+        .iter()
+        .position(|byte| byte | 0x20 == b'e')
+        .unwrap_or(unsigned.len());
     let (mantissa, exponent) = unsigned.split_at(mantissa_len);
     let digits = mantissa.iter().filter(|byte| byte.is_ascii_digit()).count();
     let points = mantissa.iter().filter(|byte| **byte == b'.').count();

@@ -54,13 +54,20 @@ pub(super) fn key_at(body: &[u8], at: usize) -> Result<Key, Fault> {
         return Err(Fault::new(MismatchCode::Syntax, at));
     }
     let start = at + 1;
-    let Some(head) = word_at(body, start) else { return key_rest(body, start) };
+    let Some(head) = word_at(body, start) else {
+        return key_rest(body, start);
+    };
     let specials = special_bytes(head);
     if specials != 0 {
         let bits = specials.trailing_zeros() & !7;
         if (head >> bits) as u8 == b'"' {
             let end = start + (bits >> 3) as usize;
-            return Ok(Key { start, end, head: head & !(u64::MAX << bits), escaped: false });
+            return Ok(Key {
+                start,
+                end,
+                head: head & !(u64::MAX << bits),
+                escaped: false,
+            });
         }
         return key_rest(body, start);
     }
@@ -71,7 +78,12 @@ pub(super) fn key_at(body: &[u8], at: usize) -> Result<Key, Fault> {
             let bits = specials.trailing_zeros() & !7;
             if (word >> bits) as u8 == b'"' {
                 let end = cursor + (bits >> 3) as usize;
-                return Ok(Key { start, end, head, escaped: false });
+                return Ok(Key {
+                    start,
+                    end,
+                    head,
+                    escaped: false,
+                });
             }
             break;
         }
@@ -86,7 +98,12 @@ fn key_rest(body: &[u8], start: usize) -> Result<Key, Fault> {
     let end = string_rest(body, start, start)?;
     let raw = body.get(start..end).unwrap_or(&[]);
     let escaped = memchr::memchr(b'\\', raw).is_some();
-    Ok(Key { start, end, head: head_of(raw), escaped })
+    Ok(Key {
+        start,
+        end,
+        head: head_of(raw),
+        escaped,
+    })
 }
 
 /// The first eight bytes of `text`, padded with NUL.
@@ -112,7 +129,13 @@ pub(super) struct WireKey {
 impl WireKey {
     pub(super) fn new(name: &str, field: usize, renamed: bool) -> Self {
         let bytes: Box<[u8]> = name.as_bytes().into();
-        Self { head: head_of(&bytes), len: bytes.len(), field, renamed, bytes }
+        Self {
+            head: head_of(&bytes),
+            len: bytes.len(),
+            field,
+            renamed,
+            bytes,
+        }
     }
 
     /// Is `key`, which has no escapes, this key?
@@ -160,7 +183,10 @@ impl KeyPlan {
                 (key.head, key.len, key.bytes.clone())
             });
         }
-        Self { keys: keys.into(), sorted: sorted.into() }
+        Self {
+            keys: keys.into(),
+            sorted: sorted.into(),
+        }
     }
 
     /// Index of the declared key equal to `key`. Upstreams keep their field order, so the key after the
@@ -179,10 +205,16 @@ impl KeyPlan {
     #[inline]
     fn search(&self, body: &[u8], key: &Key) -> Option<usize> {
         if key.escaped {
-            return self.keys.iter().position(|declared| declared.matches(body, key));
+            return self
+                .keys
+                .iter()
+                .position(|declared| declared.matches(body, key));
         }
         if self.sorted.is_empty() {
-            return self.keys.iter().position(|declared| declared.same(body, key));
+            return self
+                .keys
+                .iter()
+                .position(|declared| declared.same(body, key));
         }
         let (len, raw) = (key.end - key.start, key.raw(body));
         let slot = self.sorted.binary_search_by(|index| {
@@ -276,7 +308,11 @@ pub(super) struct Others<'a> {
 impl<'a> Others<'a> {
     #[inline(always)]
     pub(super) fn new(marks: &[Mark]) -> Self {
-        Self { base: marks.len(), filter: 0, many: None }
+        Self {
+            base: marks.len(),
+            filter: 0,
+            many: None,
+        }
     }
 
     /// Notes `key`; a key seen before, or one too many, is refused.
@@ -288,12 +324,19 @@ impl<'a> Others<'a> {
         key: &Key,
     ) -> Result<(), Fault> {
         let len = key.end - key.start;
-        let mixed = key.head.wrapping_add(len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = key
+            .head
+            .wrapping_add(len as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let bit = 1 << (mixed >> 58);
         let listed = self.filter & bit == 0 && !key.escaped && self.many.is_none();
         if listed && marks.len() - self.base < LIST_MAX {
             self.filter |= bit;
-            marks.push(Mark { head: key.head, start: key.start as u32, len: len as u32 });
+            marks.push(Mark {
+                head: key.head,
+                start: key.start as u32,
+                len: len as u32,
+            });
             return Ok(());
         }
         self.filter |= bit;
@@ -318,7 +361,11 @@ impl<'a> Others<'a> {
                 return Err(Fault::new(MismatchCode::DuplicateKey, key.start));
             }
             let (start, len) = (key.start as u32, raw.len() as u32);
-            marks.push(Mark { head: key.head, start, len });
+            marks.push(Mark {
+                head: key.head,
+                start,
+                len,
+            });
             return Ok(());
         }
         let many = self.many.get_or_insert_with(|| {

@@ -172,7 +172,10 @@ impl Fault {
     }
 
     pub(super) fn code(self) -> MismatchCode {
-        CODES.get((self.0 & 0xff) as usize).copied().unwrap_or(MismatchCode::Syntax)
+        CODES
+            .get((self.0 & 0xff) as usize)
+            .copied()
+            .unwrap_or(MismatchCode::Syntax)
     }
 
     pub(super) fn offset(self) -> usize {
@@ -180,7 +183,10 @@ impl Fault {
     }
 
     fn expected(self) -> &'static str {
-        EXPECTED.get((self.0 >> 8 & 0xff) as usize).copied().unwrap_or("")
+        EXPECTED
+            .get((self.0 >> 8 & 0xff) as usize)
+            .copied()
+            .unwrap_or("")
     }
 
     /// The public form; `trail` runs from the innermost segment outwards.
@@ -192,7 +198,12 @@ impl Fault {
                 break;
             }
         }
-        Mismatch { code: self.code(), offset: self.offset(), path, expected: self.expected() }
+        Mismatch {
+            code: self.code(),
+            offset: self.offset(),
+            path,
+            expected: self.expected(),
+        }
     }
 }
 
@@ -200,12 +211,20 @@ impl Fault {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Segment {
     /// Raw bytes of a key in the body.
-    Key { start: usize, end: usize },
+    Key {
+        start: usize,
+        end: usize,
+    },
     Index(usize),
     /// A declared field that did not arrive.
-    Field { node: u32, field: usize },
+    Field {
+        node: u32,
+        field: usize,
+    },
     /// The tag key of a tagged union.
-    Tag { node: u32 },
+    Tag {
+        node: u32,
+    },
 }
 
 impl Segment {
@@ -243,7 +262,8 @@ fn append_name(name: &[u8], path: &mut String) -> bool {
         path.push('.');
     }
     for char in String::from_utf8_lossy(name).chars() {
-        let safe = char.is_alphanumeric() || matches!(char, '_' | '-' | '$' | '@' | '/' | ':' | ' ');
+        let safe =
+            char.is_alphanumeric() || matches!(char, '_' | '-' | '$' | '@' | '/' | ':' | ' ');
         let char = if safe { char } else { '?' };
         if path.len() + char.len_utf8() + '…'.len_utf8() > PATH_MAX {
             return false;

@@ -45,18 +45,14 @@ use walk::Walk;
 impl Shapes {
     /// Checks that `body` is one JSON value of the shape and appends its projection to `out`. On a
     /// mismatch `out` is as it was.
-    pub fn project(
-        &self,
-        shape: ShapeId,
-        body: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<(), Mismatch> {
+    pub fn project(&self, shape: ShapeId, body: &[u8], out: &mut Vec<u8>) -> Result<(), Mismatch> {
         // Offsets are kept in 32 bits; upstream bodies are limited far below that anyway.
         if u32::try_from(body.len()).is_err() {
             return Err(self.refusal(Fault::new(MismatchCode::BodyTooLong, 0)));
         }
         if simdutf8::basic::from_utf8(body).is_err() {
-            let valid = std::str::from_utf8(body).map_or_else(|error| error.valid_up_to(), str::len);
+            let valid =
+                std::str::from_utf8(body).map_or_else(|error| error.valid_up_to(), str::len);
             return Err(self.refusal(Fault::new(MismatchCode::Utf8, valid)));
         }
         let start = out.len();
@@ -75,7 +71,8 @@ impl Shapes {
         if std::str::from_utf8(text).is_err() {
             return Err(self.refusal(Fault::new(MismatchCode::Utf8, 0)));
         }
-        self.scalar(shape, text).map_err(|fault| self.refusal(fault))
+        self.scalar(shape, text)
+            .map_err(|fault| self.refusal(fault))
     }
 
     #[cold]
@@ -83,4 +80,3 @@ impl Shapes {
         fault.into_mismatch(self, &[], &[])
     }
 }
-

@@ -148,7 +148,10 @@ impl<'a> Walk<'a> {
                 continue;
             }
             if field.required {
-                self.trail.push(Segment::Field { node: shape, field: index });
+                self.trail.push(Segment::Field {
+                    node: shape,
+                    field: index,
+                });
                 return Err(Fault::new(MismatchCode::MissingField, at));
             }
             if !field.default_json.is_empty() {

@@ -18,12 +18,16 @@ fn float(token: &[u8]) -> Option<f64> {
 
 /// Is the number within all limits?
 pub(super) fn within(limits: &NumberLimits, token: &[u8]) -> bool {
-    let Some(value) = float(token) else { return false };
+    let Some(value) = float(token) else {
+        return false;
+    };
     limits.ge.is_none_or(|bound| value >= bound)
         && limits.gt.is_none_or(|bound| value > bound)
         && limits.le.is_none_or(|bound| value <= bound)
         && limits.lt.is_none_or(|bound| value < bound)
-        && limits.multiple_of.is_none_or(|step| is_multiple(value, step))
+        && limits
+            .multiple_of
+            .is_none_or(|step| is_multiple(value, step))
 }
 
 /// Exact for integers; otherwise within a billionth, since 0.3 is no exact multiple of 0.1 in binary.
@@ -39,7 +43,9 @@ fn is_multiple(value: f64, step: f64) -> bool {
 
 /// Is decoded `text` one of the string literals?
 pub(super) fn is_text(literals: &[Literal], text: &[u8]) -> bool {
-    literals.iter().any(|literal| matches!(literal, Literal::Text(own) if own.as_ref() == text))
+    literals
+        .iter()
+        .any(|literal| matches!(literal, Literal::Text(own) if own.as_ref() == text))
 }
 
 /// Is a JSON token other than a string one of the literals?
@@ -73,9 +79,9 @@ impl Shapes {
         };
         match node {
             Node::Any | Node::Text => Ok(()),
-            Node::CheckedText(rule) => rule.refuse(text).map_or(Ok(()), |code| {
-                Err(Fault::new(code, 0))
-            }),
+            Node::CheckedText(rule) => rule
+                .refuse(text)
+                .map_or(Ok(()), |code| Err(Fault::new(code, 0))),
             Node::Integer(limits) => number(limits.as_deref(), text, Expected::Integer),
             Node::Number(limits) => number(limits.as_deref(), text, Expected::Number),
             Node::Boolean if matches!(text, b"true" | b"false") => Ok(()),

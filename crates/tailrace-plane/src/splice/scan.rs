@@ -152,7 +152,11 @@ pub(super) struct Number {
 /// The number that starts at `at` (a minus sign or a digit).
 #[inline]
 pub(super) fn number_end(body: &[u8], at: usize) -> Result<Number, Fault> {
-    let first = if byte_at(body, at) == b'-' { at + 1 } else { at };
+    let first = if byte_at(body, at) == b'-' {
+        at + 1
+    } else {
+        at
+    };
     let mut end = first + 1;
     match byte_at(body, first) {
         b'0' => {}

@@ -40,9 +40,15 @@ pub(super) enum Node {
     Text,
     CheckedText(Box<TextRule>),
     Literal(Box<[Literal]>),
-    Array { items: u32, length: Length },
+    Array {
+        items: u32,
+        length: Length,
+    },
     Tuple(Box<[u32]>),
-    Dict { values: u32, length: Length },
+    Dict {
+        values: u32,
+        length: Length,
+    },
     Object(Box<ObjectPlan>),
     Optional(u32),
     /// The variant for each JSON type, in the order of [`JsonType`]; [`NONE`] where there is none.
@@ -118,13 +124,20 @@ impl TextRule {
 
     /// Checks decoded text, cheapest rule first.
     pub(super) fn refuse(&self, text: &[u8]) -> Option<MismatchCode> {
-        if self.length.is_some_and(|length| !length.holds(char_count(text))) {
+        if self
+            .length
+            .is_some_and(|length| !length.holds(char_count(text)))
+        {
             return Some(MismatchCode::Length);
         }
         if self.format.is_some_and(|format| !format_ok(format, text)) {
             return Some(MismatchCode::Format);
         }
-        if self.pattern.as_ref().is_some_and(|pattern| !pattern.is_match(text)) {
+        if self
+            .pattern
+            .as_ref()
+            .is_some_and(|pattern| !pattern.is_match(text))
+        {
             return Some(MismatchCode::Pattern);
         }
         None
@@ -181,7 +194,10 @@ pub(super) struct Tagged {
 
 impl Tagged {
     pub(super) fn variant(&self, tag: &[u8]) -> Option<u32> {
-        let found = self.variants.iter().find(|(name, _)| name.as_ref() == tag)?;
+        let found = self
+            .variants
+            .iter()
+            .find(|(name, _)| name.as_ref() == tag)?;
         Some(found.1)
     }
 }

@@ -35,9 +35,15 @@ fn unicode_char(text: &[u8]) -> (char, usize) {
     let first = hex4(text, 2).unwrap_or(0xfffd);
     if let (0xd800..=0xdbff, Some(low @ 0xdc00..=0xdfff)) = (first, hex4(text, 8)) {
         let point = 0x1_0000 + ((first - 0xd800) << 10 | (low - 0xdc00));
-        return (char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER), 12);
+        return (
+            char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER),
+            12,
+        );
     }
-    (char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), 6)
+    (
+        char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER),
+        6,
+    )
 }
 
 /// Appends `text` as a JSON string with its quotes.

@@ -28,7 +28,10 @@ pub(super) struct Types<'a> {
 
 impl<'a> Types<'a> {
     pub(super) fn new(shapes: &'a [Shape]) -> Self {
-        Self { shapes, known: vec![None; shapes.len()] }
+        Self {
+            shapes,
+            known: vec![None; shapes.len()],
+        }
     }
 
     /// The JSON types `shape` accepts, as bits of [`JsonType`].
@@ -39,7 +42,10 @@ impl<'a> Types<'a> {
     fn visit(&mut self, shape: ShapeId, depth: u8) -> Result<Known, String> {
         let index = shape as usize;
         let (Some(known), Some(declared)) = (self.known.get(index), self.shapes.get(index)) else {
-            return Err(format!("refers to shape {shape}, but there are {}", self.shapes.len()));
+            return Err(format!(
+                "refers to shape {shape}, but there are {}",
+                self.shapes.len()
+            ));
         };
         if let Some(known) = known {
             return Ok(*known);
@@ -50,14 +56,23 @@ impl<'a> Types<'a> {
         let known = match declared {
             Shape::Optional { inner } => {
                 let inner = self.visit(*inner, depth + 1)?;
-                Known { types: JsonType::Null.bit() | inner.types, hops: inner.hops + 1 }
+                Known {
+                    types: JsonType::Null.bit() | inner.types,
+                    hops: inner.hops + 1,
+                }
             }
             Shape::Union { variants } => self.farthest(variants, depth)?,
             Shape::TaggedUnion { variants, .. } => {
                 let shapes: Vec<ShapeId> = variants.iter().map(|(_, shape)| *shape).collect();
-                Known { types: JsonType::Object.bit(), ..self.farthest(&shapes, depth)? }
+                Known {
+                    types: JsonType::Object.bit(),
+                    ..self.farthest(&shapes, depth)?
+                }
             }
-            leaf => Known { types: leaf_types(leaf), hops: 0 },
+            leaf => Known {
+                types: leaf_types(leaf),
+                hops: 0,
+            },
         };
         if known.hops > CHAIN_MAX {
             return Err(endless());
@@ -87,11 +102,14 @@ fn leaf_types(shape: &Shape) -> u8 {
         Shape::Null {} => JsonType::Null.bit(),
         Shape::Boolean {} => JsonType::Boolean.bit(),
         Shape::Integer { .. } | Shape::Number { .. } => JsonType::Number.bit(),
-        Shape::String { format: Some(StringFormat::Decimal), .. } => {
-            JsonType::String.bit() | JsonType::Number.bit()
-        }
+        Shape::String {
+            format: Some(StringFormat::Decimal),
+            ..
+        } => JsonType::String.bit() | JsonType::Number.bit(),
         Shape::String { .. } => JsonType::String.bit(),
-        Shape::Literal { values } => values.iter().fold(0, |bits, value| bits | value_type(value)),
+        Shape::Literal { values } => values
+            .iter()
+            .fold(0, |bits, value| bits | value_type(value)),
         Shape::Array { .. } | Shape::Tuple { .. } => JsonType::Array.bit(),
         Shape::Dict { .. } | Shape::Object { .. } => JsonType::Object.bit(),
         Shape::Optional { .. } | Shape::Union { .. } | Shape::TaggedUnion { .. } => 0,

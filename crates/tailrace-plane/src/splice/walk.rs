@@ -31,7 +31,16 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     pub(super) fn new(shapes: &'a Shapes, body: &'a [u8], out: &'a mut Vec<u8>) -> Self {
         let (marks, trail, scratch) = (Vec::new(), Vec::new(), Vec::new());
-        Self { shapes, body, out, run: 0, depth: 0, marks, trail, scratch }
+        Self {
+            shapes,
+            body,
+            out,
+            run: 0,
+            depth: 0,
+            marks,
+            trail,
+            scratch,
+        }
     }
 
     /// The whole body: one value, whitespace around it is not part of the projection.
@@ -119,8 +128,11 @@ impl<'a> Walk<'a> {
             };
         }
         if first != b'"' {
-            let expected =
-                if rule.takes_numbers() { Expected::Decimal } else { Expected::String };
+            let expected = if rule.takes_numbers() {
+                Expected::Decimal
+            } else {
+                Expected::String
+            };
             return Err(Fault::wrong_or_broken(expected, self.body, at));
         }
         let end = string_end(self.body, at + 1)?;
