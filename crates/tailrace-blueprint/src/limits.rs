@@ -49,8 +49,6 @@ pub struct Limits {
     pub connections_max: u32,
     /// Idle upstream connections are closed after this; stay below the peers' keep-alive.
     pub pool_idle_ms: u32,
-    /// How long an upstream connect may take; the call's own timeout still bounds it.
-    pub connect_ms: u32,
     /// Addresses of upstreams are resolved again this often, off the request path.
     pub dns_refresh_ms: u32,
     /// After SIGTERM: not ready, then wait this long for requests in flight.
@@ -75,7 +73,6 @@ impl Default for Limits {
             json_depth_max: 64,
             connections_max: 4096,
             pool_idle_ms: 4_000,
-            connect_ms: 1_000,
             dns_refresh_ms: 5_000,
             drain_ms: 15_000,
             reserve_ms: 2,
@@ -123,6 +120,10 @@ pub struct AccessLog {
 
 impl Default for AccessLog {
     fn default() -> Self {
-        Self { format: LogFormat::Json, ring: 4096, path: None }
+        Self {
+            format: LogFormat::Json,
+            ring: 4096,
+            path: None,
+        }
     }
 }

@@ -1,2 +1,35 @@
-//! placeholder
+//! The tailrace data plane: a compiled service, run.
+//!
+//! `Plane::start` takes a checked blueprint, binds, resolves and starts one single-threaded runtime per
+//! worker plus a control thread (admin port, names) and a log thread. After that nothing of the request
+//! path is decided by whoever started it. See DESIGN.md for the map and `request.rs`, then `call.rs`,
+//! for the life of a request.
+
+mod access_log;
+mod admin;
+mod buffers;
+mod call;
+mod client;
+mod clock;
+mod fanout;
+pub mod h1;
+mod metrics;
+mod naive;
+mod net;
+mod plane;
+mod program;
+mod reason;
+mod reply;
+mod request;
+mod resolve;
+mod router;
+mod server;
+mod shared;
 pub mod splice;
+mod template;
+mod upstream;
+mod worker;
+
+pub use plane::{Plane, StartError};
+pub use reason::Reason;
+pub use shared::Phase;

@@ -1,8 +1,140 @@
-//! The native module `tailrace._plane`.
+//! The native module `tailrace._plane`: the only crate that names pyo3.
+//!
+//! Python hands over one blueprint and gets a running plane; nothing here is on the request path, and
+//! the plane's threads never enter the interpreter. Waiting releases the interpreter lock. Imported by
+//! `tailrace._runtime` (the plane) and `tailrace._lab` (the lab in a process of its own) only.
+
 use pyo3::prelude::*;
+
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pyo3::create_exception!(
+    _plane,
+    PlaneError,
+    pyo3::exceptions::PyException,
+    "The plane did not start: args are (message, exit code)."
+);
+
+/// A running service. Creating it binds the ports and starts the threads.
+#[pyclass(frozen, module = "tailrace._plane")]
+#[derive(Debug)]
+struct Plane {
+    inner: tailrace_plane::Plane,
+}
+
+#[pymethods]
+impl Plane {
+    /// Starts `blueprint` (JSON); `origins` (JSON) is shown by the admin port.
+    #[new]
+    fn new(py: Python<'_>, blueprint: Vec<u8>, origins: Vec<u8>) -> PyResult<Self> {
+        let start = move || {
+            let checked =
+                tailrace_blueprint::Blueprint::from_json(&blueprint).map_err(|problems| {
+                    let lines: Vec<_> = problems
+                        .iter()
+                        .map(|p| format!("{}: {} ({})", p.path, p.message, p.help))
+                        .collect();
+                    (lines.join("\n"), 2)
+                })?;
+            tailrace_plane::Plane::start(&checked, blueprint, origins)
+                .map_err(|error| (error.to_string(), error.exit_code()))
+        };
+        py.detach(start)
+            .map(|inner| Self { inner })
+            .map_err(PlaneError::new_err::<(String, i32)>)
+    }
+
+    /// `host:port` of the service.
+    #[getter]
+    fn address(&self) -> String {
+        self.inner.address().to_string()
+    }
+
+    /// `host:port` of the admin port.
+    #[getter]
+    fn admin_address(&self) -> String {
+        self.inner.admin_address().to_string()
+    }
+
+    /// Worker threads.
+    #[getter]
+    fn workers(&self) -> usize {
+        self.inner.workers()
+    }
+
+    /// Upstream names that did not resolve at start, with the reason.
+    #[getter]
+    fn unresolved(&self) -> Vec<String> {
+        self.inner.unresolved().to_vec()
+    }
+
+    /// Requests being served now.
+    #[getter]
+    fn in_flight(&self) -> u64 {
+        self.inner.in_flight()
+    }
+
+    /// Client connections open now.
+    #[getter]
+    fn connections(&self) -> u32 {
+        self.inner.connections()
+    }
+
+    /// Not ready, no new work; requests in flight finish.
+    fn drain(&self) {
+        self.inner.drain();
+    }
+
+    /// Ends now, whatever runs.
+    fn stop(&self) {
+        self.inner.stop();
+    }
+
+    /// Waits at most `seconds` for all workers to end; true when they have.
+    fn wait(&self, py: Python<'_>, seconds: f64) -> bool {
+        let patience = std::time::Duration::from_secs_f64(seconds.clamp(0.0, 3600.0));
+        py.detach(|| self.inner.wait(patience))
+    }
+
+    /// The metrics as `/metrics` shows them.
+    fn metrics(&self) -> Vec<u8> {
+        self.inner.metrics()
+    }
+}
+
+/// Problems of a blueprint as (path, message, help); empty when it can be run.
+#[pyfunction]
+fn check_blueprint(blueprint: &[u8]) -> Vec<(String, String, String)> {
+    match tailrace_blueprint::Blueprint::from_json(blueprint) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems
+            .into_iter()
+            .map(|p| (p.path, p.message, p.help))
+            .collect(),
+    }
+}
+
+/// Version and build profile, so that benchmarks can refuse a debug build.
+#[pyfunction]
+fn build_info() -> (String, &'static str) {
+    let profile = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        env!("TAILRACE_PROFILE")
+    };
+    (env!("CARGO_PKG_VERSION").to_owned(), profile)
+}
+
+/// Runs the lab with `arguments` until it ends; returns its exit code. For a process of its own.
+#[pyfunction]
+fn run_lab(py: Python<'_>, arguments: Vec<String>) -> i32 {
+    py.detach(|| tailrace_lab::run(&arguments))
+}
+
 #[pymodule]
-mod _plane {}
+mod _plane {
+    #[pymodule_export]
+    use super::{build_info, check_blueprint, run_lab, Plane, PlaneError};
+}

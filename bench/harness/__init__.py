@@ -1,0 +1,1 @@
+"""The parts of the benchmark runner: machine, lab, peers, servers, bodies, measures."""

@@ -1,0 +1,220 @@
+"""The measures: one round, idle connections, two workers against one, system calls, profile.
+
+Each starts a fresh process, so no peer inherits another's heap, and each warms it up with the same
+load before the counters are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness import bodies
+from harness.lab import Lab, Load, faults_of
+from harness.machine import WORK, BenchError
+from harness.peers import Peer, Start
+from harness.server import Server, running
+
+IDLE_CONNECTIONS = 5000
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every measure needs: the lab, the load and a warm-up."""
+
+    lab: Lab
+    load: Load
+    warmup_s: float
+
+    def load_for(self, peer: Peer) -> Load:
+        """The common load, at the rate this peer can sustain on one core."""
+        cap = peer.rate_cap
+        return self.load if cap is None else replace(self.load, rate=min(self.load.rate, cap))
+
+
+def url_of(server: Server) -> str:
+    """The view's address, with the place where the generator puts an id."""
+    return f"http://127.0.0.1:{server.port}/api/orders/{{id}}"
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def started(bench: Bench, peer: Peer, cores: set[int], workers: int = 1) -> Iterator[Server]:
+    """A fresh, ready, compared and warm peer."""
+    start = Start(port=free_port(), workers=workers)
+    start.work.mkdir(parents=True, exist_ok=True)
+    command = peer.command(start)
+    try:
+        with running(
+            command.argv, port=start.port, cores=cores, env=command.env, cwd=command.cwd,
+            log=WORK / "logs" / f"{peer.name}.log",
+        ) as server:
+            server.wait_ready()
+            bodies.check(start.port, peer.kind, peer.name)
+            load = bench.load_for(peer)
+            bench.lab.load(url_of(server), replace(load, seconds=bench.warmup_s))
+            server.must_live()
+            yield server
+    finally:
+        shutil.rmtree(start.work, ignore_errors=True)
+
+
+def measure(bench: Bench, peer: Peer, server: Server, seed: int) -> dict[str, Any]:
+    """One load on a warm peer: processor time per completed request, latency, memory."""
+    load = replace(bench.load_for(peer), seed=seed)
+    before = server.cpu()
+    began = time.monotonic()
+    summary = bench.lab.load(url_of(server), load)
+    took = time.monotonic() - began
+    used_ns = server.cpu().since(before)
+    server.must_live()
+    if summary["done"] == 0:
+        raise BenchError(f"{peer.name} completed no request: {summary}")
+    return {
+        "rate": load.rate,
+        "cpu_us_per_request": used_ns / 1000 / summary["done"],
+        "cpu_share_of_core": used_ns / 1e9 / took,
+        "p50_ms": summary["p50_ms"],
+        "p99_ms": summary["p99_ms"],
+        "p999_ms": summary["p999_ms"],
+        "memory_kib": server.memory_kib(),
+        "faults": faults_of(summary),
+        "summary": summary,
+    }
+
+
+def one_round(bench: Bench, peer: Peer, seed: int) -> dict[str, Any]:
+    """The main measure: the service on its own core."""
+    with started(bench, peer, {bench.lab.cores.sut}) as server:
+        return measure(bench, peer, server, seed)
+
+
+def scaling(bench: Bench, peer: Peer, rounds: int) -> dict[str, Any]:
+    """Processor time per request with two workers against one, both cores open to both."""
+    used: dict[int, list[float]] = {1: [], 2: []}
+    faults: list[str] = []
+    for seed in range(1, rounds + 1):
+        for workers in (1, 2):
+            with started(bench, peer, bench.lab.cores.both, workers) as server:
+                result = measure(bench, peer, server, seed)
+            used[workers].append(result["cpu_us_per_request"])
+            faults += result["faults"]
+    ratios = [two / one for one, two in zip(used[1], used[2], strict=True)]
+    return {"one_us": used[1], "two_us": used[2], "ratios": ratios, "faults": faults}
+
+
+def read_reply(connection: socket.socket) -> None:
+    """Read one reply that announces its length, or is chunked, up to its end."""
+    data = b""
+    while True:
+        head, blank, body = data.partition(b"\r\n\r\n")
+        if blank:
+            length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+            if (length and len(body) >= int(length[1])) or body.endswith(b"0\r\n\r\n"):
+                if b" 200 " not in head.split(b"\r\n", 1)[0]:
+                    raise BenchError(f"an idle connection was answered {head[:60]!r}")
+                return
+        piece = connection.recv(65536)
+        if not piece:
+            raise BenchError("a connection was closed instead of kept idle")
+        data += piece
+
+
+def open_idle(port: int) -> socket.socket:
+    """A connection that has had its one request and now waits."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    host = f"127.0.0.1:{port}"
+    connection.sendall(f"GET /api/orders/7 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    read_reply(connection)
+    return connection
+
+
+def idle_memory(bench: Bench, peer: Peer, count: int = IDLE_CONNECTIONS) -> dict[str, Any]:
+    """Memory per idle client connection. At most 16 requests run at once, so pools stay as they are.
+
+    The kernel's own socket buffers are not in it: they are the same for every peer.
+    """
+    with started(bench, peer, {bench.lab.cores.sut}) as server:
+        before = server.memory_kib()
+        with contextlib.ExitStack() as held, ThreadPoolExecutor(16) as pool:
+            for connection in pool.map(open_idle, [server.port] * count):
+                held.enter_context(connection)
+            time.sleep(1)
+            server.must_live()
+            after = server.memory_kib()
+    per_connection = {name: (after[name] - before[name]) / count for name in before}
+    return {"connections": count, "before_kib": before, "after_kib": after,
+            "kib_per_connection": per_connection}
+
+
+def parse_strace(text: str) -> dict[str, int]:
+    """System call -> count, from the table of `strace -c`."""
+    calls: dict[str, int] = {}
+    for line in text.splitlines():
+        row = re.match(r"\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)(?:\s+\d+)?\s+(\w+)$", line)
+        if row and row[2] != "total":
+            calls[row[2]] = calls.get(row[2], 0) + int(row[1])
+    return calls
+
+
+def system_calls(bench: Bench, peer: Peer) -> dict[str, Any]:
+    """System calls per request, counted in a separate short run because tracing slows the peer."""
+    if shutil.which("strace") is None:
+        return {"skipped": "strace is not installed"}
+    table = WORK / "strace.txt"
+    rate = min(500.0, bench.load_for(peer).rate)
+    load = replace(bench.load_for(peer), seconds=4, rate=rate)
+    with started(bench, peer, {bench.lab.cores.sut}) as server:
+        argv = ["strace", "-f", "-c", "-o", str(table)]
+        for pid in server.pids():
+            argv += ["-p", str(pid)]
+        with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as tracer:
+            time.sleep(0.5)
+            summary = bench.lab.load(url_of(server), load)
+            tracer.send_signal(signal.SIGINT)
+    calls = parse_strace(table.read_text())
+    done = max(1, summary["done"])
+    by_count = sorted(calls.items(), key=lambda item: -item[1])
+    return {"rate": rate, "requests": summary["done"], "errors": summary["errors"],
+            "total_per_request": sum(calls.values()) / done,
+            "per_request": {name: round(count / done, 3) for name, count in by_count}}
+
+
+def profile(bench: Bench, peer: Peer, out: Path) -> dict[str, Any]:
+    """Where the processor time goes, by symbol, as `perf` sees it."""
+    if shutil.which("perf") is None:
+        return {"skipped": "perf is not installed"}
+    data = WORK / "perf.data"
+    with started(bench, peer, {bench.lab.cores.sut}) as server:
+        pids = ",".join(map(str, server.pids()))
+        argv = ["perf", "record", "-q", "-F", "1999", "-g", "-o", str(data), "-p", pids]
+        with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as recorder:
+            bench.lab.load(url_of(server), bench.load_for(peer))
+            recorder.send_signal(signal.SIGINT)
+        shown = subprocess.run(
+            ["perf", "report", "-i", str(data), "--stdio", "--no-children", "-g", "none",
+             "--sort", "dso,symbol", "--percent-limit", "0.5"],
+            capture_output=True, text=True, check=False, env={**os.environ, "PAGER": "cat"},
+        )
+    lines = [line.rstrip() for line in shown.stdout.splitlines() if line and line[0] != "#"]
+    if not lines:
+        return {"skipped": f"perf reported nothing: {shown.stderr[-300:]}"}
+    out.write_text("\n".join(lines) + "\n")
+    return {"file": out.name, "top": lines[:12]}

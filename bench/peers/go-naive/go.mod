@@ -1,0 +1,3 @@
+module tailrace.bench/gonaive
+
+go 1.25

@@ -1,0 +1,240 @@
+//! The access log: one line per request, off the request path (req 5.2).
+//!
+//! A worker copies a fixed-size record into its own bounded single-producer ring; that never blocks and
+//! never allocates. One writer thread empties the rings a few times a second, formats and writes in one
+//! system call per batch. A full ring drops the record and counts it. Everything that came from a
+//! client is escaped, so a request cannot forge a line (RELIABILITY S21).
+
+use crate::program::Program;
+use crate::reason::Reason;
+use crate::splice::escape_into;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use tailrace_blueprint::LogFormat;
+
+/// Parts shown per record; views may have more, the rest are not listed.
+pub const PARTS_SHOWN: usize = 16;
+const TEXT_MAX: usize = 96;
+
+/// Text cut to a fixed size.
+#[derive(Debug, Clone, Copy)]
+pub struct ShortText {
+    bytes: [u8; TEXT_MAX],
+    len: u8,
+}
+
+impl ShortText {
+    pub fn new(text: &[u8]) -> Self {
+        let len = text.len().min(TEXT_MAX);
+        let mut bytes = [0; TEXT_MAX];
+        bytes[..len].copy_from_slice(&text[..len]);
+        Self {
+            bytes,
+            len: len as u8,
+        }
+    }
+
+    fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.bytes[..usize::from(self.len)])
+    }
+}
+
+/// How one part ended: microseconds it took and, when it failed, why.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PartEnd {
+    pub us: u32,
+    pub failed: Option<Reason>,
+}
+
+/// What one request leaves behind.
+#[derive(Debug, Clone, Copy)]
+pub struct Record {
+    pub epoch_ms: u64,
+    pub duration_us: u32,
+    pub status: u16,
+    /// Index of the view; `u16::MAX` when no view was reached.
+    pub view: u16,
+    pub method: &'static str,
+    pub bytes: u32,
+    pub request_id: ShortText,
+    pub path: ShortText,
+    /// The stable code of a refusal or failure; empty on success.
+    pub code: &'static str,
+    pub parts: [PartEnd; PARTS_SHOWN],
+    pub client_gone: bool,
+}
+
+pub type Ring = rtrb::Producer<Record>;
+
+/// Where lines go.
+#[derive(Debug)]
+pub enum Sink {
+    Stdout,
+    File(File),
+}
+
+impl Sink {
+    pub fn open(path: Option<&str>) -> io::Result<Self> {
+        match path {
+            None => Ok(Self::Stdout),
+            Some(path) => Ok(Self::File(
+                File::options()
+                    .create(true)
+                    .append(true)
+                    .open(Path::new(path))?,
+            )),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => io::stdout().lock().write_all(bytes),
+            Self::File(file) => file.write_all(bytes),
+        }
+    }
+}
+
+/// The reading half: owns the consumers of all workers.
+#[derive(Debug)]
+pub struct Writer {
+    rings: Vec<rtrb::Consumer<Record>>,
+    program: Arc<Program>,
+    format: LogFormat,
+    sink: Sink,
+    lines: Vec<u8>,
+    /// Batches that could not be written, e.g. because the disk is full.
+    pub failed_batches: u64,
+}
+
+impl Writer {
+    pub fn new(
+        rings: Vec<rtrb::Consumer<Record>>,
+        program: Arc<Program>,
+        format: LogFormat,
+        sink: Sink,
+    ) -> Self {
+        Self {
+            rings,
+            program,
+            format,
+            sink,
+            lines: Vec::new(),
+            failed_batches: 0,
+        }
+    }
+
+    /// Empties all rings once.
+    pub fn flush(&mut self) {
+        self.lines.clear();
+        for ring in &mut self.rings {
+            // Bounded by what is there now, so a busy worker cannot hold the writer.
+            for _ in 0..ring.slots() {
+                let Ok(record) = ring.pop() else { break };
+                match self.format {
+                    LogFormat::Json => json_line(&record, &self.program, &mut self.lines),
+                    LogFormat::Text => text_line(&record, &self.program, &mut self.lines),
+                    LogFormat::Off => {}
+                }
+            }
+        }
+        if !self.lines.is_empty() && self.sink.write(&self.lines).is_err() {
+            self.failed_batches += 1;
+        }
+    }
+}
+
+fn names<'a>(record: &Record, program: &'a Program) -> (&'a str, &'a str) {
+    let view = program.views.get(usize::from(record.view));
+    view.map_or(("_unmatched", "_unmatched"), |view| {
+        (view.name.as_str(), view.route.as_str())
+    })
+}
+
+/// Parts worth showing: those of the view, with how they ended.
+fn parts<'a>(
+    record: &'a Record,
+    program: &'a Program,
+) -> impl Iterator<Item = (&'a str, &'a PartEnd)> {
+    let view = program.views.get(usize::from(record.view));
+    let parts = view.map_or(&[][..], |view| view.parts.as_slice());
+    parts
+        .iter()
+        .map(|part| part.name.as_str())
+        .zip(&record.parts)
+}
+
+fn json_line(record: &Record, program: &Program, out: &mut Vec<u8>) {
+    let (view, route) = names(record, program);
+    let mut number = itoa::Buffer::new();
+    let mut field = |out: &mut Vec<u8>, name: &str, value: u64| {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(number.format(value).as_bytes());
+    };
+    field(out, "{\"time_ms\":", record.epoch_ms);
+    for (name, value) in [
+        (",\"request_id\":", &*record.request_id.text()),
+        (",\"method\":", record.method),
+        (",\"view\":", view),
+        (",\"route\":", route),
+        (",\"path\":", &*record.path.text()),
+    ] {
+        out.extend_from_slice(name.as_bytes());
+        escape_into(value, out);
+    }
+    field(out, ",\"status\":", u64::from(record.status));
+    field(out, ",\"duration_us\":", u64::from(record.duration_us));
+    field(out, ",\"bytes\":", u64::from(record.bytes));
+    if !record.code.is_empty() {
+        out.extend_from_slice(b",\"code\":");
+        escape_into(record.code, out);
+    }
+    if record.client_gone {
+        out.extend_from_slice(b",\"client_gone\":true");
+    }
+    out.extend_from_slice(b",\"parts\":{");
+    for (index, (name, end)) in parts(record, program).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        escape_into(name, out);
+        field(out, ":{\"us\":", u64::from(end.us));
+        if let Some(reason) = end.failed {
+            out.extend_from_slice(b",\"failed\":\"");
+            out.extend_from_slice(reason.code().as_bytes());
+            out.push(b'"');
+        }
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"}}\n");
+}
+
+fn text_line(record: &Record, program: &Program, out: &mut Vec<u8>) {
+    let (view, _) = names(record, program);
+    let mut path = Vec::new();
+    escape_into(&record.path.text(), &mut path);
+    let mut id = Vec::new();
+    escape_into(&record.request_id.text(), &mut id);
+    let line = format!(
+        "{} {} {} {} {} {}us {}B id={}",
+        record.epoch_ms,
+        record.method,
+        String::from_utf8_lossy(&path),
+        view,
+        record.status,
+        record.duration_us,
+        record.bytes,
+        String::from_utf8_lossy(&id),
+    );
+    out.extend_from_slice(line.as_bytes());
+    for (name, end) in parts(record, program) {
+        let failed = end.failed.map_or("", Reason::code);
+        let sign = if end.failed.is_some() { "!" } else { "" };
+        out.extend_from_slice(format!(" {name}={}us{sign}{failed}", end.us).as_bytes());
+    }
+    if !record.code.is_empty() {
+        out.extend_from_slice(format!(" code={}", record.code).as_bytes());
+    }
+    out.push(b'\n');
+}

@@ -1,0 +1,244 @@
+//! The admin port: health, metrics, effective limits, the blueprint. Read only for now.
+//!
+//! It runs on the control thread, so a busy worker cannot starve a probe, and on a loopback address
+//! unless told otherwise. Requests pass the same strict head parser as the service port. A `Host` that
+//! is not local is refused, so that a web page cannot read it by rebinding a name (RELIABILITY S24).
+
+use crate::h1::{self, HeadLimits, Method, Parsed, RequestHead};
+use crate::metrics::text;
+use crate::net::{TcpListener, TcpStream};
+use crate::shared::{Phase, Shared};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// Admin connections served at the same time.
+const CONNECTIONS_MAX: usize = 64;
+const HEAD_WAIT: Duration = Duration::from_secs(5);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+const INDEX: &str = "tailrace admin\n\n\
+    GET /livez      200 while the process runs\n\
+    GET /readyz     200 when it takes requests, 503 while it drains\n\
+    GET /metrics    Prometheus text of all workers\n\
+    GET /stats      percentiles of views and upstreams since start, JSON\n\
+    GET /config     effective limits and where each came from\n\
+    GET /blueprint  the compiled declaration\n";
+
+struct Answer {
+    status: u16,
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
+/// Accepts admin connections until the runtime ends.
+pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let local = listener
+        .local_addr()
+        .is_ok_and(|address| address.ip().is_loopback());
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let shared = Arc::clone(&shared);
+                tokio::task::spawn_local(async move {
+                    connection(stream, &shared, local).await.ok();
+                    drop(place);
+                });
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+async fn connection(mut stream: TcpStream, shared: &Shared, local: bool) -> io::Result<()> {
+    let limits = shared.request_limits;
+    let mut input = Vec::with_capacity(1024);
+    let mut head = RequestHead::default();
+    loop {
+        if !read_head(&mut stream, &mut input, &limits, &mut head).await? {
+            return Ok(());
+        }
+        let answer = answer(&head, &input, shared, local);
+        let keep = head.keep_alive && head.framing == h1::Framing::None;
+        let connection = if keep { "" } else { "connection: close\r\n" };
+        let mut out = format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\n\
+             x-content-type-options: nosniff\r\ncache-control: no-store\r\n{connection}\r\n",
+            answer.status,
+            h1::reason(answer.status),
+            answer.content_type,
+            answer.body.len(),
+        )
+        .into_bytes();
+        if head.method != Method::Head {
+            out.extend_from_slice(&answer.body);
+        }
+        timeout(HEAD_WAIT, stream.write_all(&out)).await??;
+        if !keep {
+            return Ok(());
+        }
+        input.drain(..head.head_len);
+    }
+}
+
+/// `false` when the client is done or what it sent is not HTTP.
+async fn read_head(
+    stream: &mut TcpStream,
+    input: &mut Vec<u8>,
+    limits: &HeadLimits,
+    head: &mut RequestHead,
+) -> io::Result<bool> {
+    loop {
+        if !input.is_empty() {
+            match h1::parse_request(input, limits, head) {
+                Ok(Parsed::Complete) => return Ok(true),
+                Ok(Parsed::Partial) => {}
+                Err(error) => {
+                    let line = format!(
+                        "HTTP/1.1 {} {}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+                        error.status(),
+                        h1::reason(error.status())
+                    );
+                    timeout(HEAD_WAIT, stream.write_all(line.as_bytes())).await??;
+                    return Ok(false);
+                }
+            }
+        }
+        input.reserve(1024);
+        if timeout(HEAD_WAIT, stream.read_buf(input)).await?? == 0 {
+            return Ok(false);
+        }
+    }
+}
+
+fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Answer {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    const JSON: &str = "application/json";
+    let text = |status, body: &str| Answer {
+        status,
+        content_type: TEXT,
+        body: body.into(),
+    };
+    if local && !is_local_host(head.header(input, "host")) {
+        return text(403, "this Host is not local\n");
+    }
+    if !matches!(head.method, Method::Get | Method::Head) {
+        return text(405, "GET and HEAD only\n");
+    }
+    match head.path.of(input) {
+        b"/" => text(200, INDEX),
+        b"/livez" => text(200, "live\n"),
+        b"/readyz" if shared.phase() == Phase::Running => text(200, "ready\n"),
+        b"/readyz" => text(503, "draining\n"),
+        b"/metrics" => Answer {
+            status: 200,
+            content_type: text::CONTENT_TYPE,
+            body: text::render(shared),
+        },
+        b"/stats" => Answer {
+            status: 200,
+            content_type: JSON,
+            body: text::stats(shared),
+        },
+        b"/config" => Answer {
+            status: 200,
+            content_type: JSON,
+            body: config(shared),
+        },
+        b"/blueprint" => Answer {
+            status: 200,
+            content_type: JSON,
+            body: shared.blueprint.clone(),
+        },
+        _ => text(404, "unknown; GET / lists what there is\n"),
+    }
+}
+
+/// The values the plane runs with, read from where it reads them.
+fn config(shared: &Shared) -> Vec<u8> {
+    let program = &shared.program;
+    let upstreams: serde_json::Map<_, _> = program
+        .upstreams
+        .iter()
+        .map(|upstream| {
+            let addresses: Vec<_> = upstream
+                .addresses()
+                .addresses
+                .iter()
+                .map(|a| a.socket.to_string())
+                .collect();
+            let value = serde_json::json!({
+                "addresses": addresses,
+                "timeout_ms": upstream.timeout as f64 / 1e6,
+                "bulkhead": upstream.bulkhead.limit(),
+                "in_flight": upstream.bulkhead.in_flight(),
+                "queued": upstream.bulkhead.queued(),
+                "body_max_bytes": upstream.body_max,
+                "forward_headers": upstream.forward_headers,
+            });
+            (upstream.name.clone(), value)
+        })
+        .collect();
+    let origins: serde_json::Value =
+        serde_json::from_slice(&shared.origins).unwrap_or(serde_json::Value::Null);
+    let config = serde_json::json!({
+        "format_version": 1,
+        "service": program.service,
+        "workers": shared.metrics.len(),
+        "protections": if program.naive { "off" } else { "on" },
+        "limits": program.limits,
+        "upstreams": upstreams,
+        "origins": origins,
+    });
+    config.to_string().into_bytes()
+}
+
+fn is_local_host(host: Option<&[u8]>) -> bool {
+    let Some(host) = host.and_then(|host| std::str::from_utf8(host).ok()) else {
+        return false;
+    };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || bare
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local_host;
+
+    // RELIABILITY S24: a rebound name is not local.
+    #[test]
+    fn only_loopback_names_are_local() {
+        for host in [
+            "localhost",
+            "LOCALHOST:9900",
+            "127.0.0.1",
+            "127.0.0.1:9900",
+            "[::1]:9900",
+        ] {
+            assert!(is_local_host(Some(host.as_bytes())), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.1:9900",
+            "",
+        ] {
+            assert!(!is_local_host(Some(host.as_bytes())), "{host}");
+        }
+        assert!(!is_local_host(None));
+    }
+}

@@ -1,0 +1,262 @@
+//! One wire exchange: write the request, read the answer.
+//!
+//! The answer is trusted only as far as its framing goes; anything odd (both framing headers, bytes
+//! after the body, a body that ends early, a 101) is an error and the connection is closed, so the next
+//! call starts clean (RELIABILITY S02). Memory is bounded before it is taken: a declared length above
+//! the limit fails at once, an undeclared one fails when it gets there.
+
+use super::pool::{self, Connection};
+use crate::h1::{self, BodyDecoder, BodyError, Framing, HeadLimits, Method, Parsed, ResponseHead};
+use crate::net;
+use crate::reason::Reason;
+use crate::worker::Worker;
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::ops::Range;
+
+/// What to send and how much may come back.
+#[derive(Debug)]
+pub struct Request<'a> {
+    pub upstream: usize,
+    pub socket: SocketAddr,
+    pub method: Method,
+    pub bytes: &'a [u8],
+    pub body_max: u64,
+    /// What this request may still hold, shared by its calls.
+    pub memory: &'a Cell<u64>,
+}
+
+/// The answer's body inside the buffer that holds it.
+#[derive(Debug)]
+pub struct Body {
+    pub buffer: Vec<u8>,
+    pub range: Range<usize>,
+}
+
+impl Body {
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[self.range.clone()]
+    }
+}
+
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub json: bool,
+    pub body: Body,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExchangeError {
+    Connect,
+    Reset,
+    Protocol,
+    BodyTooLarge,
+    Memory,
+}
+
+impl From<ExchangeError> for Reason {
+    fn from(error: ExchangeError) -> Self {
+        match error {
+            ExchangeError::Connect => Self::Connect,
+            ExchangeError::Reset => Self::Reset,
+            ExchangeError::Protocol => Self::Protocol,
+            ExchangeError::BodyTooLarge => Self::BodyTooLarge,
+            ExchangeError::Memory => Self::Memory,
+        }
+    }
+}
+
+impl From<BodyError> for ExchangeError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::BodyTooLarge,
+            _ => Self::Protocol,
+        }
+    }
+}
+
+/// Interim (1xx) answers skipped before the final one.
+const INTERIM_MAX: u32 = 8;
+
+/// Sends `request` on a connection of this worker and reads its answer.
+pub async fn exchange(worker: &Worker, request: Request<'_>) -> Result<Response, ExchangeError> {
+    let metrics = &worker.metrics.upstreams[request.upstream];
+    metrics.attempts.add(1);
+    let idle = worker
+        .pools
+        .take(request.upstream, request.socket, worker.now.get());
+    let mut connection = match idle {
+        Some(connection) => connection,
+        None => {
+            metrics.connects.add(1);
+            pool::connect(request.socket)
+                .await
+                .map_err(|_| ExchangeError::Connect)?
+        }
+    };
+    let mut written = 0;
+    poll_fn(|cx| net::poll_write_all(&mut connection.stream, cx, request.bytes, &mut written))
+        .await
+        .map_err(|_| ExchangeError::Reset)?;
+    let mut reader = Reader {
+        connection,
+        buffer: worker.buffers.take(),
+    };
+    let outcome = reader.answer(worker, &request).await;
+    let Reader { connection, buffer } = reader;
+    match outcome {
+        Ok((range, decoded)) => {
+            metrics.bytes_in.add(range.end as u64);
+            let (status, json) = (connection.head.status, connection.head.json);
+            if connection.head.keep_alive {
+                worker
+                    .pools
+                    .give(request.upstream, connection, worker.now.get());
+            }
+            let body = match decoded {
+                None => Body { buffer, range },
+                Some(decoded) => {
+                    worker.buffers.give(buffer);
+                    Body {
+                        range: 0..decoded.len(),
+                        buffer: decoded,
+                    }
+                }
+            };
+            Ok(Response { status, json, body })
+        }
+        Err(error) => {
+            worker.buffers.give(buffer);
+            Err(error)
+        }
+    }
+}
+
+struct Reader {
+    connection: Connection,
+    buffer: Vec<u8>,
+}
+
+impl Reader {
+    /// Returns where the body is: a range of the buffer, or decoded into a buffer of its own.
+    async fn answer(
+        &mut self,
+        worker: &Worker,
+        request: &Request<'_>,
+    ) -> Result<(Range<usize>, Option<Vec<u8>>), ExchangeError> {
+        let start = self.read_head(worker, request.method).await?;
+        match self.connection.head.framing {
+            Framing::None => self.ends_at(start).map(|()| (start..start, None)),
+            Framing::Length(length) => {
+                if length > request.body_max {
+                    return Err(ExchangeError::BodyTooLarge);
+                }
+                take_memory(request.memory, length)?;
+                let end = start + length as usize;
+                self.buffer.reserve(end.saturating_sub(self.buffer.len()));
+                while self.buffer.len() < end {
+                    if self.read_some().await? == 0 {
+                        return Err(ExchangeError::Reset);
+                    }
+                }
+                self.ends_at(end).map(|()| (start..end, None))
+            }
+            framing => {
+                let decoder = BodyDecoder::new(framing, request.body_max)?;
+                let decoded = self.decode(worker, request, decoder, start).await?;
+                Ok((0..decoded.len(), Some(decoded)))
+            }
+        }
+    }
+
+    /// Reads until a final head is complete; returns where its body starts.
+    async fn read_head(&mut self, worker: &Worker, method: Method) -> Result<usize, ExchangeError> {
+        let limits = &worker.shared.response_limits;
+        let mut interim = 0;
+        loop {
+            if !self.buffer.is_empty() {
+                match parse_at(&self.buffer, method, limits, &mut self.connection.head)? {
+                    Parsed::Complete if self.connection.head.status >= 200 => {
+                        return Ok(self.connection.head.head_len)
+                    }
+                    Parsed::Complete => {
+                        interim += 1;
+                        if self.connection.head.status == 101 || interim > INTERIM_MAX {
+                            return Err(ExchangeError::Protocol);
+                        }
+                        self.buffer.drain(..self.connection.head.head_len);
+                        continue;
+                    }
+                    Parsed::Partial => {}
+                }
+            }
+            if self.read_some().await? == 0 {
+                return Err(ExchangeError::Reset);
+            }
+        }
+    }
+
+    async fn read_some(&mut self) -> Result<usize, ExchangeError> {
+        if self.buffer.capacity() == self.buffer.len() {
+            self.buffer
+                .reserve(self.buffer.len().max(crate::buffers::FRESH_BYTES));
+        }
+        let (stream, buffer) = (&mut self.connection.stream, &mut self.buffer);
+        poll_fn(|cx| net::poll_read(stream, cx, buffer))
+            .await
+            .map_err(|_| ExchangeError::Reset)
+    }
+
+    /// Bytes past the end of the body belong to nobody: the peer is not to be trusted.
+    fn ends_at(&self, end: usize) -> Result<(), ExchangeError> {
+        if self.buffer.len() > end {
+            return Err(ExchangeError::Protocol);
+        }
+        Ok(())
+    }
+
+    /// Chunked bodies and bodies that end with the connection.
+    async fn decode(
+        &mut self,
+        worker: &Worker,
+        request: &Request<'_>,
+        mut decoder: BodyDecoder,
+        start: usize,
+    ) -> Result<Vec<u8>, ExchangeError> {
+        let mut decoded = worker.buffers.take();
+        let mut from = start;
+        loop {
+            let before = decoded.len();
+            let step = decoder.decode(&self.buffer[from..], &mut decoded)?;
+            take_memory(request.memory, (decoded.len() - before) as u64)?;
+            from += step.consumed;
+            if step.done {
+                return self.ends_at(from).map(|()| decoded);
+            }
+            self.buffer.drain(..from);
+            from = 0;
+            if self.read_some().await? == 0 {
+                decoder.finish().map_err(|_| ExchangeError::Reset)?;
+                return Ok(decoded);
+            }
+        }
+    }
+}
+
+fn parse_at(
+    buffer: &[u8],
+    method: Method,
+    limits: &HeadLimits,
+    head: &mut ResponseHead,
+) -> Result<Parsed, ExchangeError> {
+    h1::parse_response(buffer, method, limits, head).map_err(|_| ExchangeError::Protocol)
+}
+
+fn take_memory(left: &Cell<u64>, bytes: u64) -> Result<(), ExchangeError> {
+    let rest = left.get().checked_sub(bytes).ok_or(ExchangeError::Memory)?;
+    left.set(rest);
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Idle connections of one worker, per upstream address.
+//!
+//! Last in, first out: the most recently used connection is the one least likely to be closed by its
+//! peer. A connection is checked when it is taken, without a system call: the event loop has already
+//! told us if the peer closed it or sent something nobody asked for. Idle time stays below the peers'
+//! keep-alive (DESIGN 9), the number of idle connections below the bulkhead's limit.
+
+use crate::clock::MILLI;
+use crate::h1::ResponseHead;
+use crate::net::{TcpSocket, TcpStream};
+use crate::program::Program;
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use tailrace_policy::Nanos;
+
+use crate::upstream::{AddressSet, Upstream};
+
+/// An open connection to an upstream address. Dropping it closes it.
+#[derive(Debug)]
+pub struct Connection {
+    pub stream: TcpStream,
+    pub socket: SocketAddr,
+    /// Kept with the connection, so that parsing the next answer allocates nothing.
+    pub head: ResponseHead,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Nanos,
+}
+
+#[derive(Debug)]
+struct Pool {
+    idle: Vec<Idle>,
+    idle_max: usize,
+    version: u64,
+    addresses: Arc<AddressSet>,
+}
+
+/// One pool per upstream.
+#[derive(Debug)]
+pub struct Pools {
+    pools: Vec<RefCell<Pool>>,
+    idle_for: Nanos,
+}
+
+impl Pools {
+    pub fn new(program: &Program) -> Self {
+        let pool = |upstream: &Arc<Upstream>| {
+            RefCell::new(Pool {
+                idle: Vec::new(),
+                idle_max: upstream.bulkhead.limit() as usize,
+                version: u64::MAX,
+                addresses: Arc::default(),
+            })
+        };
+        Self {
+            pools: program.upstreams.iter().map(pool).collect(),
+            idle_for: Nanos::from(program.limits.pool_idle_ms) * MILLI,
+        }
+    }
+
+    /// The addresses of an upstream, as of the last resolution.
+    pub fn addresses(&self, index: usize, upstream: &Upstream) -> Arc<AddressSet> {
+        let mut pool = self.pools[index].borrow_mut();
+        let version = upstream.version();
+        if pool.version != version {
+            pool.addresses = upstream.addresses();
+            pool.version = version;
+            let known = Arc::clone(&pool.addresses);
+            let stays = |socket| {
+                known
+                    .addresses
+                    .iter()
+                    .any(|address| address.socket == socket)
+            };
+            pool.idle.retain(|idle| stays(idle.connection.socket));
+        }
+        Arc::clone(&pool.addresses)
+    }
+
+    /// An idle connection to `socket` that is still good.
+    pub fn take(&self, index: usize, socket: SocketAddr, now: Nanos) -> Option<Connection> {
+        let mut pool = self.pools[index].borrow_mut();
+        loop {
+            let at = pool
+                .idle
+                .iter()
+                .rposition(|idle| idle.connection.socket == socket)?;
+            let idle = pool.idle.remove(at);
+            if now.saturating_sub(idle.since) < self.idle_for && is_quiet(&idle.connection.stream) {
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    /// Puts back a connection whose last answer ended cleanly.
+    pub fn give(&self, index: usize, connection: Connection, now: Nanos) {
+        let mut pool = self.pools[index].borrow_mut();
+        if pool.idle.len() >= pool.idle_max {
+            pool.idle.remove(0);
+        }
+        pool.idle.push(Idle {
+            connection,
+            since: now,
+        });
+    }
+
+    /// Closes connections that have been idle too long; returns how many stay, per upstream.
+    pub fn sweep(&self, now: Nanos, mut stay: impl FnMut(usize, usize)) {
+        for (index, pool) in self.pools.iter().enumerate() {
+            let mut pool = pool.borrow_mut();
+            pool.idle
+                .retain(|idle| now.saturating_sub(idle.since) < self.idle_for);
+            stay(index, pool.idle.len());
+        }
+    }
+
+    pub fn clear(&self) {
+        for pool in &self.pools {
+            pool.borrow_mut().idle.clear();
+        }
+    }
+}
+
+/// Nothing has arrived: neither the peer's close nor bytes without a request.
+fn is_quiet(stream: &TcpStream) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    match stream.poll_read_ready(&mut context) {
+        Poll::Pending => true,
+        // A read that exactly filled its buffer leaves the readiness set; only the socket knows.
+        Poll::Ready(Ok(())) => {
+            matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        }
+        Poll::Ready(Err(_)) => false,
+    }
+}
+
+/// Opens a connection.
+pub async fn connect(socket: SocketAddr) -> io::Result<Connection> {
+    let opened = if socket.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    opened.set_nodelay(true)?;
+    let stream = opened.connect(socket).await?;
+    Ok(Connection {
+        stream,
+        socket,
+        head: ResponseHead::default(),
+    })
+}

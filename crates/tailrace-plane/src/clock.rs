@@ -1,0 +1,43 @@
+//! The only reader of time.
+//!
+//! Policies and the codec take time as an argument (house rule 2); this file is where it comes from.
+//! Monotonic time is nanoseconds since the process started, so that a state word fits one `AtomicU64`.
+//! It follows tokio's clock, which tests pause. Wall time is for replies and logs only, never decisions.
+
+#![allow(clippy::disallowed_methods)]
+
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tailrace_policy::Nanos;
+use tokio::time::Instant;
+
+static BASE: OnceLock<Instant> = OnceLock::new();
+
+/// Nanoseconds in a millisecond.
+pub const MILLI: Nanos = 1_000_000;
+
+fn base() -> Instant {
+    *BASE.get_or_init(Instant::now)
+}
+
+/// Monotonic time. The base lies one second in the past, so that 0 can mean "never".
+pub fn now() -> Nanos {
+    Instant::now().saturating_duration_since(base()).as_nanos() as Nanos + 1_000 * MILLI
+}
+
+/// The runtime's instant for `at`.
+pub fn instant(at: Nanos) -> Instant {
+    base() + Duration::from_nanos(at.saturating_sub(1_000 * MILLI))
+}
+
+/// Wall clock in milliseconds since the epoch.
+pub fn epoch_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Milliseconds, possibly with a fraction, as nanoseconds.
+pub fn from_ms(ms: f64) -> Nanos {
+    (ms * MILLI as f64) as Nanos
+}

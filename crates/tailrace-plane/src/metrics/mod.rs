@@ -1,0 +1,141 @@
+//! What is counted, per worker.
+//!
+//! Each worker owns its numbers and is their only writer, so counting is a plain store: no shared cache
+//! line, no lock (req 5.3). Readers add the workers up at scrape time. Label sets are fixed when the
+//! plane starts (views, parts, upstreams, statuses, reasons): no request can make a new series.
+
+pub mod histogram;
+pub mod text;
+
+use crate::program::Program;
+use crate::reason::Reason;
+use histogram::Histogram;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number with one writer and any number of readers.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds; only the owning worker may call this.
+    pub fn add(&self, amount: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(amount),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Takes back; only the owning worker may call this.
+    pub fn sub(&self, amount: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_sub(amount),
+            Ordering::Relaxed,
+        );
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Statuses the plane itself can answer with; anything else counts as the last.
+pub const STATUSES: [u16; 16] = [
+    200, 204, 400, 404, 405, 408, 413, 414, 417, 431, 500, 501, 502, 503, 504, 0,
+];
+
+pub fn status_index(status: u16) -> usize {
+    STATUSES
+        .iter()
+        .position(|known| *known == status)
+        .unwrap_or(STATUSES.len() - 1)
+}
+
+#[derive(Debug)]
+pub struct ViewMetrics {
+    pub duration: Histogram,
+    pub statuses: [Count; STATUSES.len()],
+    pub degraded: Count,
+    /// Clients that left before their reply.
+    pub cancelled: Count,
+}
+
+#[derive(Debug)]
+pub struct PartMetrics {
+    pub ok: Count,
+    pub failed: [Count; Reason::ALL.len()],
+}
+
+#[derive(Debug)]
+pub struct UpstreamMetrics {
+    pub duration: Histogram,
+    pub calls: Count,
+    pub attempts: Count,
+    pub failures: Count,
+    pub timeouts: Count,
+    pub connects: Count,
+    pub queue_wait: Histogram,
+    pub bytes_in: Count,
+    pub idle: Count,
+}
+
+/// One worker's numbers.
+#[derive(Debug)]
+pub struct WorkerMetrics {
+    pub views: Vec<ViewMetrics>,
+    pub parts: Vec<PartMetrics>,
+    pub upstreams: Vec<UpstreamMetrics>,
+    /// Requests that reached no view.
+    pub unmatched: [Count; STATUSES.len()],
+    pub connections: Count,
+    pub connections_accepted: Count,
+    pub connections_refused: Count,
+    pub in_flight: Count,
+    pub access_log_dropped: Count,
+    pub buffer_hits: Count,
+    pub buffer_misses: Count,
+}
+
+fn counts<const N: usize>() -> [Count; N] {
+    std::array::from_fn(|_| Count::default())
+}
+
+impl WorkerMetrics {
+    pub fn new(program: &Program) -> Self {
+        let view = |_: &_| ViewMetrics {
+            duration: Histogram::default(),
+            statuses: counts(),
+            degraded: Count::default(),
+            cancelled: Count::default(),
+        };
+        let upstream = |_: &_| UpstreamMetrics {
+            duration: Histogram::default(),
+            calls: Count::default(),
+            attempts: Count::default(),
+            failures: Count::default(),
+            timeouts: Count::default(),
+            connects: Count::default(),
+            queue_wait: Histogram::default(),
+            bytes_in: Count::default(),
+            idle: Count::default(),
+        };
+        Self {
+            views: program.views.iter().map(view).collect(),
+            parts: program
+                .parts()
+                .map(|_| PartMetrics {
+                    ok: Count::default(),
+                    failed: counts(),
+                })
+                .collect(),
+            upstreams: program.upstreams.iter().map(upstream).collect(),
+            unmatched: counts(),
+            connections: Count::default(),
+            connections_accepted: Count::default(),
+            connections_refused: Count::default(),
+            in_flight: Count::default(),
+            access_log_dropped: Count::default(),
+            buffer_hits: Count::default(),
+            buffer_misses: Count::default(),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Protections off (req 2.1): what the same view does without governance. Lab only.
+//!
+//! Every call gets one uniform, generous timeout; a failure is tried again at once, blindly, up to two
+//! more times; no bulkhead is asked, no budget, no deadline. It exists so that the collapse can be
+//! watched beside the governed plane under the same load; nothing else may call it.
+
+use crate::call::{self, Call, Landed};
+use crate::client;
+use crate::h1::Method;
+use crate::reason::Reason;
+
+const ATTEMPTS: u32 = 3;
+
+pub async fn call(call: Call) -> Landed {
+    let worker = &*call.worker;
+    let part = &call.program.views[call.view].parts[call.part];
+    let upstream = &call.program.upstreams[part.upstream];
+    worker.metrics.upstreams[part.upstream].calls.add(1);
+    let mut last = Err(Reason::Connect);
+    for _ in 0..ATTEMPTS {
+        let addresses = worker.pools.addresses(part.upstream, upstream);
+        let Some(address) = addresses.addresses.first() else {
+            return Err(Reason::Connect);
+        };
+        let started = worker.now.get();
+        let mut bytes = Vec::new();
+        call::push_request(
+            &call.rendered,
+            &address.base,
+            &address.authority,
+            part.timeout,
+            &mut bytes,
+        );
+        let request = client::Request {
+            upstream: part.upstream,
+            socket: address.socket,
+            method: Method::Get,
+            bytes: &bytes,
+            body_max: u64::MAX,
+            memory: &call.memory,
+        };
+        let exchange = client::exchange(worker, request);
+        let answered = call::until(worker, started + part.timeout, exchange).await;
+        let metrics = &worker.metrics.upstreams[part.upstream];
+        metrics
+            .duration
+            .record(worker.now.get().saturating_sub(started));
+        let (outcome, response) = call::judge(answered, false);
+        if outcome.is_failure() {
+            metrics.failures.add(1);
+        }
+        last = response.and_then(|response| call::accept(worker, &call.program, part, &response));
+        if !matches!(last, Err(reason) if reason != Reason::NotFound) {
+            break;
+        }
+    }
+    last
+}

@@ -1,0 +1,301 @@
+//! The blueprint, compiled once for running: names became indices, milliseconds became nanoseconds,
+//! constant bytes of the reply are laid out. Nothing here changes while requests run.
+
+use crate::clock;
+use crate::router::Router;
+use crate::splice::Shapes;
+use crate::upstream::Upstream;
+use std::sync::Arc;
+use tailrace_blueprint as blueprint;
+use tailrace_policy::Nanos;
+
+pub use blueprint::Strength;
+
+/// Parts of one view fit the bits of one word.
+pub const PARTS_MAX: usize = 64;
+
+#[derive(Debug)]
+pub struct Program {
+    pub service: String,
+    pub views: Vec<View>,
+    pub upstreams: Vec<Arc<Upstream>>,
+    pub shapes: Shapes,
+    pub router: Router,
+    pub limits: blueprint::Limits,
+    pub envelope: EnvelopeBytes,
+    pub naive: bool,
+}
+
+/// The reply's own fields with their punctuation.
+#[derive(Debug)]
+pub struct EnvelopeBytes {
+    pub degraded: Vec<u8>,
+    pub request_id: Vec<u8>,
+    pub served_at_ms: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub struct View {
+    pub name: String,
+    pub route: String,
+    pub deadline: Nanos,
+    pub fanout: usize,
+    pub parameters: Vec<Parameter>,
+    pub parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+pub struct Parameter {
+    pub name: String,
+    pub location: blueprint::ParameterIn,
+    pub wire_name: String,
+    pub shape: blueprint::ShapeId,
+    pub required: bool,
+    pub default: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Part {
+    pub name: String,
+    pub strength: Strength,
+    pub upstream: usize,
+    pub timeout: Nanos,
+    pub path: Vec<Piece>,
+    pub query: Vec<(String, Vec<Piece>)>,
+    pub headers: Vec<(String, Vec<Piece>)>,
+    pub each: Option<Each>,
+    pub shape: blueprint::ShapeId,
+    /// What the part is when it has no value of its own: the default, or `null`.
+    pub fallback: Vec<u8>,
+    /// True when `fallback` was declared or the shape accepts null, so that 204 is an answer.
+    pub empty_allowed: bool,
+    /// Bit per part that must be done before this one starts.
+    pub needs: u64,
+    /// `{"name":` or `,"name":`.
+    pub key: Vec<u8>,
+    /// Index into per-part metrics.
+    pub metric: usize,
+}
+
+#[derive(Debug)]
+pub struct Each {
+    pub part: usize,
+    pub field: Vec<String>,
+    pub items_max: usize,
+}
+
+#[derive(Debug)]
+pub enum Piece {
+    Text(Vec<u8>),
+    Parameter(usize),
+    Part(usize, Vec<String>),
+    Item(Vec<String>),
+}
+
+impl Program {
+    /// Compiles a checked blueprint. An error names what the plane cannot run.
+    pub fn compile(declared: &blueprint::Blueprint) -> Result<Self, String> {
+        let limits = declared.limits.clone();
+        let shapes = Shapes::compile(&declared.shapes, limits.json_depth_max)
+            .map_err(|problem| format!("shapes[{}]: {}", problem.shape, problem.message))?;
+        let upstreams = declared
+            .upstreams
+            .iter()
+            .map(|upstream| Upstream::new(upstream, limits.upstream_body_max_bytes).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
+        let naive = declared.protections == blueprint::Protections::Off;
+        let mut metric = 0;
+        let mut views = Vec::with_capacity(declared.views.len());
+        for view in &declared.views {
+            views.push(compile_view(view, declared, &shapes, naive, &mut metric)?);
+        }
+        let router = Router::new(declared.views.iter().map(|view| view.path.as_str()))?;
+        let key = |name: &str, lead: &str| {
+            let mut bytes = lead.as_bytes().to_vec();
+            crate::splice::escape_into(name, &mut bytes);
+            bytes.push(b':');
+            bytes
+        };
+        let envelope = EnvelopeBytes {
+            degraded: key(&declared.envelope.degraded, ","),
+            request_id: key(&declared.envelope.request_id, ","),
+            served_at_ms: key(&declared.envelope.served_at_ms, ","),
+        };
+        let service = declared.service.clone();
+        Ok(Self {
+            service,
+            views,
+            upstreams,
+            shapes,
+            router,
+            limits,
+            envelope,
+            naive,
+        })
+    }
+
+    pub fn parts(&self) -> impl Iterator<Item = (&View, &Part)> {
+        self.views
+            .iter()
+            .flat_map(|view| view.parts.iter().map(move |part| (view, part)))
+    }
+}
+
+/// Naive mode's one timeout for everything (req 2.1).
+const NAIVE_TIMEOUT: Nanos = 2_000 * clock::MILLI;
+
+fn compile_view(
+    view: &blueprint::View,
+    declared: &blueprint::Blueprint,
+    shapes: &Shapes,
+    naive: bool,
+    metric: &mut usize,
+) -> Result<View, String> {
+    if view.parts.len() > PARTS_MAX {
+        return Err(format!("view {}: at most {PARTS_MAX} parts", view.name));
+    }
+    let mut parts = Vec::with_capacity(view.parts.len());
+    for (index, part) in view.parts.iter().enumerate() {
+        parts.push(compile_part(
+            index, part, view, declared, shapes, naive, *metric,
+        )?);
+        *metric += 1;
+    }
+    let parameters = view.parameters.iter().map(compile_parameter).collect();
+    Ok(View {
+        name: view.name.clone(),
+        route: view.path.clone(),
+        deadline: if naive {
+            10 * NAIVE_TIMEOUT
+        } else {
+            clock::from_ms(view.deadline_ms)
+        },
+        fanout: if naive {
+            usize::MAX
+        } else {
+            usize::from(view.fanout)
+        },
+        parameters,
+        parts,
+    })
+}
+
+fn compile_parameter(parameter: &blueprint::Parameter) -> Parameter {
+    Parameter {
+        name: parameter.name.clone(),
+        location: parameter.location,
+        wire_name: parameter
+            .wire_name
+            .clone()
+            .unwrap_or_else(|| parameter.name.clone()),
+        shape: parameter.shape,
+        required: parameter.required,
+        default: parameter.default.clone(),
+    }
+}
+
+fn compile_part(
+    index: usize,
+    part: &blueprint::Part,
+    view: &blueprint::View,
+    declared: &blueprint::Blueprint,
+    shapes: &Shapes,
+    naive: bool,
+    metric: usize,
+) -> Result<Part, String> {
+    let at = |message: String| format!("view {} part {}: {message}", view.name, part.name);
+    let upstream = declared
+        .upstreams
+        .iter()
+        .position(|upstream| upstream.name == part.upstream)
+        .ok_or_else(|| at(format!("unknown upstream {}", part.upstream)))?;
+    let mut needs = 0_u64;
+    let mut pieces = |template: &[blueprint::Piece]| -> Result<Vec<Piece>, String> {
+        template
+            .iter()
+            .map(|piece| compile_piece(piece, view, &mut needs))
+            .collect()
+    };
+    let path = pieces(&part.path).map_err(at)?;
+    let mut named = |templates: &[blueprint::NamedTemplate]| {
+        let one =
+            |entry: &blueprint::NamedTemplate| Ok((entry.name.clone(), pieces(&entry.value)?));
+        templates
+            .iter()
+            .map(one)
+            .collect::<Result<Vec<_>, String>>()
+    };
+    let query = named(&part.query).map_err(at)?;
+    let headers = named(&part.headers).map_err(at)?;
+    let each = match &part.each {
+        None => None,
+        Some(each) => {
+            let source = part_index(view, &each.part).map_err(at)?;
+            needs |= 1 << source;
+            let items_max = usize::from(each.items_max);
+            Some(Each {
+                part: source,
+                field: each.field.clone(),
+                items_max,
+            })
+        }
+    };
+    let declared_timeout = part
+        .timeout_ms
+        .unwrap_or(declared.upstreams[upstream].timeout_ms);
+    let mut key = vec![if index == 0 { b'{' } else { b',' }];
+    crate::splice::escape_into(&part.name, &mut key);
+    key.push(b':');
+    let nullable = shapes.project(part.shape, b"null", &mut Vec::new()).is_ok();
+    Ok(Part {
+        name: part.name.clone(),
+        strength: part.strength,
+        upstream,
+        timeout: if naive {
+            NAIVE_TIMEOUT
+        } else {
+            clock::from_ms(declared_timeout)
+        },
+        path,
+        query,
+        headers,
+        each,
+        shape: part.shape,
+        empty_allowed: part.default.is_some() || nullable,
+        fallback: part
+            .default
+            .as_ref()
+            .map_or_else(|| b"null".to_vec(), |json| json.to_string().into()),
+        needs,
+        key,
+        metric,
+    })
+}
+
+fn part_index(view: &blueprint::View, name: &str) -> Result<usize, String> {
+    let found = view.parts.iter().position(|part| part.name == name);
+    found.ok_or_else(|| format!("unknown part {name}"))
+}
+
+fn compile_piece(
+    piece: &blueprint::Piece,
+    view: &blueprint::View,
+    needs: &mut u64,
+) -> Result<Piece, String> {
+    Ok(match piece {
+        blueprint::Piece::Text(text) => Piece::Text(text.clone().into_bytes()),
+        blueprint::Piece::Parameter(name) => {
+            let found = view
+                .parameters
+                .iter()
+                .position(|parameter| parameter.name == *name);
+            Piece::Parameter(found.ok_or_else(|| format!("unknown parameter {name}"))?)
+        }
+        blueprint::Piece::Part(field) => {
+            let part = part_index(view, &field.name)?;
+            *needs |= 1 << part;
+            Piece::Part(part, field.field.clone())
+        }
+        blueprint::Piece::Item(field) => Piece::Item(field.clone()),
+    })
+}

@@ -1,0 +1,248 @@
+//! Putting a reply together: parts spliced in declared order, or a problem (RFC 9457).
+//!
+//! Bytes of the parts are copied once into the reply, which leaves in one write (req 10.4). A reply says
+//! in its body, in `Tailrace-Degraded` and in the log which part is missing and why, in the same words.
+
+use crate::fanout::FanOut;
+use crate::h1;
+use crate::program::{Program, View};
+use crate::splice::escape_into;
+use crate::worker::Worker;
+
+/// A reply that is not a view's: status, code and words of a problem.
+#[derive(Debug, Clone, Default)]
+pub struct Problem {
+    pub status: u16,
+    pub code: &'static str,
+    pub detail: String,
+    /// Part or parameter the problem is about.
+    pub part: Option<String>,
+    pub parameter: Option<String>,
+    pub retry_after_s: Option<u32>,
+    pub allow: Option<&'static str>,
+}
+
+/// What every reply needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    pub request_id: &'a [u8],
+    pub keep_alive: bool,
+    /// HEAD: same head, no body.
+    pub head_only: bool,
+    pub epoch_ms: u64,
+}
+
+/// Assembles an aggregated reply into `out`; returns the number of body bytes.
+pub fn aggregate(worker: &Worker, fan: &FanOut, frame: Frame<'_>, out: &mut Vec<u8>) -> usize {
+    let program = &worker.program;
+    let view = &program.views[fan.view];
+    let mut tail = worker.buffers.take();
+    push_envelope(program, view, fan, frame, &mut tail);
+    let parts = view.parts.iter().zip(&fan.values);
+    let values: usize = parts
+        .map(|(part, value)| part.key.len() + value.as_ref().map_or(4, Vec::len))
+        .sum();
+    let length = values + tail.len();
+    push_head(worker, 200, "application/json", length, frame, out);
+    if fan.ends.iter().any(|end| end.failed.is_some()) {
+        push_degraded_header(view, fan, out);
+        out.extend_from_slice(b"cache-control: no-store\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    if !frame.head_only {
+        out.reserve(length);
+        for (part, value) in view.parts.iter().zip(&fan.values) {
+            out.extend_from_slice(&part.key);
+            out.extend_from_slice(value.as_deref().unwrap_or(b"null"));
+        }
+        out.extend_from_slice(&tail);
+    }
+    worker.buffers.give(tail);
+    length
+}
+
+/// `,"degraded":[…],"request_id":"…","served_at_ms":…}` (req 10.2).
+fn push_envelope(
+    program: &Program,
+    view: &View,
+    fan: &FanOut,
+    frame: Frame<'_>,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(&program.envelope.degraded);
+    out.push(b'[');
+    let mut first = true;
+    for (part, end) in view.parts.iter().zip(&fan.ends) {
+        if end.failed.is_some() {
+            if !first {
+                out.push(b',');
+            }
+            first = false;
+            escape_into(&part.name, out);
+        }
+    }
+    out.push(b']');
+    out.extend_from_slice(&program.envelope.request_id);
+    out.push(b'"');
+    // Request ids are admitted only in characters that need no escaping.
+    out.extend_from_slice(frame.request_id);
+    out.push(b'"');
+    out.extend_from_slice(&program.envelope.served_at_ms);
+    out.extend_from_slice(itoa::Buffer::new().format(frame.epoch_ms).as_bytes());
+    out.push(b'}');
+}
+
+/// `tailrace-degraded: coupon;reason=timeout, recommend;reason=status`.
+fn push_degraded_header(view: &View, fan: &FanOut, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"tailrace-degraded: ");
+    let mut first = true;
+    for (part, end) in view.parts.iter().zip(&fan.ends) {
+        if let Some(reason) = end.failed {
+            if !first {
+                out.extend_from_slice(b", ");
+            }
+            first = false;
+            out.extend_from_slice(part.name.as_bytes());
+            out.extend_from_slice(b";reason=");
+            out.extend_from_slice(reason.code().as_bytes());
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Status line and the headers every reply has; the caller ends the head.
+fn push_head(
+    worker: &Worker,
+    status: u16,
+    content_type: &str,
+    length: usize,
+    frame: Frame<'_>,
+    out: &mut Vec<u8>,
+) {
+    let mut number = itoa::Buffer::new();
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(number.format(status).as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(h1::reason(status).as_bytes());
+    out.extend_from_slice(b"\r\ncontent-type: ");
+    out.extend_from_slice(content_type.as_bytes());
+    out.extend_from_slice(b"\r\ncontent-length: ");
+    out.extend_from_slice(number.format(length).as_bytes());
+    out.extend_from_slice(b"\r\nx-request-id: ");
+    out.extend_from_slice(frame.request_id);
+    out.extend_from_slice(b"\r\n");
+    worker.push_date(frame.epoch_ms, out);
+    if !frame.keep_alive {
+        out.extend_from_slice(b"connection: close\r\n");
+    }
+}
+
+/// Assembles a problem into `out`; returns the number of body bytes.
+pub fn problem(worker: &Worker, problem: &Problem, frame: Frame<'_>, out: &mut Vec<u8>) -> usize {
+    let mut body = worker.buffers.take();
+    body.extend_from_slice(b"{\"type\":\"urn:tailrace:problem:");
+    body.extend_from_slice(problem.code.as_bytes());
+    body.extend_from_slice(b"\",\"title\":");
+    escape_into(h1::reason(problem.status), &mut body);
+    body.extend_from_slice(b",\"status\":");
+    body.extend_from_slice(itoa::Buffer::new().format(problem.status).as_bytes());
+    let fields = [
+        (&b",\"code\":"[..], Some(problem.code)),
+        (b",\"detail\":", Some(problem.detail.as_str())),
+        (b",\"part\":", problem.part.as_deref()),
+        (b",\"parameter\":", problem.parameter.as_deref()),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            body.extend_from_slice(name);
+            escape_into(value, &mut body);
+        }
+    }
+    body.extend_from_slice(b",\"request_id\":\"");
+    body.extend_from_slice(frame.request_id);
+    body.extend_from_slice(b"\"}");
+    push_head(
+        worker,
+        problem.status,
+        "application/problem+json",
+        body.len(),
+        frame,
+        out,
+    );
+    if let Some(seconds) = problem.retry_after_s {
+        out.extend_from_slice(format!("retry-after: {seconds}\r\n").as_bytes());
+    }
+    if let Some(allow) = problem.allow {
+        out.extend_from_slice(format!("allow: {allow}\r\n").as_bytes());
+    }
+    out.extend_from_slice(b"cache-control: no-store\r\n\r\n");
+    let length = body.len();
+    if !frame.head_only {
+        out.extend_from_slice(&body);
+    }
+    worker.buffers.give(body);
+    length
+}
+
+/// A reply without a body, for OPTIONS.
+pub fn empty(worker: &Worker, allow: &str, frame: Frame<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 204 No Content\r\nallow: ");
+    out.extend_from_slice(allow.as_bytes());
+    out.extend_from_slice(b"\r\nx-request-id: ");
+    out.extend_from_slice(frame.request_id);
+    out.extend_from_slice(b"\r\n");
+    worker.push_date(frame.epoch_ms, out);
+    if !frame.keep_alive {
+        out.extend_from_slice(b"connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `date: Tue, 24 Nov 2026 15:08:45 GMT` for a second since the epoch (RFC 9110 5.6.7).
+pub fn date_line(second: u64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let (days, rest) = (second / 86_400, second % 86_400);
+    // Civil date from days since 1970-01-01, by eras of 400 years that start in March.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12;
+    let year = year_of_era + era * 400 + u64::from(month < 2);
+    format!(
+        "date: {}, {day:02} {} {year} {:02}:{:02}:{:02} GMT\r\n",
+        DAYS[(days % 7) as usize],
+        MONTHS[month as usize],
+        rest / 3_600,
+        rest / 60 % 60,
+        rest % 60,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date_line;
+
+    #[test]
+    fn dates_follow_the_calendar() {
+        assert_eq!(date_line(0), "date: Thu, 01 Jan 1970 00:00:00 GMT\r\n");
+        assert_eq!(
+            date_line(784_111_777),
+            "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+        );
+        assert_eq!(
+            date_line(1_709_210_096),
+            "date: Thu, 29 Feb 2024 12:34:56 GMT\r\n"
+        );
+        assert_eq!(
+            date_line(1_795_532_925),
+            "date: Tue, 24 Nov 2026 15:08:45 GMT\r\n"
+        );
+    }
+}

@@ -1,0 +1,403 @@
+//! The life of one request, top to bottom.
+//!
+//! ```text
+//! head -> route -> method -> parameters -> fan out -> reply -> record
+//! ```
+//!
+//! Anything refused before the fan-out is answered without a call. The connection (`server/`) owns the
+//! bytes and the socket; this file owns what they mean.
+
+use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
+use crate::clock::{self, MILLI};
+use crate::fanout::{FanOut, Stop};
+use crate::h1::{self, Method, RequestHead};
+use crate::metrics::{status_index, ViewMetrics};
+use crate::program::Program;
+use crate::reply::{self, Frame, Problem};
+use crate::router::Route;
+use crate::worker::Worker;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use tailrace_blueprint::ParameterIn;
+use tailrace_policy::deadline::{parse_grpc_timeout, parse_timeout_ms, Deadline};
+use tailrace_policy::Nanos;
+
+/// What an ordinary method list allows.
+const ALLOW: &str = "GET, HEAD, OPTIONS";
+const REQUEST_ID_MAX: usize = 128;
+
+/// One request's working set; reused from request to request.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    /// Bytes from the client: this request's head and whatever was sent after it.
+    pub input: Vec<u8>,
+    pub head: RequestHead,
+    /// The reply's bytes, complete when `poll` is ready.
+    pub reply: Vec<u8>,
+    fan: FanOut,
+    request_id: Vec<u8>,
+    started: Nanos,
+    view: Option<usize>,
+    keep_alive: bool,
+}
+
+impl Exchange {
+    /// Starts a request whose head is complete. `Ready` when it is already answered.
+    pub fn begin(&mut self, worker: &Rc<Worker>, keep_alive: bool) -> Poll<()> {
+        self.started = worker.tick();
+        self.view = None;
+        self.keep_alive = keep_alive;
+        self.reply.clear();
+        self.take_request_id(worker);
+        worker.metrics.in_flight.add(1);
+        match self.admit(worker) {
+            Ok(()) => Poll::Pending,
+            Err(problem) => {
+                self.refuse(worker, &problem);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Drives the fan-out; `Ready` when `reply` is complete.
+    pub fn poll(&mut self, worker: &Rc<Worker>, context: &mut Context<'_>) -> Poll<()> {
+        worker.tick();
+        let outcome = match self.fan.poll(worker, context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(outcome) => outcome,
+        };
+        match outcome {
+            Ok(()) => self.aggregate(worker),
+            Err(stop) => {
+                let problem = self.explain(&worker.program, stop);
+                self.refuse(worker, &problem);
+            }
+        }
+        self.fan.end(worker);
+        Poll::Ready(())
+    }
+
+    /// The client left: everything stops, nothing is written (req 4.5, RELIABILITY A04).
+    pub fn abandon(&mut self, worker: &Worker) {
+        if let Some(view) = self.view {
+            worker.metrics.views[view].cancelled.add(1);
+        }
+        self.fan.end(worker);
+        self.record(worker, 499, 0, "client_gone");
+    }
+
+    /// Refuses a request whose head cannot be trusted; the connection closes after it.
+    pub fn reject(&mut self, worker: &Worker, problem: &Problem) {
+        self.started = worker.tick();
+        self.view = None;
+        self.keep_alive = false;
+        self.head = RequestHead::default();
+        self.reply.clear();
+        self.request_id.clear();
+        worker.push_request_id(&mut self.request_id);
+        worker.metrics.in_flight.add(1);
+        self.refuse(worker, problem);
+    }
+
+    /// Route, method, parameters, deadline: all that can refuse without a call.
+    fn admit(&mut self, worker: &Worker) -> Result<(), Problem> {
+        let program = &worker.program;
+        let path = self.head.path.of(&self.input);
+        let path = std::str::from_utf8(path).map_err(|_| bad_request("path_not_ascii"))?;
+        let (view, params) = match program.router.find(path) {
+            Route::View(view, params) => (view, params),
+            Route::EmptyParameter(name) => return Err(missing_parameter(name, "path")),
+            Route::Unknown => return Err(no_route()),
+        };
+        self.view = Some(view);
+        match self.head.method {
+            Method::Get | Method::Head => {}
+            Method::Options => {
+                return Err(Problem {
+                    status: 204,
+                    ..Problem::default()
+                })
+            }
+            _ => return Err(method_not_allowed()),
+        }
+        let declared = &program.views[view];
+        let parameters = &mut self.fan.parameters;
+        parameters.clear();
+        for parameter in &declared.parameters {
+            let raw = match parameter.location {
+                ParameterIn::Path => params.get(&parameter.wire_name).map(str::as_bytes),
+                ParameterIn::Query => {
+                    query_value(&self.head, &self.input, parameter.wire_name.as_bytes())
+                }
+                ParameterIn::Header => self.head.header(&self.input, &parameter.wire_name),
+            };
+            parameters.push(parameter_text(program, parameter, raw)?);
+        }
+        let asked = asked_deadline(&self.head, &self.input);
+        let asked = if program.naive { None } else { asked };
+        let deadline = Deadline::inbound(self.started, declared.deadline, asked);
+        self.fan.begin(program, view, deadline);
+        self.forward_headers(program, view);
+        Ok(())
+    }
+
+    /// Lines passed on to each upstream: only headers it names, only values that fit one line
+    /// (RELIABILITY S04, S06), plus the request id.
+    fn forward_headers(&mut self, program: &Program, view: usize) {
+        let lines = &mut self.fan.lines;
+        lines.resize_with(program.upstreams.len(), Vec::new);
+        for part in &program.views[view].parts {
+            let names = &program.upstreams[part.upstream].forward_headers;
+            let line = &mut lines[part.upstream];
+            line.clear();
+            for name in names {
+                if let Some(value) = self.head.header(&self.input, name) {
+                    // The head was parsed strictly, so a value that cannot stand here cannot occur.
+                    let _ = h1::push_header(line, name, value);
+                }
+            }
+        }
+        let id_line = &mut self.fan.id_line;
+        id_line.clear();
+        id_line.extend_from_slice(b"x-request-id: ");
+        id_line.extend_from_slice(&self.request_id);
+        id_line.extend_from_slice(b"\r\n");
+    }
+
+    /// `X-Request-Id` when it is harmless, else a new one (req 10.2).
+    fn take_request_id(&mut self, worker: &Worker) {
+        self.request_id.clear();
+        match self.head.header(&self.input, "x-request-id") {
+            Some(given) if is_request_id(given) => self.request_id.extend_from_slice(given),
+            _ => worker.push_request_id(&mut self.request_id),
+        }
+    }
+
+    fn frame(&self) -> Frame<'_> {
+        Frame {
+            request_id: &self.request_id,
+            keep_alive: self.keep_alive,
+            head_only: self.head.method == Method::Head,
+            epoch_ms: clock::epoch_ms(),
+        }
+    }
+
+    fn aggregate(&mut self, worker: &Worker) {
+        let mut out = std::mem::take(&mut self.reply);
+        let bytes = reply::aggregate(worker, &self.fan, self.frame(), &mut out);
+        self.reply = out;
+        if self.fan.ends.iter().any(|end| end.failed.is_some()) {
+            worker.metrics.views[self.fan.view].degraded.add(1);
+        }
+        self.record(worker, 200, bytes, "");
+    }
+
+    fn refuse(&mut self, worker: &Worker, problem: &Problem) {
+        let mut out = std::mem::take(&mut self.reply);
+        let bytes = if problem.status == 204 {
+            reply::empty(worker, ALLOW, self.frame(), &mut out);
+            0
+        } else {
+            reply::problem(worker, problem, self.frame(), &mut out)
+        };
+        self.reply = out;
+        self.record(worker, problem.status, bytes, problem.code);
+    }
+
+    fn explain(&self, program: &Program, stop: Stop) -> Problem {
+        let view = &program.views[self.fan.view];
+        match stop {
+            Stop::BadParameter(index) => {
+                let name = &view.parameters[index].name;
+                let detail =
+                    format!("parameter {name} cannot stand in the path or header it is for");
+                bad_parameter(name, detail)
+            }
+            Stop::Strong(index, reason) => Problem {
+                status: reason.status(),
+                code: reason.code(),
+                detail: reason.detail().to_owned(),
+                part: Some(view.parts[index].name.clone()),
+                retry_after_s: (reason.status() == 503).then(retry_after_s),
+                ..Problem::default()
+            },
+        }
+    }
+
+    /// The end of every request: metrics and the access log, exactly once.
+    fn record(&mut self, worker: &Worker, status: u16, bytes: usize, code: &'static str) {
+        let now = worker.tick();
+        let took = now.saturating_sub(self.started);
+        worker.metrics.in_flight.sub(1);
+        match self.view {
+            Some(view) => record_view(&worker.metrics.views[view], status, took),
+            None => worker.metrics.unmatched[status_index(status)].add(1),
+        }
+        if !worker.logs() {
+            return;
+        }
+        let mut parts = [PartEnd::default(); PARTS_SHOWN];
+        if self.view == Some(self.fan.view) {
+            for (into, end) in parts.iter_mut().zip(&self.fan.ends) {
+                *into = *end;
+            }
+        }
+        let path = if self.input.is_empty() {
+            &[][..]
+        } else {
+            self.head.path.of(&self.input)
+        };
+        worker.log(Record {
+            epoch_ms: clock::epoch_ms(),
+            duration_us: (took / 1_000) as u32,
+            status,
+            view: self.view.map_or(u16::MAX, |view| view as u16),
+            method: self.head.method.as_str(),
+            bytes: bytes as u32,
+            request_id: ShortText::new(&self.request_id),
+            path: ShortText::new(path),
+            code,
+            parts,
+            client_gone: status == 499,
+        });
+    }
+}
+
+fn record_view(metrics: &ViewMetrics, status: u16, took: Nanos) {
+    metrics.duration.record(took);
+    metrics.statuses[status_index(status)].add(1);
+}
+
+/// Retry-After of a refusal: one or two seconds in turn, so that refused callers do not return
+/// together.
+fn retry_after_s() -> u32 {
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    1 + TURN.fetch_add(1, Ordering::Relaxed) % 2
+}
+
+/// Letters, digits and `-_.:/+=@`: nothing a log, header or JSON string must escape.
+fn is_request_id(text: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
+    (1..=REQUEST_ID_MAX).contains(&text.len()) && text.iter().all(plain)
+}
+
+/// How long the caller says it will wait; several conventions, the shortest wins (ALGORITHMS 3). It can
+/// only shorten the view's deadline, so anybody may say it.
+fn asked_deadline(head: &RequestHead, input: &[u8]) -> Option<Nanos> {
+    let grpc = head
+        .header(input, "grpc-timeout")
+        .and_then(parse_grpc_timeout);
+    let envoy = head
+        .header(input, "x-envoy-expected-rq-timeout-ms")
+        .and_then(parse_timeout_ms);
+    let connect = head
+        .header(input, "connect-timeout-ms")
+        .and_then(parse_timeout_ms);
+    [grpc, envoy, connect].into_iter().flatten().min()
+}
+
+fn query_value<'a>(head: &RequestHead, input: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let query = head.query?.of(input);
+    h1::query_pairs(query)
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+}
+
+/// Decodes and checks one parameter; `None` when it is absent and may be.
+fn parameter_text(
+    program: &Program,
+    parameter: &crate::program::Parameter,
+    raw: Option<&[u8]>,
+) -> Result<Option<Vec<u8>>, Problem> {
+    let Some(raw) = raw else {
+        if parameter.required {
+            let place = match parameter.location {
+                ParameterIn::Path => "path",
+                ParameterIn::Query => "query",
+                ParameterIn::Header => "headers",
+            };
+            return Err(missing_parameter(parameter.name.clone(), place));
+        }
+        return Ok(parameter.default.clone().map(String::into_bytes));
+    };
+    let mut text = Vec::with_capacity(raw.len());
+    let name = &parameter.name;
+    let decoded = match parameter.location {
+        ParameterIn::Path => h1::decode_segment(raw, &mut text).is_ok(),
+        ParameterIn::Query => h1::decode_query_value(raw, &mut text).is_ok(),
+        ParameterIn::Header => {
+            text.extend_from_slice(raw);
+            std::str::from_utf8(raw).is_ok()
+        }
+    };
+    if !decoded {
+        return Err(bad_parameter(
+            name,
+            format!("parameter {name} is not well encoded"),
+        ));
+    }
+    program
+        .shapes
+        .accept_scalar(parameter.shape, &text)
+        .map_err(|mismatch| bad_parameter(name, format!("parameter {name}: {mismatch}")))?;
+    Ok(Some(text))
+}
+
+fn bad_request(code: &'static str) -> Problem {
+    Problem {
+        status: 400,
+        code,
+        detail: "the request cannot be understood".to_owned(),
+        ..Problem::default()
+    }
+}
+
+fn bad_parameter(name: &str, detail: String) -> Problem {
+    let parameter = Some(name.to_owned());
+    Problem {
+        status: 400,
+        code: "bad_parameter",
+        detail,
+        parameter,
+        ..Problem::default()
+    }
+}
+
+fn missing_parameter(name: String, place: &str) -> Problem {
+    let detail = format!("parameter {name} is missing in the {place}");
+    Problem {
+        status: 400,
+        code: "missing_parameter",
+        detail,
+        parameter: Some(name),
+        ..Problem::default()
+    }
+}
+
+fn no_route() -> Problem {
+    let detail = "no view at this path".to_owned();
+    Problem {
+        status: 404,
+        code: "no_route",
+        detail,
+        ..Problem::default()
+    }
+}
+
+fn method_not_allowed() -> Problem {
+    let detail = "this view answers GET, HEAD and OPTIONS".to_owned();
+    let allow = Some(ALLOW);
+    Problem {
+        status: 405,
+        code: "method_not_allowed",
+        detail,
+        allow,
+        ..Problem::default()
+    }
+}
+
+/// How long a request may wait for its turn, in the units of the limits.
+pub fn limit(ms: u32) -> Nanos {
+    Nanos::from(ms) * MILLI
+}

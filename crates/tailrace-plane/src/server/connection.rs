@@ -1,0 +1,345 @@
+//! One client connection: read a head, run its request, write the reply, again.
+//!
+//! While it waits for a request it holds no buffer: the working set comes from the worker's pool when
+//! the first byte arrives and goes back after the reply. Every wait has an end (head, idle, body, write),
+//! kept as one number that the worker's sweep looks at, so a connection needs no timer of its own. A
+//! client that leaves is noticed while its request runs, and everything it caused stops.
+
+use crate::h1::{self, BodyDecoder, BodyError, Framing, HeadError, Parsed};
+use crate::net::{self, TcpStream};
+use crate::reply::Problem;
+use crate::request::{limit, Exchange};
+use crate::server::slots::Slot;
+use crate::shared::{ConnectionPermit, Phase};
+use crate::worker::Worker;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// Room made for a head before each read.
+const HEAD_READ_BYTES: usize = 2 * 1024;
+/// Bytes accepted beyond the current request (pipelining) before reading stops.
+const AHEAD_MAX_BYTES: usize = 64 * 1024;
+/// A connection that has not sent a request yet gets this long when draining begins.
+const DRAIN_GRACE_MS: u32 = 1_000;
+
+struct Connection {
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    slot: Slot,
+    served: u64,
+}
+
+/// Why a connection ends. None of these needs an answer.
+enum End {
+    Closed,
+    Expired,
+    Draining,
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> Self {
+        Self::Closed
+    }
+}
+
+/// Serves `stream` until it ends.
+pub async fn serve(worker: Rc<Worker>, stream: TcpStream, permit: ConnectionPermit) {
+    let slot = poll_fn(|cx| Poll::Ready(worker.slots.enter(cx.waker()))).await;
+    let mut connection = Connection {
+        worker,
+        stream,
+        slot,
+        served: 0,
+    };
+    let mut kept: Option<Box<Exchange>> = None;
+    loop {
+        let exchange = match kept.take() {
+            Some(exchange) => exchange,
+            None => match connection.first_bytes().await {
+                Ok(exchange) => exchange,
+                Err(_) => break,
+            },
+        };
+        match connection.turn(exchange).await {
+            Some(exchange) if exchange.input.is_empty() => connection.worker.put_back(exchange),
+            Some(exchange) => kept = Some(exchange),
+            None => break,
+        }
+    }
+    drop(permit);
+}
+
+impl Connection {
+    /// Waits, without a buffer, until the client sends something.
+    async fn first_bytes(&mut self) -> Result<Box<Exchange>, End> {
+        let limits = &self.worker.program.limits;
+        let wait = if self.served == 0 {
+            limits.head_read_ms
+        } else {
+            limits.idle_ms
+        };
+        self.slot.expire(&self.worker, limit(wait));
+        let mut grace = false;
+        poll_fn(|cx| {
+            match self.stream.poll_read_ready(cx)? {
+                Poll::Ready(()) => {}
+                Poll::Pending if self.slot.expired(&self.worker) => {
+                    return Poll::Ready(Err(End::Expired))
+                }
+                Poll::Pending => {
+                    if self.worker.shared.phase() > Phase::Running && !grace {
+                        if self.served > 0 {
+                            return Poll::Ready(Err(End::Draining));
+                        }
+                        grace = true;
+                        self.slot.expire(&self.worker, limit(DRAIN_GRACE_MS));
+                    }
+                    return Poll::Pending;
+                }
+            }
+            let mut exchange = self.worker.take_exchange();
+            exchange.input.reserve(HEAD_READ_BYTES);
+            match net::poll_read(&mut self.stream, cx, &mut exchange.input) {
+                Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(Ok(exchange)),
+                Poll::Ready(_) => {
+                    self.worker.put_back(exchange);
+                    Poll::Ready(Err(End::Closed))
+                }
+                Poll::Pending => {
+                    self.worker.put_back(exchange);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// One request and its reply. Gives the exchange back when the connection may go on.
+    async fn turn(&mut self, mut exchange: Box<Exchange>) -> Option<Box<Exchange>> {
+        let body = match self.read_head(&mut exchange).await {
+            Ok(()) => self.skip_body(&mut exchange).await,
+            Err(failed) => Err(failed),
+        };
+        let next = match body {
+            Ok(next) => next,
+            Err(Failed::Gone) => {
+                exchange.input.clear();
+                self.worker.put_back(exchange);
+                return None;
+            }
+            Err(Failed::Refused(problem)) => {
+                exchange.reject(&self.worker, &problem);
+                self.write(&exchange.reply).await.ok();
+                self.linger().await;
+                exchange.input.clear();
+                self.worker.put_back(exchange);
+                return None;
+            }
+        };
+        let keep_alive = exchange.head.keep_alive && self.worker.shared.phase() == Phase::Running;
+        let mut ready = exchange.begin(&self.worker, keep_alive).is_ready();
+        if !ready {
+            ready = self.run(&mut exchange).await;
+        }
+        if !ready || self.write(&exchange.reply).await.is_err() || !keep_alive {
+            exchange.input.clear();
+            self.worker.put_back(exchange);
+            return None;
+        }
+        self.served += 1;
+        exchange.input.drain(..next);
+        Some(exchange)
+    }
+
+    /// Runs the fan-out; `false` when the client left first.
+    async fn run(&mut self, exchange: &mut Exchange) -> bool {
+        let worker = Rc::clone(&self.worker);
+        let mut gone = false;
+        poll_fn(|cx| {
+            if exchange.poll(&worker, cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if self.poll_gone(exchange, cx) {
+                gone = true;
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        })
+        .await;
+        if gone {
+            exchange.abandon(&worker);
+        }
+        !gone
+    }
+
+    /// Reads ahead while a request runs: an end of stream means that nobody waits for the reply.
+    fn poll_gone(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> bool {
+        while exchange.input.len() < AHEAD_MAX_BYTES {
+            match self.stream.poll_read_ready(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(Err(_)) => return true,
+                Poll::Ready(Ok(())) => {}
+            }
+            exchange.input.reserve(HEAD_READ_BYTES);
+            match net::poll_read(&mut self.stream, cx, &mut exchange.input) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(count)) if count > 0 => {}
+                Poll::Ready(_) => return true,
+            }
+        }
+        false
+    }
+
+    /// Reads until the head is complete and well formed.
+    async fn read_head(&mut self, exchange: &mut Exchange) -> Result<(), Failed> {
+        let limits = self.worker.shared.request_limits;
+        let head_read_ms = self.worker.program.limits.head_read_ms;
+        self.slot.expire(&self.worker, limit(head_read_ms));
+        let mut searched = 0;
+        let mut parse_at = 0;
+        loop {
+            let length = exchange.input.len();
+            let complete = h1::head_end(&exchange.input, searched).is_some();
+            searched = length.saturating_sub(3);
+            // An incomplete head is parsed to refuse early what is hopeless, each time it has doubled:
+            // a client that sends byte by byte costs a bounded number of looks.
+            if complete || length > limits.head_max_bytes || length >= parse_at {
+                parse_at = length * 2;
+                match h1::parse_request(&exchange.input, &limits, &mut exchange.head) {
+                    Ok(Parsed::Complete) => return Ok(()),
+                    Ok(Parsed::Partial) => {}
+                    Err(error) => return Err(Failed::Refused(bad_head(error))),
+                }
+            }
+            self.read_more(&mut exchange.input, "head_timeout").await?;
+        }
+    }
+
+    /// Reads more bytes, or fails: the client is gone, or too slow (408).
+    async fn read_more(&mut self, input: &mut Vec<u8>, code: &'static str) -> Result<(), Failed> {
+        input.reserve(HEAD_READ_BYTES);
+        poll_fn(|cx| match net::poll_read(&mut self.stream, cx, input) {
+            Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(Ok(())),
+            Poll::Ready(_) => Poll::Ready(Err(Failed::Gone)),
+            Poll::Pending if self.slot.expired(&self.worker) => {
+                Poll::Ready(Err(Failed::Refused(too_slow(code))))
+            }
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Reads and drops the request's body, within its limits; returns where the next request starts.
+    async fn skip_body(&mut self, exchange: &mut Exchange) -> Result<usize, Failed> {
+        let start = exchange.head.head_len;
+        let framing = exchange.head.framing;
+        if framing == Framing::None {
+            return Ok(start);
+        }
+        let limits = &self.worker.program.limits;
+        let (body_max, read_ms) = (limits.request_body_max_bytes, limits.body_read_ms);
+        let refused = |error: BodyError| Failed::Refused(bad_body(error));
+        let mut decoder = BodyDecoder::new(framing, u64::from(body_max)).map_err(refused)?;
+        self.slot.expire(&self.worker, limit(read_ms));
+        if exchange.head.expect_continue && exchange.input.len() == start {
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                .await
+                .map_err(|_| Failed::Gone)?;
+            self.slot.expire(&self.worker, limit(read_ms));
+        }
+        let mut body = self.worker.buffers.take();
+        loop {
+            let step = decoder
+                .decode(&exchange.input[start..], &mut body)
+                .map_err(refused)?;
+            body.clear();
+            if step.done {
+                self.worker.buffers.give(body);
+                return Ok(start + step.consumed);
+            }
+            exchange.input.drain(start..start + step.consumed);
+            self.read_more(&mut exchange.input, "body_timeout").await?;
+        }
+    }
+
+    /// Writes all of `bytes`, unless the client reads too slowly.
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut written = 0;
+        let mut waiting = false;
+        poll_fn(
+            |cx| match net::poll_write_all(&mut self.stream, cx, bytes, &mut written) {
+                Poll::Ready(done) => Poll::Ready(done),
+                Poll::Pending => {
+                    if !waiting {
+                        waiting = true;
+                        self.slot
+                            .expire(&self.worker, limit(self.worker.program.limits.write_ms));
+                    }
+                    if self.slot.expired(&self.worker) {
+                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    }
+                    Poll::Pending
+                }
+            },
+        )
+        .await
+    }
+
+    /// After a refusal: closes our side and drops what still arrives, so that the client reads the
+    /// reply instead of a reset caused by its own unread bytes. Bounded in bytes and time.
+    async fn linger(&mut self) {
+        const LINGER_BYTES: usize = 256 * 1024;
+        socket2::SockRef::from(&self.stream)
+            .shutdown(std::net::Shutdown::Write)
+            .ok();
+        self.slot.expire(&self.worker, limit(DRAIN_GRACE_MS));
+        let mut dropped = 0;
+        let mut input = self.worker.buffers.take();
+        while dropped < LINGER_BYTES && self.read_more(&mut input, "linger").await.is_ok() {
+            dropped += input.len();
+            input.clear();
+        }
+        self.worker.buffers.give(input);
+    }
+}
+
+/// Why no request came of the bytes that arrived.
+enum Failed {
+    Gone,
+    Refused(Problem),
+}
+
+fn bad_head(error: HeadError) -> Problem {
+    Problem {
+        status: error.status(),
+        code: error.code(),
+        detail: error.to_string(),
+        ..Problem::default()
+    }
+}
+
+fn bad_body(error: BodyError) -> Problem {
+    let status = if error == BodyError::TooLarge {
+        413
+    } else {
+        400
+    };
+    Problem {
+        status,
+        code: error.code(),
+        detail: error.to_string(),
+        ..Problem::default()
+    }
+}
+
+fn too_slow(code: &'static str) -> Problem {
+    let detail = "the request did not arrive in time".to_owned();
+    Problem {
+        status: 408,
+        code,
+        detail,
+        ..Problem::default()
+    }
+}

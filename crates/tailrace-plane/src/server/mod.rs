@@ -1,0 +1,125 @@
+//! The service port: one listener and one single-threaded runtime per worker.
+//!
+//! The kernel spreads connections over the workers' listeners (`SO_REUSEPORT`); a request never changes
+//! thread. Draining (req 11.4) empties the accept queue before the listener closes, so a client that
+//! had connected is served, then lets requests in flight finish.
+
+mod connection;
+pub mod slots;
+
+use crate::clock;
+use crate::net::{TcpListener, TcpStream};
+use crate::shared::{Phase, Shared};
+use crate::worker::Worker;
+use std::future::{poll_fn, Future};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::time::sleep;
+
+/// How often waits are checked and idle upstream connections swept.
+const SWEEP: Duration = Duration::from_millis(250);
+/// Pause after an accept error such as running out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+const BACKLOG: i32 = 1024;
+
+/// Binds one listener; `shared_port` lets several workers listen on the same port.
+pub fn listen(address: SocketAddr, shared_port: bool) -> io::Result<std::net::TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if shared_port {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Runs one worker on the calling thread until the plane stops.
+pub fn run(
+    index: usize,
+    listener: std::net::TcpListener,
+    shared: &Arc<Shared>,
+    log: Option<crate::access_log::Ring>,
+    seed: u64,
+) -> io::Result<()> {
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(async move {
+        let worker = Worker::new(index, shared, log, seed);
+        let listener = TcpListener::from_std(listener)?;
+        let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+        accept_until_drain(&worker, listener).await;
+        finish(&worker).await;
+        sweeping.abort();
+        worker.pools.clear();
+        Ok(())
+    })
+}
+
+/// Accepts until draining begins, then takes what is already in the queue.
+async fn accept_until_drain(worker: &Rc<Worker>, listener: TcpListener) {
+    let mut phase = worker.shared.watch();
+    loop {
+        let mut leave = pin!(phase.wait_for(|phase| *phase > Phase::Running));
+        let accepted = poll_fn(|cx| {
+            if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                return Poll::Ready(Some(accepted));
+            }
+            leave.as_mut().poll(cx).map(|_| None)
+        })
+        .await;
+        match accepted {
+            Some(Ok((stream, _))) => admit(worker, stream),
+            Some(Err(_)) => sleep(ACCEPT_PAUSE).await,
+            None => return,
+        }
+    }
+}
+
+/// Gives a new connection a task, or closes it when there are too many.
+fn admit(worker: &Rc<Worker>, stream: TcpStream) {
+    let Some(permit) = worker.shared.admit() else {
+        worker.metrics.connections_refused.add(1);
+        let refusal: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\
+            retry-after: 1\r\nconnection: close\r\n\r\n";
+        stream.try_write(refusal).ok();
+        return;
+    };
+    worker.metrics.connections_accepted.add(1);
+    stream.set_nodelay(true).ok();
+    tokio::task::spawn_local(connection::serve(Rc::clone(worker), stream, permit));
+}
+
+/// Wakes connections whose wait has ended and closes idle upstream connections.
+async fn sweep(worker: Rc<Worker>) {
+    loop {
+        sleep(SWEEP).await;
+        let now = clock::now();
+        worker.slots.sweep(now);
+        worker.pools.sweep(now, |upstream, idle| {
+            let metric = &worker.metrics.upstreams[upstream].idle;
+            metric.add((idle as u64).wrapping_sub(metric.get()));
+        });
+        let connections = &worker.metrics.connections;
+        connections.add((worker.slots.open() as u64).wrapping_sub(connections.get()));
+    }
+}
+
+/// Waits for the connections to end, at most until the plane says stop.
+async fn finish(worker: &Rc<Worker>) {
+    const LOOK: Duration = Duration::from_millis(5);
+    worker.slots.wake_all();
+    while worker.slots.open() > 0 && worker.shared.phase() < Phase::Stopping {
+        sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,117 @@
+//! What the workers, the admin port and the owner of the plane share.
+
+use crate::h1::HeadLimits;
+use crate::metrics::WorkerMetrics;
+use crate::program::Program;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Where the process stands between start and exit (req 11.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    Running,
+    /// Not ready, no new work, requests in flight finish.
+    Draining,
+    /// Stop now.
+    Stopping,
+}
+
+#[derive(Debug)]
+pub struct Shared {
+    pub program: Arc<Program>,
+    pub metrics: Vec<Arc<WorkerMetrics>>,
+    /// The blueprint as it was handed over, for the admin port.
+    pub blueprint: Vec<u8>,
+    /// Where each overridden value came from, as JSON, for the admin port.
+    pub origins: Vec<u8>,
+    /// Times the plane entered the interpreter (req 6 promise 3); the leaf counts here.
+    pub interpreter_entries: AtomicU64,
+    /// Client connections over all workers.
+    connections: AtomicU32,
+    phase: watch::Sender<Phase>,
+    pub request_limits: HeadLimits,
+    pub response_limits: HeadLimits,
+    pub started_epoch_ms: u64,
+    pub resolve_failures: AtomicU64,
+}
+
+impl Shared {
+    pub fn new(
+        program: Arc<Program>,
+        workers: usize,
+        blueprint: Vec<u8>,
+        origins: Vec<u8>,
+    ) -> Self {
+        let metrics = (0..workers)
+            .map(|_| Arc::new(WorkerMetrics::new(&program)))
+            .collect();
+        let limits = &program.limits;
+        let request_limits = HeadLimits {
+            head_max_bytes: limits.head_max_bytes as usize,
+            headers_max: usize::from(limits.headers_max),
+            uri_max_bytes: limits.uri_max_bytes as usize,
+        };
+        let response_limits = request_limits;
+        Self {
+            program,
+            metrics,
+            blueprint,
+            origins,
+            interpreter_entries: AtomicU64::new(0),
+            connections: AtomicU32::new(0),
+            phase: watch::Sender::new(Phase::Running),
+            request_limits,
+            response_limits,
+            started_epoch_ms: crate::clock::epoch_ms(),
+            resolve_failures: AtomicU64::new(0),
+        }
+    }
+
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Wakes its holder whenever the phase moves.
+    pub fn watch(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Moves forward, never back.
+    pub fn advance(&self, to: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let forward = *phase < to;
+            *phase = (*phase).max(to);
+            forward
+        });
+    }
+
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    pub fn in_flight(&self) -> u64 {
+        self.metrics
+            .iter()
+            .map(|worker| worker.in_flight.get())
+            .sum()
+    }
+
+    /// Admits one more client connection, unless the limit is reached.
+    pub fn admit(self: &Arc<Self>) -> Option<ConnectionPermit> {
+        let limit = self.program.limits.connections_max;
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        let permit = ConnectionPermit(Arc::clone(self));
+        (before < limit).then_some(permit)
+    }
+}
+
+/// One admitted client connection; dropping it makes room for the next.
+#[derive(Debug)]
+pub struct ConnectionPermit(Arc<Shared>);
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,130 @@
+//! What one worker thread owns: everything a request touches without asking another core.
+
+use crate::access_log::{Record, Ring};
+use crate::buffers::{Buffers, KEEP_MAX_BYTES};
+use crate::client::Pools;
+use crate::clock;
+use crate::metrics::WorkerMetrics;
+use crate::program::Program;
+use crate::request::Exchange;
+use crate::server::slots::Slots;
+use crate::shared::Shared;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use tailrace_policy::Nanos;
+
+/// Working sets kept per worker: as many requests as usually run at once.
+const EXCHANGES_KEPT: usize = 256;
+
+#[derive(Debug)]
+pub struct Worker {
+    pub program: Arc<Program>,
+    pub shared: Arc<Shared>,
+    pub metrics: Arc<WorkerMetrics>,
+    pub buffers: Buffers,
+    pub pools: Pools,
+    pub random: RefCell<fastrand::Rng>,
+    /// The time of the current poll: read once per wake-up, used by everything that runs in it.
+    pub now: Cell<Nanos>,
+    log: RefCell<Option<Ring>>,
+    date: RefCell<DateCache>,
+    request_ids: Cell<u64>,
+    request_id_prefix: u64,
+    pub slots: Slots,
+    exchanges: RefCell<Vec<Box<Exchange>>>,
+}
+
+#[derive(Debug, Default)]
+struct DateCache {
+    second: u64,
+    line: Vec<u8>,
+}
+
+impl Worker {
+    pub fn new(index: usize, shared: &Arc<Shared>, log: Option<Ring>, seed: u64) -> Rc<Self> {
+        let metrics = Arc::clone(&shared.metrics[index]);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let request_id_prefix = random.u64(..);
+        Rc::new(Self {
+            program: Arc::clone(&shared.program),
+            shared: Arc::clone(shared),
+            buffers: Buffers::new(Arc::clone(&metrics)),
+            pools: Pools::new(&shared.program),
+            metrics,
+            random: RefCell::new(random),
+            now: Cell::new(clock::now()),
+            log: RefCell::new(log),
+            date: RefCell::default(),
+            request_ids: Cell::new(0),
+            request_id_prefix,
+            slots: Slots::default(),
+            exchanges: RefCell::default(),
+        })
+    }
+
+    /// Reads the clock for this wake-up.
+    pub fn tick(&self) -> Nanos {
+        let now = clock::now();
+        self.now.set(now);
+        now
+    }
+
+    pub fn draw(&self) -> u64 {
+        self.random.borrow_mut().u64(..)
+    }
+
+    /// Appends a request id no other request of this process has: 64 random bits per worker, then a
+    /// counter.
+    pub fn push_request_id(&self, out: &mut Vec<u8>) {
+        let count = self.request_ids.get();
+        self.request_ids.set(count + 1);
+        push_hex(self.request_id_prefix, 16, out);
+        push_hex(count, 12, out);
+    }
+
+    /// Hands a record to the access log, or counts it as dropped.
+    pub fn log(&self, record: Record) {
+        if let Some(ring) = self.log.borrow_mut().as_mut() {
+            if ring.push(record).is_err() {
+                self.metrics.access_log_dropped.add(1);
+            }
+        }
+    }
+
+    pub fn logs(&self) -> bool {
+        self.log.borrow().is_some()
+    }
+
+    /// Appends a `date` header line, formatted at most once a second.
+    pub fn push_date(&self, epoch_ms: u64, out: &mut Vec<u8>) {
+        let mut cache = self.date.borrow_mut();
+        let second = epoch_ms / 1000;
+        if cache.second != second {
+            cache.second = second;
+            cache.line = crate::reply::date_line(second).into_bytes();
+        }
+        out.extend_from_slice(&cache.line);
+    }
+
+    /// A request's working set, from the pool or new.
+    pub fn take_exchange(&self) -> Box<Exchange> {
+        self.exchanges.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Keeps a working set for the next request, unless there are enough or it has grown large.
+    pub fn put_back(&self, exchange: Box<Exchange>) {
+        let mut kept = self.exchanges.borrow_mut();
+        let large = exchange.input.capacity().max(exchange.reply.capacity()) > KEEP_MAX_BYTES;
+        if !large && kept.len() < EXCHANGES_KEPT {
+            kept.push(exchange);
+        }
+    }
+}
+
+fn push_hex(value: u64, digits: u32, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for index in (0..digits).rev() {
+        out.push(HEX[(value >> (index * 4)) as usize & 15]);
+    }
+}

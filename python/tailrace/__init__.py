@@ -1,0 +1,30 @@
+"""Aggregation services with a bounded tail: declared in Python, run by a Rust data plane.
+
+The failure prevented: a public surface that grows by accident. These are all the names; importing
+them loads neither pydantic nor the plane, so that `tailrace --help` is instant.
+"""
+
+from tailrace.dependencies import strong, weak
+from tailrace.errors import ConfigError, DeclarationError, TailraceError
+from tailrace.parameters import header, path, query
+from tailrace.policies import Bulkhead
+from tailrace.service import Service
+from tailrace.typing import Raw
+from tailrace.upstream import Upstream
+from tailrace.view import View
+
+__all__ = [
+    "Bulkhead",
+    "ConfigError",
+    "DeclarationError",
+    "Raw",
+    "Service",
+    "TailraceError",
+    "Upstream",
+    "View",
+    "header",
+    "path",
+    "query",
+    "strong",
+    "weak",
+]

@@ -1,0 +1,50 @@
+"""From declarations to the blueprint: its only producer.
+
+The failure prevented: a service that starts and is wrong. The whole declaration is lowered and
+checked at once; every problem is collected, and a blueprint exists only when there are none. The
+contract is `crates/tailrace-blueprint`; `tests/contract` holds both sides together.
+
+    service     name, envelope, listen and limits from overrides        upstreams   addresses, policies
+    views       routes, parameters, parts, the order of the reply       parameters  types and limits
+    parts       strength, fallback, timeout, `each`                     calls       templates of a call
+    graph       what waits for what, cycles                             context     problems and origins
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tailrace._lower.context import Context
+from tailrace._lower.service import lower_service
+from tailrace._origin import Overrides
+from tailrace.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from tailrace.service import Service
+
+__all__ = ["Built", "build", "lower"]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A blueprint and the origin of each of its effective values, by dotted path."""
+
+    blueprint: dict[str, Any]
+    origins: dict[str, str]
+
+
+def build(service: Service, overrides: Overrides | None = None) -> Built:
+    """The blueprint of `service`; raises `DeclarationError` with every problem found."""
+    context = Context(overrides or Overrides())
+    blueprint = lower_service(context, service)
+    if context.problems:
+        raise DeclarationError(context.problems)
+    return Built(blueprint, context.origins)
+
+
+def lower(service: Service, overrides: Overrides | None = None) -> bytes:
+    """The blueprint as compact JSON."""
+    blueprint = build(service, overrides).blueprint
+    return json.dumps(blueprint, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,225 @@
+"""Where in the user's code a declaration stands, so that an error can point at it.
+
+The failure prevented: a message that names a mistake but not its line. A declaration remembers the
+exact span of the call that made it (the interpreter keeps columns); the file is parsed only when
+an error is about to be shown, to narrow the span to one argument, target or annotation. Where the
+source cannot be read (an interactive session, `exec`), the line number alone remains.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ast
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A span; `line` 0 means there is no text to show. Columns count UTF-8 bytes from 0."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+    end_line: int = 0
+    end_column: int = 0
+
+    def __str__(self) -> str:
+        return f"{shown_path(self.file)}:{self.line}" if self.line else self.file
+
+
+def caller(depth: int = 1) -> Place:
+    """The call being made `depth` frames above the function that asks."""
+    return frame_place(sys._getframe(depth + 1))
+
+
+def frame_place(frame: FrameType) -> Place:
+    positions = next(islice(frame.f_code.co_positions(), frame.f_lasti // 2, None), (None,) * 4)
+    line, end_line, column, end_column = positions
+    line = line or frame.f_lineno
+    return Place(
+        frame.f_code.co_filename, line, column or 0, end_line or line, end_column or 0
+    )
+
+
+def shown_path(file: str) -> str:
+    """`file` relative to the working directory when it lies below it."""
+    from pathlib import Path
+
+    path = Path(file)
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return file
+
+
+def line_text(place: Place) -> str:
+    import linecache
+
+    return linecache.getline(place.file, place.line).rstrip("\r\n") if place.line else ""
+
+
+def argument(place: Place, name: str, position: int | None = None) -> Place:
+    """The argument `name` (or the one at `position`) of the call at `place`."""
+    import ast
+
+    call = _call_at(place)
+    if not isinstance(call, ast.Call):
+        return place
+    for keyword in call.keywords:
+        if keyword.arg == name:
+            return _span(place, keyword)
+    if position is not None and position < len(call.args):
+        return _span(place, call.args[position])
+    return place
+
+
+def entry(place: Place, name: str, key: str) -> Place:
+    """The value of `key` in the dict display given as the argument `name`."""
+    import ast
+
+    call = _call_at(place)
+    if isinstance(call, ast.Call):
+        for keyword in call.keywords:
+            if keyword.arg == name and isinstance(keyword.value, ast.Dict):
+                for node, value in zip(keyword.value.keys, keyword.value.values, strict=True):
+                    if isinstance(node, ast.Constant) and node.value == key:
+                        return _span(place, value)
+    return argument(place, name)
+
+
+def target(place: Place) -> Place:
+    """The name that the call at `place` is assigned to."""
+    import ast
+
+    node = _assignment_of(place)
+    if isinstance(node, ast.AnnAssign):
+        return _span(place, node.target)
+    return _span(place, node.targets[0]) if isinstance(node, ast.Assign) else place
+
+
+def annotation(place: Place) -> Place:
+    """The annotation of the name that the call at `place` is assigned to."""
+    import ast
+
+    node = _assignment_of(place)
+    return _span(place, node.annotation) if isinstance(node, ast.AnnAssign) else target(place)
+
+
+def inside(place: Place, text: str, start: int, end: int) -> Place:
+    """Characters `start` to `end` of the string literal at `place`, when it is written plainly."""
+    line = line_text(place).encode()
+    if place.end_line != place.line:
+        return place
+    segment = line[place.column : place.end_column].decode(errors="replace")
+    at = segment.find(text)
+    if not text or at < 0:
+        return place
+    before = len(segment[: at + start].encode())
+    width = len(text[start:end].encode())
+    first = place.column + before
+    return replace(place, column=first, end_column=first + width)
+
+
+def class_place(near: Place, name: str) -> Place:
+    """The name in the `class` statement that carries the decorator at `near`."""
+    import ast
+
+    for node in _nodes(near.file):
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            first = min([node.lineno, *(item.lineno for item in node.decorator_list)])
+            if first <= near.line <= (node.end_lineno or node.lineno):
+                column = node.col_offset + len("class ")
+                width = len(name.encode())
+                return Place(near.file, node.lineno, column, node.lineno, column + width)
+    return near
+
+
+def field_of(cls: type, name: str) -> Place | None:
+    """The line of a model's class body that declares the field `name` (or the class itself)."""
+    import ast
+    import inspect
+
+    try:
+        file = inspect.getsourcefile(cls)
+    except TypeError:
+        return None
+    wanted = cls.__qualname__.rpartition(".")[2]
+    found: Place | None = None
+    for node in _nodes(file) if file else ():
+        if isinstance(node, ast.ClassDef) and node.name == wanted and file:
+            for item in node.body:
+                if isinstance(item, ast.AnnAssign) and getattr(item.target, "id", "") == name:
+                    return _span(Place(file), item)
+            column = node.col_offset + len("class ")
+            end = column + len(wanted.encode())
+            found = found or Place(file, node.lineno, column, node.lineno, end)
+    return found
+
+
+def member_of(near: Place, cls_name: str, name: str) -> Place:
+    """The statement in a view's class body that mentions the attribute `name`."""
+    import ast
+
+    for node in _nodes(near.file):
+        if isinstance(node, ast.ClassDef) and node.name == cls_name:
+            for item in node.body:
+                names = [item.target] if isinstance(item, ast.AnnAssign) else []
+                names += item.targets if isinstance(item, ast.Assign) else []
+                for one in names:
+                    if getattr(one, "id", "") == name:
+                        return _span(near, one)
+                if getattr(item, "name", "") == name:
+                    return _span(near, item)
+    return near
+
+
+@lru_cache(maxsize=64)
+def _tree(file: str, text: str) -> ast.Module | None:
+    import ast
+
+    try:
+        return ast.parse(text, file)
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _nodes(file: str) -> Iterator[ast.AST]:
+    import ast
+    import linecache
+
+    tree = _tree(file, "".join(linecache.getlines(file)))
+    return ast.walk(tree) if tree is not None else iter(())
+
+
+def _span(place: Place, node: ast.AST) -> Place:
+    line = getattr(node, "lineno", place.line)
+    column = getattr(node, "col_offset", 0)
+    end_line = getattr(node, "end_lineno", line)
+    return Place(place.file, line, column, end_line, getattr(node, "end_col_offset", column))
+
+
+def _call_at(place: Place) -> ast.AST | None:
+    import ast
+
+    for node in _nodes(place.file):
+        if isinstance(node, ast.Call) and _span(place, node) == place:
+            return node
+    return None
+
+
+def _assignment_of(place: Place) -> ast.AST | None:
+    import ast
+
+    for node in _nodes(place.file):
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            value = node.value
+            if value is not None and _span(place, value) == place:
+                return node
+    return None

@@ -1,0 +1,95 @@
+"""A service: a deployable set of views with one default deadline and fan-out.
+
+The failure prevented: an endpoint without a deadline, or with a fan-out nobody limited (req 4.2,
+4.5). The service collects declarations; nothing is checked until the blueprint is made, so that one
+run shows every mistake.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from tailrace._source import caller, frame_place
+from tailrace.dependencies import PartDeclaration
+from tailrace.typing import Duration
+from tailrace.upstream import Call, Upstream
+from tailrace.view import View, ViewDeclaration, default_name
+
+FANOUT_DEFAULT: Final = 8
+
+ViewClass = TypeVar("ViewClass", bound=View)
+
+
+class Service:
+    """Views that are deployed together.
+
+    `deadline` bounds every request of a view that has none of its own; `fanout` is the number of
+    calls one request may have in flight (default 8). `envelope` renames the reply's own fields
+    `degraded`, `request_id` and `served_at_ms`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        deadline: Duration,
+        fanout: int | None = None,
+        envelope: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.deadline = deadline
+        self.fanout = fanout
+        self.envelope = dict(envelope or {})
+        self.place = caller()
+        self._views: list[ViewDeclaration] = []
+
+    def view(
+        self,
+        path: str,
+        *,
+        deadline: Duration | None = None,
+        fanout: int | None = None,
+        name: str | None = None,
+    ) -> Callable[[type[ViewClass]], type[ViewClass]]:
+        """Registers a view class at the route `path`; the view's name follows the class's."""
+        place = caller()
+
+        def register(cls: type[ViewClass]) -> type[ViewClass]:
+            frame = sys._getframe(1)
+            local = frame.f_locals
+            namespace = {} if local is frame.f_globals else dict(local)
+            where = place if place.line else frame_place(frame)
+            chosen = default_name(cls) if name is None else name
+            self._views.append(
+                ViewDeclaration(cls, path, chosen, deadline, fanout, where, namespace)
+            )
+            return cls
+
+        return register
+
+    @property
+    def views(self) -> tuple[ViewDeclaration, ...]:
+        """The views in registration order."""
+        return tuple(self._views)
+
+    @property
+    def upstreams(self) -> tuple[Upstream, ...]:
+        """Every upstream that a view uses, in order of first use."""
+        found: dict[int, Upstream] = {}
+        for view in self._views:
+            for member in view.members():
+                call = member.value.call if isinstance(member.value, PartDeclaration) else None
+                if isinstance(call, Call):
+                    found.setdefault(id(call.upstream), call.upstream)
+        return tuple(found.values())
+
+    def blueprint(self) -> dict[str, Any]:
+        """The compiled declaration; raises `DeclarationError` with every mistake."""
+        from tailrace._lower import build
+
+        return build(self).blueprint
+
+    def __repr__(self) -> str:
+        return f"Service({self.name!r}, {len(self._views)} views)"

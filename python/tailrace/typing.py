@@ -1,0 +1,37 @@
+"""Names users annotate with.
+
+The failure prevented: an `Any` that means "I did not say" standing where "I looked, and any JSON is
+right" was meant (req 6.2). `Raw` says the second: valid JSON, passed on as the bytes that came,
+unchecked and unprojected.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, TypeAlias
+
+RAW_MARK = "tailrace_raw"
+
+
+class _RawMarker:
+    """Tells the lowering that `Raw` was written, where pydantic alone would see `Any`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Raw"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.any_schema(metadata={RAW_MARK: True})
+
+
+Raw: TypeAlias = Annotated[Any, _RawMarker()]
+"""Any valid JSON value, unchecked."""
+
+Duration: TypeAlias = str | timedelta
+"""`"80ms"`, `"1.5s"`, `"2m"`, `"250us"` or a `timedelta`; never a bare number."""
+
+Size: TypeAlias = str
+"""`"4MiB"`, `"16KiB"`, `"500KB"`."""

@@ -1,0 +1,80 @@
+"""An upstream: where it is and what bounds our use of it.
+
+The failure prevented: a call that leaves the process without a timeout and a bulkhead. Only an
+upstream makes calls, and both always have a value. Nothing is checked here; the lowering checks
+the whole service at once, so that all mistakes are seen together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tailrace._source import Place, caller
+from tailrace.policies import Bulkhead
+from tailrace.typing import Duration, Size
+
+TIMEOUT_DEFAULT: Final = "1s"
+BULKHEAD_DEFAULT: Final = 64
+
+
+class Upstream:
+    """A downstream service we call, at one or several `http://` addresses.
+
+    `timeout` bounds one call (default 1s; what is left of the request's deadline may be less),
+    `bulkhead` the calls in flight over the whole process (default 64). Only request headers named
+    in `forward_headers` are passed on.
+    """
+
+    __slots__ = (
+        "address",
+        "body_max",
+        "bulkhead",
+        "forward_headers",
+        "name",
+        "place",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        address: str | Sequence[str],
+        *,
+        timeout: Duration | None = None,
+        bulkhead: int | Bulkhead | None = None,
+        forward_headers: Sequence[str] = (),
+        body_max: Size | None = None,
+    ) -> None:
+        self.name = name
+        self.address = address
+        self.timeout = timeout
+        self.bulkhead = bulkhead
+        self.forward_headers = forward_headers
+        self.body_max = body_max
+        self.place = caller()
+
+    def get(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Call:
+        """A GET of this upstream; `path`, query values and header values are templates."""
+        return Call(self, path, dict(query or {}), dict(headers or {}), caller())
+
+    def __repr__(self) -> str:
+        return f"Upstream({self.name!r}, {self.address!r})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One logical use of an upstream, as templates."""
+
+    upstream: Upstream
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    place: Place = field(repr=False)
