@@ -1,0 +1,18 @@
+//! The running plane over real sockets: one file per behaviour (RELIABILITY 3-5).
+//!
+//! A scripted upstream (`upstream.rs`) records every request head it is sent and answers with any bytes a
+//! test likes; a raw client (`client.rs`) sends any bytes and reads with a limit. Nothing sleeps: every
+//! wait is for bytes, for a closed connection or for a number, and every wait has an end.
+
+// A test stops where an assumption of its own fails.
+#![allow(clippy::expect_used)]
+
+#[path = "../h1/corpus.rs"]
+mod corpus;
+
+mod client;
+mod patience;
+mod service;
+mod upstream;
+
+mod smuggling;

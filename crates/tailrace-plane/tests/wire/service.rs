@@ -1,0 +1,243 @@
+//! Small services for the tests, declared as the blueprint's own JSON and checked like any other.
+
+use crate::client::{Client, Reply};
+use crate::upstream::Upstream;
+use serde_json::{json, Value};
+use std::ops::Deref;
+use tailrace_blueprint::Blueprint;
+use tailrace_plane::Plane;
+
+/// Indices into the table of shapes every service of these tests has.
+pub(crate) const TEXT: u32 = 0;
+pub(crate) const ANY: u32 = 1;
+/// An object with the text `id`; everything else is dropped.
+pub(crate) const THING: u32 = 2;
+pub(crate) const THING_OR_NULL: u32 = 3;
+/// An object with `items`, a list of things.
+pub(crate) const LIST: u32 = 4;
+
+/// A service before it starts.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    blueprint: Value,
+}
+
+impl Service {
+    /// One worker, system-chosen ports, no access log, no upstream and no view yet.
+    pub(crate) fn new() -> Self {
+        let shapes = json!([
+            {"kind": "string"},
+            {"kind": "any"},
+            {"kind": "object", "extra": "drop",
+             "fields": [{"name": "id", "shape": TEXT, "required": true}]},
+            {"kind": "optional", "inner": THING},
+            {"kind": "object", "extra": "drop",
+             "fields": [{"name": "items", "shape": 5, "required": true}]},
+            {"kind": "array", "items": THING},
+        ]);
+        let blueprint = json!({
+            "format_version": 1,
+            "service": "wire",
+            "listen": {"port": 0, "admin_port": 0, "workers": 1},
+            "access_log": {"format": "off"},
+            "limits": {},
+            "upstreams": [],
+            "views": [],
+            "shapes": shapes,
+        });
+        Self { blueprint }
+    }
+
+    /// One upstream `up` and one view `/one/{id}` with the strong part `it`.
+    pub(crate) fn one(upstream: &Upstream) -> Self {
+        let part = strong("it", "/one/{id}");
+        Self::new()
+            .upstream("up", upstream)
+            .view("one", "/one/{id}", vec![part])
+    }
+
+    pub(crate) fn workers(mut self, workers: u16) -> Self {
+        self.blueprint["listen"]["workers"] = workers.into();
+        self
+    }
+
+    pub(crate) fn limit(mut self, name: &str, value: u32) -> Self {
+        self.blueprint["limits"][name] = value.into();
+        self
+    }
+
+    pub(crate) fn upstream(self, name: &str, upstream: &Upstream) -> Self {
+        self.upstream_with(name, upstream, json!({}))
+    }
+
+    /// As `upstream`, with fields of its declaration replaced.
+    pub(crate) fn upstream_with(mut self, name: &str, upstream: &Upstream, with: Value) -> Self {
+        let mut declared = json!({
+            "name": name,
+            "addresses": [format!("http://{}", upstream.address())],
+            "timeout_ms": 5_000.0,
+            "bulkhead": {"limit": 256},
+        });
+        merge(&mut declared, with);
+        self.push("upstreams", declared);
+        self
+    }
+
+    /// A view whose path parameters are texts; deadline 10 s, fan-out 8.
+    pub(crate) fn view(self, name: &str, path: &str, parts: Vec<Value>) -> Self {
+        self.view_with(name, path, parts, json!({}))
+    }
+
+    pub(crate) fn view_with(
+        mut self,
+        name: &str,
+        path: &str,
+        parts: Vec<Value>,
+        with: Value,
+    ) -> Self {
+        let names = path.split('/').filter_map(|segment| {
+            segment
+                .strip_prefix('{')
+                .and_then(|rest| rest.strip_suffix('}'))
+        });
+        let parameters: Vec<Value> = names
+            .map(|name| json!({"name": name, "in": "path", "shape": TEXT, "required": true}))
+            .collect();
+        let mut declared = json!({
+            "name": name,
+            "method": "GET",
+            "path": path,
+            "deadline_ms": 10_000.0,
+            "fanout": 8,
+            "parameters": parameters,
+            "parts": parts,
+        });
+        merge(&mut declared, with);
+        self.push("views", declared);
+        self
+    }
+
+    fn push(&mut self, list: &str, value: Value) {
+        let list = self.blueprint[list].as_array_mut().expect("a list");
+        list.push(value);
+    }
+
+    pub(crate) fn start(self) -> Running {
+        let source = self.blueprint.to_string().into_bytes();
+        let blueprint = Blueprint::from_json(&source)
+            .unwrap_or_else(|problems| panic!("the blueprint of a test: {problems:?}"));
+        let plane = Plane::start(&blueprint, source, b"{}".to_vec());
+        Running(plane.unwrap_or_else(|error| panic!("the plane of a test: {error}")))
+    }
+}
+
+fn merge(into: &mut Value, from: Value) {
+    if let Value::Object(fields) = from {
+        for (name, value) in fields {
+            into[name] = value;
+        }
+    }
+}
+
+/// A strong part of upstream `up`; `{id}`, `{part.field}` and `{item.field}` in the path are filled in.
+pub(crate) fn strong(name: &str, path: &str) -> Value {
+    part(name, path, "strong", THING)
+}
+
+/// A weak part of upstream `up`; null when it fails.
+pub(crate) fn weak(name: &str, path: &str) -> Value {
+    part(name, path, "weak", THING_OR_NULL)
+}
+
+fn part(name: &str, path: &str, strength: &str, shape: u32) -> Value {
+    json!({
+        "name": name,
+        "strength": strength,
+        "upstream": "up",
+        "method": "GET",
+        "path": template(path),
+        "shape": shape,
+    })
+}
+
+/// `part` with fields of its declaration replaced.
+pub(crate) fn with(mut part: Value, fields: Value) -> Value {
+    merge(&mut part, fields);
+    part
+}
+
+pub(crate) fn template(text: &str) -> Value {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let close = rest.find('}').expect("a closing brace");
+        if open > 0 {
+            pieces.push(json!({"text": rest[..open]}));
+        }
+        let mut words = rest[open + 1..close].split('.').map(str::to_owned);
+        let first = words.next().unwrap_or_default();
+        let field: Vec<String> = words.collect();
+        pieces.push(match first.as_str() {
+            "item" => json!({"item": field}),
+            _ if field.is_empty() => json!({"parameter": first}),
+            _ => json!({"part": {"name": first, "field": field}}),
+        });
+        rest = &rest[close + 1..];
+    }
+    if !rest.is_empty() {
+        pieces.push(json!({"text": rest}));
+    }
+    Value::Array(pieces)
+}
+
+/// A service that runs; it ends with its owner.
+#[derive(Debug)]
+pub(crate) struct Running(Plane);
+
+impl Deref for Running {
+    type Target = Plane;
+
+    fn deref(&self) -> &Plane {
+        &self.0
+    }
+}
+
+impl Running {
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// A GET on a connection of its own.
+    pub(crate) fn get(&self, target: &str) -> Reply {
+        self.client().get(target)
+    }
+
+    /// A GET on the admin port.
+    pub(crate) fn admin(&self, target: &str) -> Reply {
+        let mut client = Client::connect(self.admin_address());
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        client.reply()
+    }
+
+    /// The effective value of a limit, as `GET /config` shows it.
+    pub(crate) fn config(&self) -> Value {
+        self.admin("/config").json()
+    }
+
+    /// The sum of all series of `name` that carry `label` (`key="value"`, or empty for any).
+    pub(crate) fn metric(&self, name: &str, label: &str) -> f64 {
+        let text = String::from_utf8(self.metrics()).expect("metrics are text");
+        let mut found = false;
+        let mut sum = 0.0;
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (series, value) = line.rsplit_once(' ').expect("a series and its value");
+            let (known, labels) = series.split_once('{').unwrap_or((series, ""));
+            if known == name && label.split(' ').all(|one| labels.contains(one)) {
+                found = true;
+                sum += value.parse::<f64>().expect("a number");
+            }
+        }
+        assert!(found, "no metric {name} with {label}");
+        sum
+    }
+}
