@@ -46,9 +46,20 @@ def _tuple(walk: Walk, schema: Any, at: Trail) -> int:
 
 
 def _named_tuple(walk: Walk, schema: Any, at: Trail) -> int:
-    at = at.into(schema["cls"], schema.get("config"))
+    return _positions(walk, schema["fields"], at.into(schema["cls"], schema.get("config")))
+
+
+def _call(walk: Walk, schema: Any, at: Trail) -> int:
+    """How pydantic before 2.14 writes a named tuple; any other call is Python code."""
+    cls = schema["function"]
+    if not (isinstance(cls, type) and issubclass(cls, tuple)):
+        return walk.refuse("TR120", f"`{at.text}` is built by Python code", at)
+    return _positions(walk, schema["arguments_schema"]["arguments_schema"], at.into(cls, None))
+
+
+def _positions(walk: Walk, fields: Any, at: Trail) -> int:
     items = []
-    for field in schema["fields"]:
+    for field in fields:
         here = at.at(field["name"])
         if field["schema"]["type"] == "default":
             message = f"`{here.text}`: a JSON array has no optional positions"
@@ -77,5 +88,6 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("list", "set", "frozenset", "generator"), _array),
     "tuple": _tuple,
     "named-tuple": _named_tuple,
+    "call": _call,
     "dict": _dict,
 }

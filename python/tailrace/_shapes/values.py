@@ -21,10 +21,9 @@ def to_json(value: Any) -> Any:
 
     try:
         plain = to_jsonable_python(value, by_alias=False)
-        json.dumps(plain, allow_nan=False)
     except (PydanticSerializationError, ValueError, TypeError) as error:
         raise ValueError(str(error)) from error
-    return plain
+    return _finite(plain)
 
 
 def default_json(walk: Walk, schema: Any, at: Trail) -> Any:
@@ -61,6 +60,12 @@ def typed_json(annotation: Any, value: Any) -> Any:
         except (ValidationError, ValueError):
             where = ".".join(str(part) for part in first["loc"])
             raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from error
-    plain = adapter.dump_python(checked, mode="json", by_alias=False)
-    json.dumps(plain, allow_nan=False)
+    return _finite(adapter.dump_python(checked, mode="json", by_alias=False))
+
+
+def _finite(plain: Any) -> Any:
+    try:
+        json.dumps(plain, allow_nan=False)
+    except ValueError as error:
+        raise ValueError("infinity and NaN are no JSON numbers") from error
     return plain
