@@ -1,8 +1,8 @@
 #!/bin/sh
-# Brings .venv to one of the pinned sets, `run` or `dev`: plain venv and pip, or uv when it is there.
+# Brings .venv to one of the pinned sets, `run` or `dev`: plain venv and pip, or uv when present.
 #
-# Hash-pinned files only, so what is installed is what was reviewed. Called by make when a pin file is
-# newer than its stamp, so that a warm run installs nothing and needs no network.
+# Hash-pinned files only, so what is installed is what was reviewed. Called by make when a pin file
+# is newer than its stamp, so that a warm run installs nothing and needs no network.
 set -eu
 
 set_name=$1

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds the native module with one cargo profile into .venv and leaves the stamp that says so.
 #
-# It prevents a stale or foreign binary: the other profile's stamp goes before the build begins, so a
-# build that fails leaves no stamp at all, and the next verb builds again.
+# It prevents a stale or foreign binary: the other profile's stamp goes before the build begins, so
+# a build that fails leaves no stamp at all, and the next verb builds again.
 set -eu
 
 profile=$1

@@ -1,0 +1,1 @@
+"""The house rules, one module per kind; `tools/tidy.py` runs them all."""
