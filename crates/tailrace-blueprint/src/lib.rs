@@ -14,7 +14,7 @@ mod view;
 
 pub use check::{check, Problem};
 pub use limits::{AccessLog, Envelope, Limits, Listen, LogFormat};
-pub use shape::{Field, Extra, NumberLimits, Shape, ShapeId, StringFormat};
+pub use shape::{Extra, Field, NumberLimits, Shape, ShapeId, StringFormat};
 pub use template::{NamedTemplate, PartField, Piece, Template};
 pub use upstream::{BulkheadParams, Upstream};
 pub use view::{Each, Method, Parameter, ParameterIn, Part, Protections, Strength, View};

@@ -35,7 +35,9 @@ pub enum Shape {
         format: Option<StringFormat>,
     },
     /// Literals and enums: one of these JSON scalars.
-    Literal { values: Vec<Value> },
+    Literal {
+        values: Vec<Value>,
+    },
     Array {
         items: ShapeId,
         #[serde(default)]
@@ -44,7 +46,9 @@ pub enum Shape {
         length_max: Option<u32>,
     },
     /// A fixed-length array, one shape per position.
-    Tuple { items: Vec<ShapeId> },
+    Tuple {
+        items: Vec<ShapeId>,
+    },
     /// An object with arbitrary string keys.
     Dict {
         values: ShapeId,
@@ -53,13 +57,23 @@ pub enum Shape {
         #[serde(default)]
         length_max: Option<u32>,
     },
-    Object { fields: Vec<Field>, extra: Extra },
+    Object {
+        fields: Vec<Field>,
+        extra: Extra,
+    },
     /// `null` or `inner`.
-    Optional { inner: ShapeId },
+    Optional {
+        inner: ShapeId,
+    },
     /// Variants told apart by their JSON type alone: at most one per JSON type.
-    Union { variants: Vec<ShapeId> },
+    Union {
+        variants: Vec<ShapeId>,
+    },
     /// Objects told apart by the string at key `tag`.
-    TaggedUnion { tag: String, variants: Vec<(String, ShapeId)> },
+    TaggedUnion {
+        tag: String,
+        variants: Vec<(String, ShapeId)>,
+    },
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -93,8 +107,13 @@ pub struct Field {
     pub shape: ShapeId,
     pub required: bool,
     /// Added to the reply when an optional field is missing; absent leaves the field out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+}
+
+/// A value that is there, even if it is `null`: a default of `null` is not the same as none.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,4 +122,19 @@ pub enum Extra {
     Drop,
     Keep,
     Refuse,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Field;
+    use serde_json::Value;
+
+    #[test]
+    fn a_default_of_null_is_kept() {
+        let field = |json: &str| serde_json::from_str::<Field>(json).unwrap();
+        let with = field(r#"{"name":"note","shape":0,"required":false,"default":null}"#);
+        assert_eq!(with.default, Some(Value::Null));
+        assert!(serde_json::to_string(&with).unwrap().contains(r#""default":null"#));
+        assert_eq!(field(r#"{"name":"note","shape":0,"required":false}"#).default, None);
+    }
 }
