@@ -1,9 +1,10 @@
 //! Choosing an address: two random candidates, the less loaded one wins.
 //!
-//! The failure prevented is one slow address deciding the tail of all requests, and the herd that "least
-//! loaded of all" makes of stale data. Load is a peak-sensitive moving average of round trips times the
-//! calls pending (plus one): it jumps up at once and decays over `TAU`. A failure counts as a long round
-//! trip, so fast errors cannot attract traffic. Finagle and linkerd use the same form (ALGORITHMS 9).
+//! The failure prevented is one slow address deciding the tail of all requests, and the herd that
+//! "least loaded of all" makes of stale data. Load is a peak-sensitive moving average of round
+//! trips times the calls pending (plus one): it jumps up at once and decays over `TAU`. A failure
+//! counts as a long round trip, so fast errors cannot attract traffic. Finagle and linkerd use the
+//! same form (ALGORITHMS 9).
 
 use crate::outcome::Outcome;
 use crate::Nanos;
@@ -47,6 +48,22 @@ impl Endpoint {
         }
     }
 
+    /// A newcomer to `pool`, taken to cost the median of those that have answered: a cheaper guess
+    /// would draw a flood, a dearer one would leave it idle. Its own first round trip replaces the
+    /// guess.
+    pub fn joining(pool: &[Arc<Self>], now: Nanos) -> Self {
+        let known = pool
+            .iter()
+            .filter(|one| one.stamp.load(Ordering::Relaxed) > 0);
+        let mut averages: Vec<f64> = known.map(|one| one.average(now)).collect();
+        averages.sort_by(f64::total_cmp);
+        let newcomer = Self::with_tau(pool.first().map_or(TAU, |one| one.tau));
+        if let Some(median) = averages.get(averages.len() / 2) {
+            newcomer.average.store(median.to_bits(), Ordering::Relaxed);
+        }
+        newcomer
+    }
+
     pub fn pending(&self) -> u32 {
         self.pending.load(Ordering::Relaxed)
     }
@@ -70,7 +87,8 @@ impl Endpoint {
         (-(now.saturating_sub(stamp) as f64) / self.tau as f64).exp()
     }
 
-    /// Adds a round trip. Two workers may interleave; one sample is lost, which an average survives.
+    /// Adds a round trip. Two workers may interleave; one sample is lost, which an average
+    /// survives.
     pub fn record(&self, now: Nanos, rtt: Nanos) {
         let rtt = rtt as f64;
         let stamp = self.stamp.load(Ordering::Relaxed);
@@ -92,8 +110,8 @@ impl Endpoint {
     }
 }
 
-/// A call in flight to an address. Dropping it without `finish` means cancelled: the count is released
-/// and nothing else is touched.
+/// A call in flight to an address. Dropping it without `finish` means cancelled: the count is
+/// released and nothing else is touched.
 #[derive(Debug)]
 pub struct Pending(Arc<Endpoint>);
 
@@ -113,8 +131,8 @@ impl Drop for Pending {
     }
 }
 
-/// The better of two distinct candidates drawn at random; ties go to the first. `avoid` (the address of
-/// an earlier attempt) is left out when there is another. `endpoints` must not be empty.
+/// The better of two distinct candidates drawn at random; ties go to the first. `avoid` (the
+/// address of an earlier attempt) is left out when there is another. `endpoints` must not be empty.
 pub fn pick(endpoints: &[Arc<Endpoint>], now: Nanos, draw: u64, avoid: Option<usize>) -> usize {
     let count = endpoints.len();
     if count <= 1 {
@@ -188,6 +206,24 @@ mod tests {
             .finish(MILLI, MILLI / 10, Outcome::Failed);
         endpoints[1].start().finish(MILLI, 20 * MILLI, Outcome::Ok);
         assert_eq!(pick(&endpoints, MILLI, 0, None), 1);
+    }
+
+    // ALGORITHMS 9: a newcomer at zero would get a flood.
+    #[test]
+    fn a_newcomer_starts_at_the_median_of_those_that_answered() {
+        let pool: Vec<_> = (0..4).map(|_| Arc::new(Endpoint::new())).collect();
+        close(
+            Endpoint::joining(&pool, MILLI).average(MILLI),
+            FIRST_RTT as f64,
+        );
+        for (endpoint, rtt) in pool.iter().zip([90, 10, 20]) {
+            endpoint.record(MILLI, rtt * MILLI);
+        }
+        let newcomer = Endpoint::joining(&pool, MILLI);
+        close(newcomer.average(MILLI), 20e6);
+        close(newcomer.average(1_000 * MILLI), 20e6);
+        newcomer.record(2 * MILLI, 5 * MILLI);
+        close(newcomer.average(2 * MILLI), 5e6);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Bulkhead: at most `limit` calls of one upstream in flight over the whole process (req 4.4).
 //!
-//! The failure prevented is one slow upstream taking all concurrency. All workers share it: admission is
-//! one compare-and-swap, so the limit is never overshot. When it is full a call may wait in a bounded
-//! queue, if it can still finish before its deadline: that is asked before it waits. A permit is a value;
-//! dropping it hands the place to the next waiter. A waiter that goes away, even while it is being
-//! granted a place, hands that on too.
+//! The failure prevented is one slow upstream taking all concurrency. All workers share it:
+//! admission is one compare-and-swap, so the limit is never overshot. When it is full a call may
+//! wait in a bounded queue, if it can still finish before its deadline: that is asked before it
+//! waits. A permit is a value; dropping it hands the place to the next waiter. A waiter that goes
+//! away, even while it is being granted a place, hands that on too.
 
 use crate::queue::{is_lifo, wait_estimate, Codel};
 use crate::Nanos;
@@ -121,7 +121,8 @@ pub struct Bulkhead {
 impl Bulkhead {
     pub fn new(params: Params) -> Arc<Self> {
         Arc::new(Self {
-            limit: AtomicU32::new(params.limit),
+            // As `set_limit`: a limit of zero would keep every call waiting for ever.
+            limit: AtomicU32::new(params.limit.max(1)),
             in_flight: AtomicU32::new(0),
             queued: AtomicU32::new(0),
             service: AtomicU64::new(0),
@@ -172,7 +173,7 @@ impl Bulkhead {
         let service = self.service.load(Ordering::Relaxed);
         let lifo = is_lifo(ahead + 1, capacity, self.params.lifo_above);
         let wait = wait_estimate(ahead, service, self.limit(), lifo);
-        if wait + service > deadline.saturating_sub(now) {
+        if !fits(wait.saturating_add(service), now, deadline) {
             return Err(BulkheadFull::WontFit);
         }
         let node = Some(Node {
@@ -187,8 +188,8 @@ impl Bulkhead {
             waiting.nodes.len() - 1
         };
         waiting.order.push_back(key);
-        // Published before looking for a free place: whoever releases one either sees this waiter, or
-        // its release is seen by the look below.
+        // Published before looking for a free place: whoever releases one either sees this waiter,
+        // or its release is seen by the look below.
         self.queued.fetch_add(1, Ordering::SeqCst);
         drop(waiting);
         self.dispatch();
@@ -196,6 +197,7 @@ impl Bulkhead {
             bulkhead: Arc::clone(self),
             key,
             enqueued: now,
+            deadline,
             done: false,
         })
     }
@@ -274,12 +276,21 @@ pub struct Waiter {
     bulkhead: Arc<Bulkhead>,
     key: usize,
     enqueued: Nanos,
+    deadline: Nanos,
     done: bool,
 }
 
+/// Whether `needed` ends by `deadline`. Without a history nothing is needed, yet a call that has no
+/// time left is over.
+fn fits(needed: Nanos, now: Nanos, deadline: Nanos) -> bool {
+    let left = deadline.saturating_sub(now);
+    left > 0 && needed <= left
+}
+
 impl Waiter {
-    /// Ready when a place was granted, or the wait was too long to be worth it. Its owner stops polling
-    /// when the call's own time is over.
+    /// Ready when a place was granted, or the wait was too long to be worth it: what is left is
+    /// less than a call takes, or the queue is shedding. Its owner stops polling when the call's
+    /// own time is over.
     pub fn poll(&mut self, now: Nanos, waker: &Waker) -> Poll<Result<Permit, BulkheadFull>> {
         if self.done {
             return Poll::Ready(Err(BulkheadFull::Shed));
@@ -289,13 +300,15 @@ impl Waiter {
             return Poll::Pending;
         };
         if !node.granted {
-            if !node
-                .waker
-                .as_ref()
-                .is_some_and(|known| known.will_wake(waker))
-            {
-                node.waker = Some(waker.clone());
-            }
+            let known = node.waker.as_ref();
+            let stale = if known.is_some_and(|known| known.will_wake(waker)) {
+                None
+            } else {
+                node.waker.replace(waker.clone())
+            };
+            // Dropping a waker may drop a task, and with it another waiter: never inside the lock.
+            drop(waiting);
+            drop(stale);
             return Poll::Pending;
         }
         waiting.nodes[self.key] = None;
@@ -304,7 +317,12 @@ impl Waiter {
         drop(waiting);
         self.done = true;
         let permit = Permit(Arc::clone(&self.bulkhead));
-        Poll::Ready(if shed {
+        // Asked again now that the wait is known: only a call that can still end in time is sent. A
+        // refusal drops the permit, which hands the place on.
+        let service = self.bulkhead.service.load(Ordering::Relaxed);
+        Poll::Ready(if !fits(service, now, self.deadline) {
+            Err(BulkheadFull::WontFit)
+        } else if shed {
             Err(BulkheadFull::Shed)
         } else {
             Ok(permit)
@@ -318,15 +336,16 @@ impl Drop for Waiter {
             return;
         }
         let mut waiting = self.bulkhead.lock();
-        let granted = waiting.nodes[self.key]
-            .take()
-            .is_some_and(|node| node.granted);
+        let node = waiting.nodes[self.key].take();
+        let granted = node.as_ref().is_some_and(|node| node.granted);
         waiting.free.push(self.key);
         if !granted {
             waiting.order.retain(|key| *key != self.key);
             self.bulkhead.queued.fetch_sub(1, Ordering::SeqCst);
         }
         drop(waiting);
+        // After the lock, for the reason given in `poll`.
+        drop(node);
         if granted {
             // The place was already taken for this waiter: it goes to the next one.
             self.bulkhead.release();
@@ -336,3 +355,6 @@ impl Drop for Waiter {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod model;

@@ -1,10 +1,11 @@
 //! Deadlines: one time limit per request, carved into budgets for its calls (req 4.5).
 //!
-//! The failure prevented is work that nobody waits for any more, and calls that are each within their
-//! own timeout while the request is long over. A call gets the smaller of its own timeout and what is
-//! left of the request, less a reserve for assembling the reply; a call whose share is below a floor is
-//! not sent at all. What is left travels downstream as a relative time, which no clock skew can bend.
-//! A caller may only shorten the deadline. Formulas and wire forms: ALGORITHMS 3.
+//! The failure prevented is work that nobody waits for any more, and calls that are each within
+//! their own timeout while the request is long over. A call gets the smaller of its own timeout and
+//! what is left of the request, less a reserve for assembling the reply; a call whose share is
+//! below a floor is not sent at all. What is left travels downstream as a relative time, which no
+//! clock skew can bend. A caller may only shorten the deadline. Formulas and wire forms: ALGORITHMS
+//! 3.
 
 use crate::Nanos;
 

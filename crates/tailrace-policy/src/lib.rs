@@ -1,9 +1,10 @@
 //! Governance decisions: may this run, for how long, and where.
 //!
-//! The failure prevented is policy that cannot be tested. Nothing here reads a clock, opens a socket,
-//! spawns or draws a random number: time (`Nanos` since the process started) and chance (a `u64` draw)
-//! are arguments, so every decision can be replayed. A permit is a value; dropping it releases it.
-//! One file per policy, in one shape: parameters, refusal, state, decision, feedback, tests.
+//! The failure prevented is policy that cannot be tested. Nothing here reads a clock, opens a
+//! socket, spawns or draws a random number: time (`Nanos` since the process started) and chance (a
+//! `u64` draw) are arguments, so every decision can be replayed. A permit is a value; dropping it
+//! releases it. One file per policy, in one shape: parameters, refusal, state, decision, feedback,
+//! tests.
 
 pub mod balance;
 pub mod bulkhead;

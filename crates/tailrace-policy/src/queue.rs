@@ -1,9 +1,10 @@
 //! Disciplines of a bounded queue: when to shed (controlled delay) and whom to serve next.
 //!
-//! The failure prevented is a queue that is always full of calls already too old to matter. Controlled
-//! delay for services, as folly does it (not the network law): when even the shortest wait of an
-//! interval was above target, waits above twice the target are shed. Above a fill of `lifo_above` the
-//! newest waiter goes first, because the oldest have the least time left (ALGORITHMS 2).
+//! The failure prevented is a queue that is always full of calls already too old to matter.
+//! Controlled delay for services, as folly does it (not the network law): when even the shortest
+//! wait of an interval was above target, waits above twice the target are shed. Above a fill of
+//! `lifo_above` the newest waiter goes first, because the oldest have the least time left
+//! (ALGORITHMS 2).
 
 use crate::Nanos;
 
@@ -61,7 +62,7 @@ pub(crate) fn is_lifo(queued: usize, capacity: usize, above: f64) -> bool {
 /// How long a new waiter will wait: everybody ahead of it, and it, at `service / limit` each.
 pub(crate) fn wait_estimate(ahead: usize, service: Nanos, limit: u32, lifo: bool) -> Nanos {
     let turns = if lifo { 1 } else { ahead as u64 + 1 };
-    turns * service / u64::from(limit.max(1))
+    turns.saturating_mul(service) / u64::from(limit.max(1))
 }
 
 #[cfg(test)]

@@ -215,8 +215,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Against a reference of two counters: places taken by permits and granted waiters never exceed
-    /// the limit, no place stays free while somebody waits, nothing leaks.
+    /// Against a reference of two counters: places taken by permits and granted waiters never
+    /// exceed the limit, no place stays free while somebody waits, nothing leaks.
     #[test]
     fn places_are_conserved(limit in 1_u32..4, steps in steps()) {
         let bulkhead = bulkhead(limit, 16);
@@ -254,4 +254,30 @@ proptest! {
         drop((permits, waiters));
         prop_assert_eq!((bulkhead.in_flight(), bulkhead.queued()), (0, 0));
     }
+}
+
+// ALGORITHMS 2: asked at enqueue, and again when the wait is known.
+#[test]
+fn a_place_that_comes_too_late_is_handed_on() {
+    let bulkhead = bulkhead(1, 4);
+    let permit = bulkhead.try_acquire().unwrap();
+    permit.settle(20 * MILLI);
+    let mut late = bulkhead.enqueue(0, 100 * MILLI).unwrap();
+    let mut next = bulkhead.enqueue(0, FAR).unwrap();
+    drop(permit);
+    // Granted in time, looked at with 19 ms left of a service of 20 ms.
+    let answer = poll(&mut late, 81 * MILLI);
+    assert!(matches!(answer, Poll::Ready(Err(BulkheadFull::WontFit))));
+    assert!(matches!(poll(&mut next, 81 * MILLI), Poll::Ready(Ok(_))));
+}
+
+#[test]
+fn a_call_without_time_left_does_not_queue() {
+    let bulkhead = bulkhead(1, 4);
+    let _permit = bulkhead.try_acquire().unwrap();
+    for deadline in [0, 5] {
+        let refused = bulkhead.enqueue(5, deadline).err();
+        assert_eq!(refused, Some(BulkheadFull::WontFit));
+    }
+    assert!(bulkhead.enqueue(5, 6).is_ok());
 }
