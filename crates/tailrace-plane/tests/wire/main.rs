@@ -15,4 +15,5 @@ mod patience;
 mod service;
 mod upstream;
 
+mod segments;
 mod smuggling;
