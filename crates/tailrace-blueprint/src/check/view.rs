@@ -5,6 +5,7 @@
 
 use super::{graph, header, listed, shape, template, Problems};
 use crate::{Blueprint, ParameterIn, Part, Strength, View};
+use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
 pub(super) fn check_views(blueprint: &Blueprint, problems: &mut Problems) {
@@ -197,7 +198,7 @@ fn check_fallback(at: &str, part: &Part, blueprint: &Blueprint, problems: &mut P
             "items of a weak part must allow null",
             help,
         );
-    } else if part.default.is_none() {
+    } else if part.default.as_ref().is_none_or(Value::is_null) {
         let help = "give it a default, or make its shape optional";
         problems.add(
             format!("{at}.default"),

@@ -141,6 +141,14 @@ fn parts_are_checked() {
 }
 
 #[test]
+fn a_default_of_null_is_no_fallback_where_null_does_not_fit() {
+    let mut blueprint = read(sample());
+    blueprint.views[0].parts[2].default = Some(json!(null));
+    let paths: Vec<_> = check(&blueprint).into_iter().map(|one| one.path).collect();
+    assert_eq!(paths, ["views[0].parts[2].default"]);
+}
+
+#[test]
 fn templates_are_checked() {
     let part = "/views/0/parts/1";
     let cases = [
