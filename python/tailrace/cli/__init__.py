@@ -1,100 +1,117 @@
 """The ``tailrace`` command: one verb per module, imported when it is run.
 
-``tailrace --help`` imports neither typer nor pydantic, so that it answers at once.
+The failure prevented: a command line that is slow to say what it can do, and a verb that ends in a
+traceback. ``tailrace --help`` imports neither typer nor rich nor pydantic; whatever a verb raises
+becomes one message in one style and one exit code of one table (``_exit``).
 """
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from tailrace.cli._exit import Exit, Stop
-from tailrace.cli._output import emit_json, talk, wants_color
+from tailrace.cli import _output
+from tailrace.cli._exit import Exit, Stop, did_you_mean
+from tailrace.cli._output import emit_json, talk
 
 VERBS = {
+    "demo": "simulated upstreams, an order service and load; no setup, one fault",
     "serve": "run a service",
+    "explain": "stages, worst case and limits of a service; or what a code means",
+    "fault": "make a simulated upstream slow, failing, silent or well again",
+    "doctor": "check what this machine allows",
+    "completion": "completion script for bash, zsh or fish",
 }
+EXAMPLES = (
+    "tailrace demo",
+    "tailrace serve service.py",
+    "tailrace explain service.py --origin",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a verb and exits with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _dispatch(given)
-    except Stop as stop:
-        if stop.message:
-            talk(stop.message)
-        code = stop.code
-    except KeyboardInterrupt:
-        code = Exit.INTERRUPTED
+        code = _guarded(given)
+        sys.stdout.flush()
     except BrokenPipeError:
+        # The reader has left (`| head`): nothing more can be said, and that is no failure.
+        _output.discard_stdout()
         code = Exit.OK
     sys.exit(int(code))
 
 
+def _guarded(given: list[str]) -> int:
+    """Runs the command line; every failure is told once and becomes an exit code."""
+    from tailrace.errors import TailraceError
+
+    try:
+        return _dispatch(_output.take_common_options(given))
+    except Stop as stop:
+        if stop.message:
+            _output.fail(stop.message, stop.code)
+        return stop.code
+    except TailraceError as error:
+        _output.fail(
+            error.render(color=_output.colored(sys.stderr)),
+            error.exit_code,
+            problems=[problem.as_json() for problem in error.problems],
+        )
+        return error.exit_code
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except (BrokenPipeError, SystemExit):
+        raise
+    except BaseException as error:  # A panic of the plane is no Exception.
+        from tailrace.cli._failure import internal
+
+        return internal(error, given)
+
+
 def _dispatch(given: list[str]) -> int:
-    if not given or given[0] in ("-h", "--help", "help"):
+    if not given or given[0] in ("-h", "--help"):
         print(usage())
         return Exit.OK
     if given[0] in ("-V", "--version"):
-        return _version(as_json="--json" in given)
-    verb = given[0]
+        return _version()
+    verb, rest = given[0], given[1:]
+    if verb == "help":
+        verb, rest = (rest[0], ["--help"]) if rest else ("--help", [])
+        return _dispatch([verb, *rest])
     if verb not in VERBS:
-        near = difflib.get_close_matches(verb, VERBS, n=1)
-        meant = f"did you mean {near[0]}?" if near else f"verbs: {', '.join(VERBS)}"
-        raise Stop(Exit.USAGE, f"error: unknown verb {verb!r}\nhelp: {meant}")
-    return _run_verb(verb, given[1:])
+        kind = "option" if verb.startswith("-") else "verb"
+        known = ["--help", "--version"] if kind == "option" else list(VERBS)
+        raise Stop(Exit.USAGE, f"error: there is no {kind} `{verb}`", did_you_mean(verb, known))
+    from tailrace.cli._command import run
 
-
-def _run_verb(verb: str, rest: list[str]) -> int:
-    import typer
-
-    from tailrace.errors import TailraceError
-
-    module = import_module(f"tailrace.cli.{verb}")
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name=verb, help=module.HELP, epilog=module.EPILOG)(getattr(module, verb))
-    try:
-        result = app(rest, prog_name=f"tailrace {verb}", standalone_mode=True)
-    except TailraceError as error:
-        talk(error.render(color=wants_color(sys.stderr)))
-        return error.exit_code
-    except SystemExit as end:
-        return int(end.code or 0) if not isinstance(end.code, str) else Exit.FAILED
-    return int(result or 0)
+    return run(verb, import_module(f"tailrace.cli.{verb}"), rest)
 
 
 def usage() -> str:
     """The top-level help."""
     verbs = "\n".join(f"  {name:<12}{what}" for name, what in VERBS.items())
+    examples = "\n".join(f"  {line}" for line in EXAMPLES)
     return (
         "tailrace: aggregation services with a bounded tail\n\n"
-        "usage: tailrace VERB [OPTIONS]      tailrace VERB --help\n\n"
-        f"verbs:\n{verbs}\n\n"
-        "exit codes: 0 done, 1 a limit failed, 2 usage or configuration, 3 environment,\n"
-        "            4 result invalid, 70 internal error, 130/143 after drain"
+        f"Examples:\n{examples}\n\n"
+        "Usage: tailrace VERB [OPTIONS]          tailrace VERB --help\n\n"
+        f"Verbs:\n{verbs}\n\n"
+        f"Options of every verb:\n{_output.COMMON_HELP}\n"
+        "  --version          versions of tailrace, Python and the platform\n\n"
+        "Exit codes: 0 done, 1 a limit failed, 2 usage or configuration, 3 environment,\n"
+        "            4 result invalid, 70 internal error, 130/143 interrupted/terminated\n\n"
+        "tailrace never phones home: no telemetry, no network of its own."
     )
 
 
-def _version(*, as_json: bool) -> int:
-    import platform
-
-    from tailrace._runtime import build_info
-
-    built = build_info()
-    facts = {
-        "tailrace": built["version"],
-        "profile": built["profile"],
-        "python": platform.python_version(),
-        "platform": f"{platform.system().lower()} {platform.machine()}",
-    }
-    if as_json:
+def _version() -> int:
+    facts = _output.build_facts()
+    if _output.choices.json:
         emit_json(dict(facts))
-    else:
-        print(
-            f"tailrace {facts['tailrace']} ({facts['profile']} build) · "
-            f"python {facts['python']} · {facts['platform']}"
-        )
+        return Exit.OK
+    print(_output.build_line(facts))
+    if facts["profile"] == "debug":
+        talk("note: a debug build is many times slower; its figures mean nothing")
     return Exit.OK

@@ -1,10 +1,12 @@
-"""Exit codes: one table for every verb (DESIGN 7).
+"""Exit codes, and the way a verb ends: one table for every verb (DESIGN 7).
 
-The failure prevented: scripts that cannot tell a failed limit from a broken machine.
+The failure prevented: scripts that cannot tell a failed limit from a broken machine, and errors
+that do not say what to do next.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -22,9 +24,22 @@ class Exit(IntEnum):
 
 
 class Stop(Exception):  # noqa: N818 - it ends a verb, in peace or not
-    """Ends a verb with a code; the message, if any, has one line that says what to do."""
+    """Ends a verb with a code; `message` says what is wrong, each of `helps` what to do."""
 
-    def __init__(self, code: Exit, message: str = "") -> None:
+    def __init__(self, code: Exit, message: str = "", *helps: str) -> None:
         self.code = code
-        self.message = message
-        super().__init__(message)
+        self.message = "\n".join([message, *(f"  help: {one}" for one in helps if one)])
+        super().__init__(self.message)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The nearest of `known`, else all of them."""
+    import difflib
+
+    names = list(known)
+    folded = {name.lower(): name for name in names}
+    near = [name for name in folded if len(word) > 2 and name.startswith(word.lower())]
+    near = near or difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean `{folded[near[0]]}`?"
+    return f"there are: {', '.join(names)}" if names else ""

@@ -1,63 +1,121 @@
 """``tailrace serve``: run a service.
 
+The failure prevented: a service that starts and is wrong, or that drops requests when it leaves.
 Everything wrong with the declaration, the configuration or the machine is said before the port
-opens. The first Ctrl-C or SIGTERM drains, the second stops.
+opens. The first Ctrl-C or SIGTERM drains with a countdown, the second stops (req 11.4).
 """
 
 from __future__ import annotations
 
-import errno
+import json
 import os
+import re
 import signal
-import socket
-import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from tailrace import __name__ as package
-from tailrace.cli._exit import Exit, Stop
+from tailrace.cli import _output
+from tailrace.cli._exit import Exit, Stop, did_you_mean
 from tailrace.cli._load import find_target, load_service
 from tailrace.cli._output import emit_json, talk
 
-HELP = "Run a service."
-EPILOG = """Examples:
+PURPOSE = "run a service"
+EXAMPLES = (
+    "tailrace serve service.py",
+    "tailrace serve shop.service:service --port 8081 --access-log off",
+    "TAILRACE_UPSTREAMS_ORDERS_URL=http://orders:9001 tailrace serve app.py",
+)
+# Options that override the service's own: the resolver reads their variables, so that a value from
+# the environment is reported as one (`tailrace explain --origin`).
+OVERRIDES: Final = {
+    "host": "listen.host",
+    "port": "listen.port",
+    "admin_host": "listen.admin_host",
+    "admin_port": "listen.admin_port",
+    "workers": "listen.workers",
+    "drain": "limits.drain",
+    "access_log": "access_log.path",
+    "log_format": "access_log.format",
+}
+VARIABLES: Final = {
+    name: "TAILRACE_" + dotted.replace(".", "_").upper() for name, dotted in OVERRIDES.items()
+}
+VIEWS_SHOWN: Final = 5
+UNRESOLVED_SHOWN: Final = 2
+DRAIN_MS: Final = 15_000
 
-  tailrace serve service:service
+_LISTEN = "Listening"
+_LOG = "Access log"
 
-  tailrace serve service.py --port 8081 --access-log off
 
-  TAILRACE_UPSTREAMS_ORDERS_URL=http://orders:9001 tailrace serve app:service
-"""
-# Variables that belong to this command line rather than to the service's options.
-VARIABLES = ("TAILRACE_APP", "TAILRACE_CONFIG", "TAILRACE_DRAIN", "TAILRACE_PROTECTIONS")
+Target = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="APP",
+        help="MODULE:ATTR or FILE.py[:ATTR]; left out: service.py, app.py or main.py.",
+        envvar="TAILRACE_APP",
+    ),
+]
+Host = Annotated[
+    str | None, typer.Option(metavar="HOST", help="Address (127.0.0.1).", rich_help_panel=_LISTEN)
+]
+Port = Annotated[
+    int | None, typer.Option(metavar="N", help="Port (8080); 0: any.", rich_help_panel=_LISTEN)
+]
+AdminHost = Annotated[
+    str | None,
+    typer.Option(metavar="HOST", help="Address of health and metrics.", rich_help_panel=_LISTEN),
+]
+AdminPort = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Their port (9900); 0: any.", rich_help_panel=_LISTEN),
+]
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", help="Threads (usable CPUs).", rich_help_panel=_LISTEN)
+]
+AccessLog = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="A file, - (stdout) or off.", rich_help_panel=_LOG),
+]
+LogFormat = Annotated[
+    str | None,
+    typer.Option(metavar="FORMAT", help="json (default) or text.", rich_help_panel=_LOG),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="TOML overrides (tailrace.toml).", envvar="TAILRACE_CONFIG"),
+]
+Drain = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Patience for requests after SIGTERM (15s).")
+]
+Guards = Annotated[
+    str,
+    typer.Option(
+        metavar="on|off", help="off removes every limit; lab only.", envvar="TAILRACE_PROTECTIONS"
+    ),
+]
 
 
 def serve(
-    target: Annotated[
-        str | None, typer.Argument(help="MODULE:ATTR or FILE.py[:ATTR].", envvar="TAILRACE_APP")
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="Address of the service port.")] = None,
-    port: Annotated[int | None, typer.Option(help="Service port; 0 lets the system choose.")] = None,
-    admin_host: Annotated[str | None, typer.Option(help="Address of the admin port.")] = None,
-    admin_port: Annotated[int | None, typer.Option(help="Admin port.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Threads; default: usable CPUs.")] = None,
-    config: Annotated[
-        str | None, typer.Option(help="TOML file of overrides.", envvar="TAILRACE_CONFIG")
-    ] = None,
-    access_log: Annotated[str | None, typer.Option(help="PATH, - for stdout, or off.")] = None,
-    log_format: Annotated[str | None, typer.Option(help="json or text.")] = None,
-    drain: Annotated[str | None, typer.Option(help="Patience after SIGTERM, e.g. 15s.")] = None,
-    protections: Annotated[
-        str, typer.Option(help="off: lab only.", envvar="TAILRACE_PROTECTIONS")
-    ] = "on",
-    json: Annotated[bool, typer.Option("--json", help="One ready line on stdout.")] = False,
-) -> None:
-    """Run a service."""
+    target: Target = None,
+    *,
+    host: Host = None,
+    port: Port = None,
+    admin_host: AdminHost = None,
+    admin_port: AdminPort = None,
+    workers: Workers = None,
+    access_log: AccessLog = None,
+    log_format: LogFormat = None,
+    config: Config = None,
+    drain: Drain = None,
+    protections: Guards = "on",
+) -> int:
+    """Runs a service until it is told to stop."""
+    if protections not in ("on", "off"):
+        hint = did_you_mean(protections, ("on", "off"))
+        raise Stop(Exit.USAGE, f"error: --protections cannot be {protections!r}", hint)
     found = find_target(target)
-    if target is None:
-        talk(f"serving {found}")
     flags = {
         "listen.host": host,
         "listen.port": port,
@@ -68,10 +126,8 @@ def serve(
         **_log_flags(access_log, log_format),
     }
     blueprint, origins = _effective(found, config, flags)
-    if protections not in ("on", "off"):
-        raise Stop(Exit.USAGE, "error: --protections is on or off")
     blueprint["protections"] = protections
-    sys.exit(_run(blueprint, origins, as_json=json))
+    return _run(blueprint, origins, found if target is None else "")
 
 
 def _log_flags(access_log: str | None, log_format: str | None) -> dict[str, Any]:
@@ -90,94 +146,72 @@ def _effective(
 
     service = load_service(target)
     given = {name: value for name, value in flags.items() if value is not None}
-    resolved = resolve(service, config, os.environ, given, other_variables=VARIABLES)
+    resolved = resolve(service, config, os.environ, given, other_variables=_output.VARIABLES)
     return resolved.blueprint, resolved.origins
 
 
-def _run(blueprint: dict[str, Any], origins: dict[str, str], *, as_json: bool) -> int:
-    import json
-
+def _run(blueprint: dict[str, Any], origins: dict[str, str], found: str) -> int:
     from tailrace._runtime import PlaneError, Running
 
-    if blueprint["protections"] == "off":
-        talk("warning: protections are OFF: no caps, no deadlines, blind retries; lab only")
     try:
         running = Running(json.dumps(blueprint).encode(), origins)
     except PlaneError as error:
-        message, code = error.args
-        raise Stop(Exit(code), f"error: {message}{_owner(message)}") from None
-    _announce(blueprint, running.plane, as_json=as_json)
+        raise _refused(*error.args) from None
+    _announce(blueprint, running.plane, found)
     received = running.wait_for_signal()
-    patience = blueprint.get("limits", {}).get("drain_ms", 15_000) / 1000
+    patience = blueprint.get("limits", {}).get("drain_ms", DRAIN_MS) / 1000
 
     def tell(in_flight: int, left: float) -> None:
+        if not in_flight:
+            return  # Only idle connections are left to close.
         noun = "request" if in_flight == 1 else "requests"
         talk(f"draining {in_flight} {noun}, {left:.1f} s left; again to stop now")
 
     finished = running.drain(patience, tell)
-    talk("drained" if finished else "stopped before everything finished")
+    talk("drained; every request was answered" if finished else "stopped; requests were cut off")
     return Exit.INTERRUPTED if received == signal.SIGINT else Exit.TERMINATED
 
 
-def _announce(blueprint: dict[str, Any], plane: Any, *, as_json: bool) -> None:
-    if as_json:
-        emit_json(
-            {
-                "ready": True,
-                "service": f"http://{plane.address}",
-                "admin": f"http://{plane.admin_address}",
-                "pid": os.getpid(),
-            }
-        )
-    talk(f"{package} serves {blueprint['service']} on http://{plane.address}")
-    for view in blueprint["views"][:6]:
-        parts = [
-            part["name"] + ("" if part["strength"] == "strong" else "?") for part in view["parts"]
-        ]
-        talk(f"  {view['method']} {view['path']}  {view['deadline_ms']:g} ms  {' '.join(parts)}")
-    if len(blueprint["views"]) > 6:
-        talk(f"  and {len(blueprint['views']) - 6} more views")
+def _refused(message: str, code: int) -> Stop:
+    """Why the plane did not start, with the port's owner, or each path of a wrong blueprint."""
+    from tailrace.cli._ports import in_use
+
+    taken = re.match(r"(.+):(\d+) is in use.* (--[\w-]+)$", message)
+    if taken:
+        host, port, option = taken.groups()
+        return Stop(Exit(code), in_use(int(port), host.strip("[]"), option))
+    lines = message.splitlines()
+    if code == Exit.USAGE and len(lines) > 1:
+        listed = "\n".join(f"  {line}" for line in lines)
+        return Stop(Exit.USAGE, f"error: the plane cannot run this service\n{listed}")
+    return Stop(Exit(code), f"error: {message}")
+
+
+def _announce(blueprint: dict[str, Any], plane: Any, found: str) -> None:
+    """At most 12 lines on stderr; with --json also one line on stdout."""
+    service, admin = f"http://{plane.address}", f"http://{plane.admin_address}"
+    if _output.choices.json:
+        emit_json({"ready": True, "service": service, "admin": admin, "pid": os.getpid()})
+    if blueprint["protections"] == "off":
+        talk("warning: protections are OFF: no caps, no deadlines, blind retries; lab only")
+    talk(f"{blueprint['service']}{f' ({found})' if found else ''} serves on {service}")
+    for view in blueprint["views"][:VIEWS_SHOWN]:
+        talk(_view_line(view))
+    if len(blueprint["views"]) > VIEWS_SHOWN:
+        talk(f"  and {len(blueprint['views']) - VIEWS_SHOWN} more; tailrace explain shows them")
     noun = "worker" if plane.workers == 1 else "workers"
-    talk(f"admin http://{plane.admin_address}  {plane.workers} {noun}; Ctrl-C drains")
-    for name in plane.unresolved[:3]:
+    talk(f"admin {admin} (/readyz /metrics /config) · {plane.workers} {noun}")
+    for name in plane.unresolved[:UNRESOLVED_SHOWN]:
         talk(f"warning: upstream {name} does not resolve yet; tried again every few seconds")
+    if len(plane.unresolved) > UNRESOLVED_SHOWN:
+        talk(f"warning: nor do {len(plane.unresolved) - UNRESOLVED_SHOWN} more upstreams")
+    talk("Ctrl-C drains, twice stops now")
 
 
-def _owner(message: str) -> str:
-    """Who holds the port of an "in use" message, when that can be known."""
-    if "is in use" not in message:
-        return ""
-    try:
-        host, _, port = message.split(" ", 1)[0].rpartition(":")
-        probe = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        with probe:
-            probe.bind((host.strip("[]"), int(port)))
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            return ""
-    except ValueError:
-        return ""
-    inode = _inode_of_port(int(port))
-    for process in Path("/proc").glob("[0-9]*") if inode else ():
-        try:
-            links = [os.readlink(link) for link in (process / "fd").iterdir()]
-            name = (process / "comm").read_text().strip()
-        except OSError:
-            continue
-        if f"socket:[{inode}]" in links:
-            return f" (used by pid {process.name}, {name})"
-    return ""
-
-
-def _inode_of_port(port: int) -> str:
-    wanted = f":{port:04X}"
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            rows = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for row in rows:
-            columns = row.split()
-            if columns[1].endswith(wanted) and columns[3] == "0A":
-                return columns[9]
-    return ""
+def _view_line(view: dict[str, Any]) -> str:
+    """Method, route, deadline and parts; weak parts carry a question mark."""
+    parts = " ".join(
+        part["name"] + ("" if part["strength"] == "strong" else "?") for part in view["parts"]
+    )
+    line = f"  {view['method']} {view['path']}  {view['deadline_ms']:g} ms  {parts}"
+    return line if len(line) <= _output.WIDTH else line[: _output.WIDTH - 3] + "..."

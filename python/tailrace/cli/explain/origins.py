@@ -1,0 +1,67 @@
+"""Every effective value and where it came from.
+
+The failure prevented: "which file sets this timeout?" asked during an incident. Precedence is flag,
+environment, file, code, default; each value stands in the table that would override it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from tailrace.cli._output import WIDTH
+from tailrace.cli.explain.limits import effective, queue_of, size
+
+# Longer values push their origin to the next line.
+VALUE_MAX: Final = 14
+# Table, key, value.
+Row = tuple[str, str, str]
+
+
+def render(blueprint: dict[str, Any], origins: dict[str, str]) -> str:
+    """A table of key, value and origin, under the name of what it belongs to."""
+    rows = list(_rows(blueprint))
+    keys = max(len(key) for _, key, _ in rows)
+    values = max(len(value) for _, _, value in rows if len(value) <= VALUE_MAX)
+    lines: list[str] = []
+    title = ""
+    for table, key, value in rows:
+        if table != title:
+            title = table
+            lines += ["", title] if lines else [title]
+        origin = origins.get(f"{table}.{key}", "default")
+        line = f"  {key:<{keys}}  {value:<{values}}  {origin}"
+        if len(value) > VALUE_MAX or len(line) > WIDTH:
+            lines += [f"  {key:<{keys}}  {value}", f"  {'':<{keys}}  {origin}"]
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _rows(blueprint: dict[str, Any]) -> Iterator[Row]:
+    for view in blueprint["views"]:
+        table = f"views.{view['name']}"
+        yield table, "deadline_ms", f"{view['deadline_ms']:g}"
+        yield table, "fanout", str(view["fanout"])
+    limits = effective(blueprint)
+    body_default = limits["limits"]["upstream_body_max_bytes"]
+    for upstream in blueprint["upstreams"]:
+        table = f"upstreams.{upstream['name']}"
+        own = upstream.get("body_max_bytes")
+        yield table, "addresses", ", ".join(upstream["addresses"])
+        yield table, "timeout_ms", f"{upstream['timeout_ms']:g}"
+        yield table, "bulkhead.limit", str(upstream["bulkhead"]["limit"])
+        yield table, "bulkhead.queue", str(queue_of(upstream["bulkhead"]))
+        yield table, "forward_headers", ", ".join(upstream["forward_headers"]) or "none"
+        yield table, "body_max_bytes", size(body_default if own is None else own)
+    for section, values in limits.items():
+        for name, value in values.items():
+            yield section, name, _shown(name, value)
+    for name, value in blueprint["envelope"].items():
+        yield "envelope", name, str(value)
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return {"workers": "usable CPUs", "path": "stdout"}.get(name, "none")
+    return size(value) if name.endswith("_bytes") else str(value)

@@ -1,0 +1,197 @@
+"""A service on one page: a tree per view, its worst case, and the upstreams' limits.
+
+The failure prevented: a deadline or a bulkhead chosen by feeling. A part hangs below the part it
+waits for longest; what else it waits for is said in words. Every number is a bound taken from the
+blueprint, none was measured. 80 columns, plain ASCII lines, so that it can be pasted anywhere.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from tailrace._worst import Worst, needs, rounds, worst_cases
+from tailrace.cli._output import WIDTH
+from tailrace.cli.explain.limits import body_max, effective, queue_of
+
+Part = dict[str, Any]
+Row = tuple[str, str, str, str, str, str]
+
+
+def render(target: str, blueprint: dict[str, Any]) -> str:
+    """The whole page."""
+    views, upstreams = blueprint["views"], blueprint["upstreams"]
+    lines = [
+        f"{blueprint['service']}   {_count(len(views), 'view')}, "
+        f"{_count(len(upstreams), 'upstream')}   {target}"
+    ]
+    timeouts = {row["name"]: float(row["timeout_ms"]) for row in upstreams}
+    for view, worst in zip(views, worst_cases(blueprint), strict=True):
+        lines += ["", *_view(view, worst, timeouts)]
+    lines += ["", *_upstream_table(blueprint)]
+    lines += ["", "Times and counts are bounds from the declaration; nothing was measured."]
+    lines += ["--origin shows where each value came from, --json the blueprint itself."]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _view(view: dict[str, Any], worst: Worst, timeouts: dict[str, float]) -> Iterator[str]:
+    yield f"{view['method']} {view['path']}"
+    yield f"  view {view['name']}, deadline {worst.deadline_ms:g} ms, fan-out {view['fanout']}"
+    yield ""
+    rows = list(_tree(view, timeouts))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for branch, strength, upstream, time, asked, more in rows:
+        lead = (
+            f"  {branch:<{widths[0]}}  {strength:<{widths[1]}}  "
+            f"{upstream:<{widths[2]}}  {time:>{widths[3]}}  "
+        )
+        room = WIDTH - len(lead)
+        yield lead + (asked if len(asked) <= room else asked[: max(0, room - 3)] + "...")
+        if more:
+            bars = branch[: -len(branch.lstrip("|+`- "))].replace("+-", "| ").replace("`-", "  ")
+            yield f"  {bars:<{widths[0]}}  ({more})"
+    yield ""
+    yield from _wrapped("stages", " then ".join(", ".join(stage) for stage in worst.stages))
+    yield from _wrapped("worst time", _time(view, worst, timeouts))
+    yield from _wrapped("worst calls", _calls(worst))
+    optional = [part["name"] for part in view["parts"] if part["strength"] == "weak"]
+    if optional:
+        yield from _wrapped("degrades", f"{', '.join(optional)}: missing rather than late")
+
+
+def _tree(view: dict[str, Any], timeouts: dict[str, float]) -> Iterator[Row]:
+    """Rows of branch, strength, upstream, time, what is asked and under which condition."""
+    parts: list[Part] = view["parts"]
+    depth: dict[str, int] = {}
+    below: dict[str, list[Part]] = {"": []}
+    for part in _by_stage(parts):
+        parents = sorted(needs(part), key=lambda name: depth[name])
+        parent = parents[-1] if parents else ""
+        depth[part["name"]] = depth.get(parent, 0) + 1
+        below.setdefault(parent, []).append(part)
+
+    def walk(parent: str, lead: str) -> Iterator[Row]:
+        children = below.get(parent, [])
+        for index, part in enumerate(children):
+            last = index == len(children) - 1
+            yield _row(part, lead + ("`- " if last else "+- "), parent, view["fanout"], timeouts)
+            yield from walk(part["name"], lead + ("   " if last else "|  "))
+
+    yield from walk("", "")
+
+
+def _by_stage(parts: list[Part]) -> list[Part]:
+    """Parts so that each stands after all it waits for, else as declared."""
+    placed: list[Part] = []
+    names: set[str] = set()
+    waiting = list(parts)
+    while waiting:
+        part = next(one for one in waiting if needs(one) <= names)
+        placed.append(part)
+        names.add(part["name"])
+        waiting.remove(part)
+    return placed
+
+
+def _row(part: Part, branch: str, parent: str, fanout: int, timeouts: dict[str, float]) -> Row:
+    more = []
+    each = part.get("each")
+    if each:
+        source = ".".join([each["part"], *each["field"]])
+        turns = rounds(part, fanout)
+        slower = f", {turns} rounds of {fanout}" if turns > 1 else ""
+        more.append(f"for each of {source}, at most {each['items_max']}{slower}")
+    others = sorted(needs(part) - {parent})
+    if others:
+        more.append(f"also after {', '.join(others)}")
+    timeout = float(part.get("timeout_ms", timeouts[part["upstream"]]))
+    asked = f"{part['method']} {template(part['path'])}"
+    time = f"{timeout:g} ms"
+    return branch + part["name"], part["strength"], part["upstream"], time, asked, "; ".join(more)
+
+
+def template(pieces: list[dict[str, Any]]) -> str:
+    """A compiled template as it was written."""
+    text = ""
+    for piece in pieces:
+        if "text" in piece:
+            text += piece["text"]
+        elif "parameter" in piece:
+            text += f"{{{piece['parameter']}}}"
+        elif "item" in piece:
+            text += f"{{{'.'.join(['item', *piece['item']])}}}"
+        else:
+            text += f"{{{'.'.join([piece['part']['name'], *piece['part']['field']])}}}"
+    return text
+
+
+def _time(view: dict[str, Any], worst: Worst, timeouts: dict[str, float]) -> str:
+    by_name = {part["name"]: part for part in view["parts"]}
+    terms = []
+    for name in worst.strong_chain:
+        part = by_name[name]
+        timeout = float(part.get("timeout_ms", timeouts[part["upstream"]]))
+        turns = rounds(part, view["fanout"])
+        terms.append(f"{name} {timeout:g}" + (f" x {turns}" if turns > 1 else ""))
+    if not terms:
+        return f"no strong part; the reply goes out at {worst.deadline_ms:g} ms at the latest"
+    shown = " + ".join(terms)
+    total = f" = {worst.strong_ms:g} ms" if len(terms) > 1 or " x " in shown else " ms"
+    if worst.over_ms:
+        return (
+            f"{shown}{total}, {worst.over_ms:g} ms over the deadline of {worst.deadline_ms:g} ms:"
+            " the request would end with 504 first"
+        )
+    left = worst.deadline_ms - worst.strong_ms
+    return f"{shown}{total} of {worst.deadline_ms:g} ms, {left:g} ms to spare"
+
+
+def _calls(worst: Worst) -> str:
+    per = ", ".join(f"{name} {count}" for name, count in worst.calls_by_upstream.items())
+    flying = max(worst.in_flight_by_upstream.values(), default=0)
+    return (
+        f"{_count(worst.calls_max, 'call')} per request ({per}); to one upstream at most "
+        f"{flying} at a time"
+    )
+
+
+def _upstream_table(blueprint: dict[str, Any]) -> Iterator[str]:
+    limits = effective(blueprint)["limits"]
+    head = ("upstream", "timeout", "bulkhead", "queue", "body max", "address")
+    rows = [
+        (
+            row["name"],
+            f"{row['timeout_ms']:g} ms",
+            str(row["bulkhead"]["limit"]),
+            str(queue_of(row["bulkhead"])),
+            body_max(row, limits),
+            row["addresses"][0]
+            + (f" and {len(row['addresses']) - 1} more" if len(row["addresses"]) > 1 else ""),
+        )
+        for row in blueprint["upstreams"]
+    ]
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(5)]
+    for row in [head, *rows]:
+        numbers = "  ".join(f"{cell:>{widths[n + 1]}}" for n, cell in enumerate(row[1:5]))
+        line = f"{row[0]:<{widths[0]}}  {numbers}  {row[5]}"
+        yield line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
+    for row in blueprint["upstreams"]:
+        if row["forward_headers"]:
+            yield from _wrapped(row["name"], f"gets headers: {', '.join(row['forward_headers'])}")
+
+
+def _wrapped(title: str, text: str) -> list[str]:
+    lead = f"  {title:<12} "
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=lead,
+        subsequent_indent=" " * len(lead),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
