@@ -107,7 +107,11 @@ pub struct Field {
     pub shape: ShapeId,
     pub required: bool,
     /// Added to the reply when an optional field is missing; absent leaves the field out.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub default: Option<Value>,
 }
 
@@ -134,7 +138,12 @@ mod tests {
         let field = |json: &str| serde_json::from_str::<Field>(json).unwrap();
         let with = field(r#"{"name":"note","shape":0,"required":false,"default":null}"#);
         assert_eq!(with.default, Some(Value::Null));
-        assert!(serde_json::to_string(&with).unwrap().contains(r#""default":null"#));
-        assert_eq!(field(r#"{"name":"note","shape":0,"required":false}"#).default, None);
+        assert!(serde_json::to_string(&with)
+            .unwrap()
+            .contains(r#""default":null"#));
+        assert_eq!(
+            field(r#"{"name":"note","shape":0,"required":false}"#).default,
+            None
+        );
     }
 }

@@ -251,7 +251,9 @@ pub fn push_request(
         b" HTTP/1.1\r\nhost: ",
         authority.as_bytes(),
         b"\r\naccept: application/json\r\nuser-agent: tailrace\r\nx-envoy-expected-rq-timeout-ms: ",
-        itoa::Buffer::new().format(millis_floor(left)).as_bytes(),
+        itoa::Buffer::new()
+            .format(millis_floor(left).max(1))
+            .as_bytes(),
         b"\r\n",
         lines,
         b"\r\n",

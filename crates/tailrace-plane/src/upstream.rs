@@ -112,7 +112,7 @@ impl Upstream {
                     .iter()
                     .position(|old| old.same_as(address));
                 known.map_or_else(
-                    || Arc::new(Endpoint::new()),
+                    || Arc::new(Endpoint::joining(&current.endpoints, clock::now())),
                     |index| Arc::clone(&current.endpoints[index]),
                 )
             })
