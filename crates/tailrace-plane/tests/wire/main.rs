@@ -15,5 +15,6 @@ mod patience;
 mod service;
 mod upstream;
 
+mod headers;
 mod segments;
 mod smuggling;

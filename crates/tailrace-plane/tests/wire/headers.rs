@@ -1,0 +1,447 @@
+//! RELIABILITY S04-S06: what reaches an upstream is what was declared, one hop at a time, on lines of
+//! its own; what a caller says about time can only shorten it (req 4.5).
+
+use crate::client::Client;
+use crate::patience::now;
+use crate::service::{strong, template, weak, with, Running, Service, TEXT};
+use crate::upstream::{echo, Step, Upstream};
+use serde_json::json;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// What the plane says itself on every call.
+const OWN: [&str; 5] = [
+    "host",
+    "accept",
+    "user-agent",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-request-id",
+];
+const FORWARDED: [&str; 3] = ["authorization", "x-tenant", "accept-language"];
+
+fn forwarding(upstream: &Upstream) -> Running {
+    let with = json!({"forward_headers": FORWARDED});
+    Service::new()
+        .upstream_with("up", upstream, with)
+        .view("one", "/one/{id}", vec![strong("it", "/one/{id}")])
+        .start()
+}
+
+/// Sends a GET with these header lines and returns the header lines the upstream saw.
+fn relay(client: &mut Client, upstream: &Upstream, lines: &str) -> Vec<(String, String)> {
+    let before = upstream.count();
+    client.send(format!(
+        "GET /one/7 HTTP/1.1\r\nHost: shop.test\r\n{lines}\r\n"
+    ));
+    assert_eq!(client.reply().status, 200, "{lines}");
+    let seen = upstream.seen().split_off(before);
+    assert_eq!(seen.len(), 1, "{lines}");
+    seen[0].headers()
+}
+
+fn value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, value)| value.as_str())
+}
+
+#[test]
+fn declared_headers_arrive_in_any_case_and_nothing_else_does() {
+    let upstream = Upstream::echo();
+    let plane = forwarding(&upstream);
+    let seen = relay(
+        &mut plane.client(),
+        &upstream,
+        "AUTHORIZATION: Bearer a.b\r\nx-Tenant: blue\r\nAccept-Language: de\r\nCookie: c=1\r\n\
+         X-Other: 1\r\nUser-Agent: browser\r\nAccept: text/html\r\nForwarded: for=1.2.3.4\r\n\
+         X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: evil.test\r\nX-Real-Ip: 1.2.3.4\r\n",
+    );
+    assert_eq!(value(&seen, "authorization"), Some("Bearer a.b"));
+    assert_eq!(value(&seen, "x-tenant"), Some("blue"));
+    assert_eq!(value(&seen, "accept-language"), Some("de"));
+    assert_eq!(value(&seen, "user-agent"), Some("tailrace"));
+    assert_eq!(value(&seen, "accept"), Some("application/json"));
+    assert_eq!(
+        value(&seen, "host"),
+        Some(upstream.address().to_string().as_str())
+    );
+    assert_eq!(seen.len(), OWN.len() + FORWARDED.len(), "{seen:?}");
+}
+
+/// Each upstream names its own headers; one's secret is not another's.
+#[test]
+fn a_header_goes_only_to_the_upstream_that_names_it() {
+    let (named, other) = (Upstream::echo(), Upstream::echo());
+    let part = with(strong("b", "/two/{id}"), json!({"upstream": "other"}));
+    let plane = Service::new()
+        .upstream_with("up", &named, json!({"forward_headers": ["authorization"]}))
+        .upstream("other", &other)
+        .view("one", "/one/{id}", vec![strong("a", "/one/{id}"), part])
+        .start();
+    let mut client = plane.client();
+    client.send("GET /one/7 HTTP/1.1\r\nHost: a\r\nAuthorization: secret\r\n\r\n");
+    assert_eq!(client.reply().status, 200);
+    assert_eq!(
+        named.seen()[0].header("authorization").as_deref(),
+        Some("secret")
+    );
+    assert_eq!(other.seen()[0].header("authorization"), None);
+    assert!(!other.seen()[0].text().contains("secret"));
+}
+
+/// S05: headers of one hop, and those a client declares to be so, stay on that hop.
+#[test]
+fn hop_by_hop_headers_never_travel_on() {
+    let upstream = Upstream::echo();
+    let plane = forwarding(&upstream);
+    let mut client = plane.client();
+    let hop_by_hop = [
+        "Keep-Alive: timeout=5",
+        "Proxy-Connection: keep-alive",
+        "TE: trailers",
+        "Trailer: X-Tenant",
+        "Upgrade: websocket",
+        "Proxy-Authorization: Basic x",
+        "Proxy-Authenticate: Basic",
+        "HTTP2-Settings: AAMAAABkAAQAAP__",
+        "Connection: keep-alive",
+        "Connection: Upgrade, HTTP2-Settings",
+    ];
+    for line in hop_by_hop {
+        let seen = relay(
+            &mut client,
+            &upstream,
+            &format!("{line}\r\nX-Tenant: blue\r\n"),
+        );
+        assert_eq!(value(&seen, "x-tenant"), Some("blue"), "{line}");
+        assert_eq!(seen.len(), OWN.len() + 1, "{line}: {seen:?}");
+    }
+    let named = [
+        "Connection: X-Tenant\r\nX-Tenant: blue\r\n",
+        "X-Tenant: blue\r\nConnection: x-tenant\r\n",
+        "X-Tenant: blue\r\nConnection: keep-alive, X-TENANT\r\n",
+        "X-Tenant: blue\r\nConnection:\r\nConnection: x-tenant\r\n",
+        "X-Tenant: blue\r\nConnection: ,, x-tenant ,\r\n",
+    ];
+    for lines in named {
+        let seen = relay(&mut client, &upstream, lines);
+        assert_eq!(
+            value(&seen, "x-tenant"),
+            None,
+            "named by Connection: {lines:?}"
+        );
+    }
+    // What the plane says itself is not the client's to take away.
+    let seen = relay(
+        &mut client,
+        &upstream,
+        "Connection: x-request-id, x-envoy-expected-rq-timeout-ms, user-agent\r\n",
+    );
+    assert_eq!(seen.len(), OWN.len(), "{seen:?}");
+    println!(
+        "S05: {} cases, 0 forwarded",
+        hop_by_hop.len() + named.len() + 1
+    );
+}
+
+/// Up to eleven header lines, about half of them with names somebody knows; and the names.
+fn random_lines(random: &mut fastrand::Rng) -> (String, HashSet<String>) {
+    const KNOWN: [&str; 6] = [
+        "x-tenant",
+        "authorization",
+        "accept-language",
+        "cookie",
+        "range",
+        "dnt",
+    ];
+    let (mut lines, mut sent) = (String::new(), HashSet::new());
+    for _ in 0..random.usize(..12) {
+        let (long, length) = (random.usize(1..20), random.usize(1..30));
+        let name = if random.bool() {
+            KNOWN[random.usize(..KNOWN.len())].to_owned()
+        } else {
+            (0..long).map(|_| random.alphanumeric()).collect()
+        };
+        let value: String = (0..length).map(|_| random.char(' '..='~')).collect();
+        lines.push_str(&name);
+        lines.push_str(": ");
+        lines.push_str(value.trim());
+        lines.push_str("\r\n");
+        sent.insert(name);
+    }
+    (lines, sent)
+}
+
+/// S06: whatever a client makes up, the upstream sees declared names and the plane's own.
+#[test]
+fn a_thousand_random_requests_bring_no_unknown_header() {
+    const SEED: u64 = 0x7a11_2ace;
+    let upstream = Upstream::echo();
+    let plane = forwarding(&upstream);
+    let mut client = plane.client();
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let mut forwarded = 0;
+    for _ in 0..1_000 {
+        let (lines, sent) = random_lines(&mut random);
+        // A random name may happen to be one that means something.
+        if sent
+            .iter()
+            .any(|name| ["host", "te", "via"].contains(&name.to_lowercase().as_str()))
+        {
+            continue;
+        }
+        for (name, _) in relay(&mut client, &upstream, &lines) {
+            let declared = FORWARDED.contains(&name.as_str());
+            assert!(
+                declared || OWN.contains(&name.as_str()),
+                "seed {SEED}: {name} in {lines:?}"
+            );
+            assert!(!declared || sent.contains(&name));
+            forwarded += usize::from(declared);
+        }
+    }
+    println!("S06: seed {SEED}: 1000 requests, {forwarded} forwarded headers, 0 unknown");
+    assert!(forwarded > 500);
+}
+
+/// S04: no byte of a parameter, header, body field or request id starts a line on any wire.
+#[test]
+fn no_value_starts_a_line_of_its_own() {
+    let upstream = Upstream::start(|seen| {
+        vec![Step::Send(match seen.target().as_str() {
+            "/first" => crate::upstream::json(r#"{"id":"x\r\nEvil: 1"}"#),
+            _ => echo(seen),
+        })]
+    });
+    let second = with(
+        weak("second", "/second"),
+        json!({"headers": [{"name": "x-id", "value": template("{first.id}")}]}),
+    );
+    let q =
+        json!({"name": "q", "in": "header", "wire_name": "x-q", "shape": TEXT, "required": true});
+    let named = with(
+        strong("it", "/named"),
+        json!({"headers": [{"name": "x-q", "value": template("{q}")}]}),
+    );
+    let plane = Service::new()
+        .upstream_with("up", &upstream, json!({"forward_headers": FORWARDED}))
+        .view("two", "/two", vec![strong("first", "/first"), second])
+        .view_with("named", "/named", vec![named], json!({"parameters": [q]}))
+        .start();
+    let reply = plane.get("/two");
+    assert_eq!(
+        reply.header("tailrace-degraded"),
+        Some("second;reason=bad_reference")
+    );
+    assert_eq!(
+        upstream.count(),
+        1,
+        "the call with the broken header was sent"
+    );
+
+    let mut tried = 0;
+    for byte in (0..0x20).chain([0x7f]).filter(|byte| *byte != b'\t') {
+        for name in ["X-Q", "X-Tenant", "X-Request-Id"] {
+            let mut client = plane.client();
+            let before = upstream.count();
+            client.send(format!(
+                "GET /named HTTP/1.1\r\nHost: a\r\nX-Q: q\r\n{name}: a"
+            ));
+            client.send([byte]);
+            client.send_lossy("Evil: 1\r\n\r\n");
+            let reply = client.reply();
+            assert_eq!(
+                (reply.status, reply.closes()),
+                (400, true),
+                "{name} {byte:#x}"
+            );
+            assert!(client.rest().is_empty());
+            assert_eq!(
+                upstream.count(),
+                before,
+                "{name} {byte:#x} reached the upstream"
+            );
+            tried += 1;
+        }
+    }
+    println!("S04: {tried} control bytes in 3 headers, 0 on any wire");
+    for seen in upstream.seen() {
+        assert_eq!(seen.header("evil"), None);
+    }
+}
+
+/// A tab is legal inside a value; it must not make the header vanish in silence.
+#[test]
+fn a_header_with_a_tab_is_forwarded_or_refused() {
+    let upstream = Upstream::echo();
+    let plane = forwarding(&upstream);
+    let mut client = plane.client();
+    client.send("GET /one/7 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer\tabc\r\n\r\n");
+    let reply = client.reply();
+    if reply.status == 200 {
+        let seen = upstream.seen();
+        let given = seen[0]
+            .header("authorization")
+            .map(|value| value.replace('\t', " "));
+        assert_eq!(
+            given.as_deref(),
+            Some("Bearer abc"),
+            "the call went out without its identity"
+        );
+    } else {
+        assert_eq!(reply.status, 400, "{reply:?}");
+    }
+}
+
+/// Two values for one declared header: whichever the upstream sees, it sees all of them or a refusal.
+#[test]
+fn a_repeated_header_arrives_at_most_once_per_line_sent() {
+    let upstream = Upstream::echo();
+    let plane = forwarding(&upstream);
+    let seen = relay(
+        &mut plane.client(),
+        &upstream,
+        "X-Tenant: blue\r\nX-Tenant: red\r\n",
+    );
+    let tenants: Vec<_> = seen.iter().filter(|(name, _)| name == "x-tenant").collect();
+    assert!(!tenants.is_empty() && tenants.len() <= 2, "{tenants:?}");
+    assert_eq!(
+        tenants[0].1, "blue",
+        "the first line is the one that counts"
+    );
+}
+
+// req 10.2
+#[test]
+fn a_harmless_request_id_is_echoed_and_sent_on_and_others_are_replaced() {
+    let upstream = Upstream::echo();
+    let plane = forwarding(&upstream);
+    let mut client = plane.client();
+    let longest = "x".repeat(128);
+    for given in ["abc", "0192-4.f_a:b/c+d=e@f", longest.as_str()] {
+        let before = upstream.count();
+        let head = format!("GET /one/7 HTTP/1.1\r\nHost: a\r\nX-Request-Id: {given}\r\n\r\n");
+        client.send(head);
+        let reply = client.reply();
+        assert_eq!(reply.header("x-request-id"), Some(given));
+        assert_eq!(reply.json()["request_id"], given);
+        assert_eq!(
+            upstream.seen()[before].header("x-request-id").as_deref(),
+            Some(given)
+        );
+    }
+    let too_long = "x".repeat(129);
+    for given in [
+        "",
+        "a b",
+        "a\"b",
+        "a\\b",
+        "<a>",
+        "a,b",
+        "caf\u{e9}",
+        too_long.as_str(),
+    ] {
+        let head = format!("GET /one/7 HTTP/1.1\r\nHost: a\r\nX-Request-Id: {given}\r\n\r\n");
+        client.send(head);
+        let reply = client.reply();
+        let own = reply
+            .header("x-request-id")
+            .expect("every reply has one")
+            .to_owned();
+        assert!(own != given && !own.is_empty(), "{given:?} was kept");
+        assert_eq!(reply.json()["request_id"], own.as_str());
+    }
+}
+
+#[test]
+fn generated_request_ids_are_unique_over_workers_and_kinds_of_reply() {
+    let upstream = Upstream::echo();
+    let plane = Service::one(&upstream).workers(2).start();
+    let mut ids = HashSet::new();
+    for index in 0..40 {
+        let mut client = plane.client();
+        for target in ["/one/7", "/none", "/one/", "/one/%00", "/one/8"] {
+            let reply = client.get(target);
+            let id = reply
+                .header("x-request-id")
+                .expect("every reply has one")
+                .to_owned();
+            assert!(ids.insert(id), "connection {index}: an id twice");
+        }
+    }
+    println!("req 10.2: {} generated ids, 0 twice", ids.len());
+}
+
+/// req 4.5, ALGORITHMS 3: what a caller asks for can only shorten.
+#[test]
+fn a_caller_can_only_shorten_the_deadline() {
+    let upstream = Upstream::start(|seen| match seen.target().as_str() {
+        "/hang" => vec![Step::Hold],
+        _ => vec![Step::Send(echo(seen))],
+    });
+    let plane = Service::new()
+        .upstream("up", &upstream)
+        .view_with(
+            "quick",
+            "/quick",
+            vec![strong("it", "/quick")],
+            json!({"deadline_ms": 400.0}),
+        )
+        .view_with(
+            "hang",
+            "/hang",
+            vec![strong("it", "/hang")],
+            json!({"deadline_ms": 9000.0}),
+        )
+        .start();
+    let mut client = plane.client();
+    let mut told = |line: &str| {
+        let before = upstream.count();
+        client.send(format!("GET /quick HTTP/1.1\r\nHost: a\r\n{line}\r\n"));
+        assert_eq!(client.reply().status, 200, "{line}");
+        let told = upstream.seen()[before].header("x-envoy-expected-rq-timeout-ms");
+        told.and_then(|ms| ms.parse::<u64>().ok())
+            .expect("a number of milliseconds")
+    };
+    for longer in [
+        "",
+        "grpc-timeout: 1H\r\n",
+        "grpc-timeout: 99999999H\r\n",
+        "grpc-timeout: 999999999S\r\n",
+        "grpc-timeout: -1S\r\n",
+        "grpc-timeout: soon\r\n",
+        "x-envoy-expected-rq-timeout-ms: 3600000\r\n",
+        "x-envoy-expected-rq-timeout-ms: 99999999999999999999\r\n",
+        "x-envoy-expected-rq-timeout-ms: 0\r\n",
+        "x-envoy-expected-rq-timeout-ms: -5\r\n",
+        "connect-timeout-ms: 9999999999\r\n",
+    ] {
+        let told = told(longer);
+        assert!(
+            (1..400).contains(&told),
+            "{longer:?} told the upstream {told} ms"
+        );
+    }
+    for shorter in [
+        "grpc-timeout: 200m\r\n",
+        "grpc-timeout: 200000u\r\n",
+        "x-envoy-expected-rq-timeout-ms: 200\r\n",
+        "connect-timeout-ms: 200\r\n",
+        "grpc-timeout: 1H\r\nx-envoy-expected-rq-timeout-ms: 200\r\n",
+    ] {
+        let told = told(shorter);
+        assert!(
+            (1..200).contains(&told),
+            "{shorter:?} told the upstream {told} ms"
+        );
+    }
+    let started = now();
+    client.send("GET /hang HTTP/1.1\r\nHost: a\r\ngrpc-timeout: 100m\r\n\r\n");
+    let reply = client.reply();
+    assert_eq!((reply.status, reply.code().as_str()), (504, "deadline"));
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "the view's own 9 s were waited for"
+    );
+}
