@@ -30,7 +30,7 @@ demo: $(STAMPS)/built-release ## The order service under load, with a fault half
 
 check: test ## What CI runs (the default)
 
-test: build lint test-rust test-python requirements ## Build, style, types, Rust and Python tests
+test: build lint test-rust test-python ## Build, style, types, Rust and Python tests
 	@echo "make test: all passed"
 
 setup: $(STAMPS)/dev ## .venv with the pinned development tools
@@ -50,6 +50,8 @@ lint: $(STAMPS)/built-ci ## Style, types, stubs, house rules, licences
 	.venv/bin/mypy
 	$(PY) -m mypy.stubtest tailrace._plane
 	$(PY) tools/tidy.py
+	$(PY) tools/docs.py
+	$(PY) tools/requirements.py --check
 	$(PY) tools/licences.py
 	$(CARGO) clippy $(CI) --workspace --all-targets -- -D warnings
 
@@ -60,19 +62,19 @@ test-python: $(STAMPS)/built-ci ## Python tests; one: .venv/bin/pytest tests/...
 	$(PY) -m pytest
 
 requirements: $(STAMPS)/dev ## Each requirement with its code and test, or "open"
-	$(PY) tools/requirements.py --check
+	$(PY) tools/requirements.py
 
 stubs: $(STAMPS)/built-ci ## Compare _plane.pyi with the built module
 	$(PY) -m mypy.stubtest tailrace._plane
 
-docs: $(STAMPS)/built-ci ## Generated reference pages, compared with the code
+docs: $(STAMPS)/dev ## Links, headings and examples of the pages
 	$(PY) tools/docs.py
 
 example: $(STAMPS)/built-ci ## The order service over five real upstreams, replies checked
 	$(PY) -m examples.orders.run
 
-test-real: $(STAMPS)/built-ci ## Tests against other people's programs; skips what is not installed
-	$(PY) tools/real.py
+test-real: $(STAMPS)/built-ci ## Whole processes and real sockets only; says what it skips, and why
+	$(PY) -m pytest -rs -m "e2e or wire"
 
 bench: $(STAMPS)/dev ## Cost per request beside the peers (builds with profile dist); takes a while
 	$(PY) bench/run.py

@@ -53,11 +53,11 @@ class Tree:
         return found
 
     def text(self, path: str) -> str:
-        """The file's text; empty for what is not text."""
+        """The file's text; empty for what is not text, or not there."""
         if path not in self._texts:
             try:
                 self._texts[path] = (self.root / path).read_text(encoding="utf-8")
-            except UnicodeDecodeError:
+            except (UnicodeDecodeError, FileNotFoundError):
                 self._texts[path] = ""
         return self._texts[path]
 
