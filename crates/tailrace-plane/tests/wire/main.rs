@@ -15,6 +15,9 @@ mod patience;
 mod service;
 mod upstream;
 
+mod hostile;
+
+mod answers;
 mod headers;
 mod segments;
 mod smuggling;
