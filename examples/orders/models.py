@@ -1,8 +1,8 @@
 """What the order service promises to its callers, and therefore all it takes from its upstreams.
 
 A field that is not declared here never reaches a reply: upstreams answer with more (a password
-hash, a risk score, debug output) and the plane drops it while it validates. Money is decimal text on
-the wire; it passes through as the bytes that came.
+hash, a risk score, debug output) and the plane drops it while it validates. Money is decimal text
+on the wire; it passes through as the bytes that came.
 """
 
 from datetime import date, datetime

@@ -137,6 +137,15 @@ def status_of(url: str) -> int | None:
         connection.close()
 
 
+def await_silence(url: str, patience: float = PATIENCE_SECONDS) -> None:
+    """Returns when nobody answers at `url` any more."""
+    deadline = time.monotonic() + patience
+    while status_of(url) is not None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{url} still answers")
+        time.sleep(POLL_SECONDS)
+
+
 def free_ports(count: int) -> list[int]:
     """Ports nobody holds now; held together while choosing, so that they differ."""
     with ExitStack() as stack:
@@ -195,6 +204,7 @@ class Service:
         environment: Mapping[str, str],
     ) -> None:
         self.port, self.admin_port = free_ports(2)
+        self.url = f"http://127.0.0.1:{self.port}"
         self.admin = f"http://127.0.0.1:{self.admin_port}"
         self.program = Program(
             "tailrace serve",

@@ -92,6 +92,14 @@ class Truth:
         step = (len(ids) - 1) / max(1, count - 1)
         return [ids[round(position * step)] for position in range(count)]
 
+    def example(self, *, coupon: bool) -> tuple[str, Json]:
+        """An order whose buyer does, or does not, hold a coupon, and the parts of its view."""
+        for order_id in self.order_ids(50):
+            parts = self.order_view(order_id)
+            if (parts["coupon"] is not None) == coupon:
+                return order_id, parts
+        raise LookupError(f"fifty orders, and for none is coupon={coupon}")
+
     def order_view(self, order_id: str) -> Json:
         """The parts of `/api/orders/{order_id}` when every upstream is well."""
         order = self.one("orders", ORDER, order_id)
