@@ -17,7 +17,9 @@ mod upstream;
 
 mod hostile;
 
+mod admin;
 mod answers;
 mod headers;
+mod limits;
 mod segments;
 mod smuggling;
