@@ -147,19 +147,23 @@ impl Exchange {
         Ok(())
     }
 
-    /// Lines passed on to each upstream: only headers it names, only values that fit one line
-    /// (RELIABILITY S04, S06), plus the request id.
+    /// Lines passed on to each upstream: only headers it names (RELIABILITY S06), and never one that
+    /// `Connection` makes hop-by-hop (S05); plus the request id. The head was parsed strictly, so a
+    /// value cannot hold a line end (S04).
     fn forward_headers(&mut self, program: &Program, view: usize) {
+        let (head, input) = (&self.head, self.input.as_slice());
+        let hop = |name: &String| head.connection_names(input, name.as_bytes());
         let lines = &mut self.fan.lines;
         lines.resize_with(program.upstreams.len(), Vec::new);
         for part in &program.views[view].parts {
             let names = &program.upstreams[part.upstream].forward_headers;
             let line = &mut lines[part.upstream];
             line.clear();
-            for name in names {
-                if let Some(value) = self.head.header(&self.input, name) {
-                    // The head was parsed strictly, so a value that cannot stand here cannot occur.
-                    let _ = h1::push_header(line, name, value);
+            for name in names.iter().filter(|name| !hop(name)) {
+                if let Some(value) = head.header(input, name) {
+                    for bytes in [name.as_bytes(), b": ", value, b"\r\n"] {
+                        line.extend_from_slice(bytes);
+                    }
                 }
             }
         }
