@@ -7,14 +7,13 @@ fault that was not applied is never reported as applied. Limits: simulated upstr
 
 from __future__ import annotations
 
-import http.client
-import json
 from typing import Annotated, Any, Final
 
 import typer
 
 from tailrace.cli import _output
 from tailrace.cli._exit import Exit, Stop, did_you_mean
+from tailrace.cli._lab_admin import ADMIN, LabAdmin
 from tailrace.cli._output import emit_json
 
 PURPOSE = "make a simulated upstream slow, failing, silent or well again"
@@ -23,8 +22,6 @@ EXAMPLES = (
     "tailrace fault inventory --errors 0.5 --latency 30ms",
     "tailrace fault recommend --off",
 )
-ADMIN: Final = "127.0.0.1:9109"
-PATIENCE_SECONDS: Final = 5.0
 BODIES: Final = (
     "garbage",
     "wrong_type",
@@ -107,7 +104,7 @@ def fault(
         raise Stop(Exit.USAGE, "error: --off takes a fault away; it goes with no other option")
     if off:
         change = {"fault": None, "latency": None}
-    lab = _Lab(admin)
+    lab = LabAdmin(admin)
     if listing or (upstream is None and not change):
         return _show(lab.state())
     names = [row["name"] for row in lab.state()]
@@ -181,56 +178,6 @@ def _milliseconds(option: str, text: str) -> float:
         return float(duration_ms(text))
     except QuantityError as error:
         raise Stop(Exit.USAGE, f"error: {option} {error}", error.hint) from None
-
-
-class _Lab:
-    """The admin port of a running lab."""
-
-    def __init__(self, address: str) -> None:
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal():
-            raise Stop(Exit.USAGE, f"error: --admin is like {ADMIN}, not {address!r}")
-        self.address = address
-        self._host, self._port = host, int(port)
-
-    def state(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self._ask("GET", "/state").get("upstreams", [])
-        return rows
-
-    def change(self, name: str, change: dict[str, Any]) -> dict[str, Any]:
-        return self._ask("POST", f"/upstreams/{name}", change)
-
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=PATIENCE_SECONDS)
-        try:
-            sent = None if body is None else json.dumps(body).encode()
-            connection.request(method, path, sent)
-            response = connection.getresponse()
-            status, answer = response.status, json.loads(response.read())
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise Stop(
-                Exit.ENVIRONMENT,
-                f"error: no lab answers at {self.address} ({reason});"
-                " start one with `tailrace demo --hold`, or name its port with --admin",
-            ) from None
-        except (http.client.HTTPException, ValueError):
-            raise self._stranger() from None
-        finally:
-            connection.close()
-        if not isinstance(answer, dict):
-            raise self._stranger()
-        if status >= 400:
-            if "detail" not in answer:
-                raise self._stranger()
-            raise Stop(Exit.USAGE, f"error: the lab refused it: {answer['detail']}")
-        return answer
-
-    def _stranger(self) -> Stop:
-        return Stop(
-            Exit.ENVIRONMENT,
-            f"error: what answers at {self.address} is not a lab; name its port with --admin",
-        )
 
 
 def _show(rows: list[dict[str, Any]]) -> int:
