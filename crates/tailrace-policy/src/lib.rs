@@ -10,7 +10,10 @@ pub mod balance;
 pub mod bulkhead;
 pub mod deadline;
 pub mod outcome;
+pub mod purse;
 mod queue;
+pub mod retry_budget;
+pub mod window;
 
 /// Monotonic time or a duration in nanoseconds.
 pub type Nanos = u64;
