@@ -19,7 +19,9 @@ mod hostile;
 
 mod admin;
 mod answers;
+mod deadlines;
 mod headers;
 mod limits;
+mod partial;
 mod segments;
 mod smuggling;

@@ -252,8 +252,7 @@ impl Connection<'_> {
                 .lock()
                 .expect("no panic holds it")
                 .push(seen);
-            let next = self.play(steps);
-            self.state.active.fetch_sub(1, SeqCst);
+            let next = self.answer(steps);
             match next {
                 Next::Step => {}
                 Next::End => return,
@@ -263,6 +262,27 @@ impl Connection<'_> {
                 }
             }
         }
+    }
+
+    /// Plays a script. The request counts as answered before its last bytes are sent: once they are, the
+    /// plane may send the next one.
+    fn answer(&mut self, mut steps: Vec<Step>) -> Next {
+        let last = steps.pop();
+        let mut next = self.play(steps);
+        let held = matches!(
+            last,
+            Some(Step::Hold | Step::Endless(_) | Step::Trickle(..))
+        );
+        if next == Next::Step && held {
+            next = self.play(last.into_iter().collect());
+            self.state.active.fetch_sub(1, SeqCst);
+            return next;
+        }
+        self.state.active.fetch_sub(1, SeqCst);
+        if next == Next::Step {
+            next = self.play(last.into_iter().collect());
+        }
+        next
     }
 
     fn play(&mut self, steps: Vec<Step>) -> Next {
