@@ -9,6 +9,7 @@
 pub mod balance;
 pub mod bulkhead;
 pub mod deadline;
+pub mod draw;
 pub mod outcome;
 pub mod purse;
 mod queue;
