@@ -6,6 +6,7 @@
 //! releases it. One file per policy, in one shape: parameters, refusal, state, decision, feedback,
 //! tests.
 
+pub mod backoff;
 pub mod balance;
 pub mod bulkhead;
 pub mod deadline;
