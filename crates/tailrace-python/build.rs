@@ -1,7 +1,7 @@
 //! Tells the extension which cargo profile built it.
 //!
-//! `OUT_DIR` is `target/<profile>/build/...`; cargo's own `PROFILE` only says debug or release, and a
-//! benchmark must know `ci` from `dist`.
+//! `OUT_DIR` is `target/<profile>/build/...`; cargo's own `PROFILE` only says debug or release, and
+//! a benchmark must know `ci` from `dist`.
 
 fn main() {
     let out = std::env::var("OUT_DIR").unwrap_or_default();

@@ -1,9 +1,9 @@
 //! The service as data.
 //!
 //! Python declares, this crate is what crosses: one JSON document, closed (an unknown field is an
-//! error), checked as a whole before anything listens (`check`). The plane compiles it once; nothing
-//! here is consulted per request. Durations are milliseconds as numbers, sizes are bytes as integers,
-//! names are the user's.
+//! error), checked as a whole before anything listens (`check`). The plane compiles it once;
+//! nothing here is consulted per request. Durations are milliseconds as numbers, sizes are bytes as
+//! integers, names are the user's.
 
 mod check;
 mod limits;
@@ -54,8 +54,7 @@ impl Blueprint {
             vec![Problem {
                 path: format!("line {} column {}", error.line(), error.column()),
                 message: error.to_string(),
-                help: "the blueprint is written by tailrace itself; print it with `tailrace explain --json`"
-                    .to_owned(),
+                help: "tailrace writes blueprints; print one with `tailrace explain --json`".into(),
             }]
         })?;
         let problems = check(&blueprint);

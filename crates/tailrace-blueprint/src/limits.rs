@@ -1,5 +1,6 @@
-//! Where to listen and the limits that protect the process (DESIGN 9). Every default stands here once
-//! and is the value the plane runs with; `tailrace explain --origin` shows where an override came from.
+//! Where to listen and the limits that protect the process (DESIGN 9). Every default stands here
+//! once and is the value the plane runs with; `tailrace explain --origin` shows where an override
+//! came from.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ pub struct Listen {
     pub port: u16,
     pub admin_host: String,
     pub admin_port: u16,
-    /// Worker threads; `null` follows the CPUs this process may use (affinity and cgroup quota, req 11.1).
+    /// Worker threads; `null` follows the CPUs this process may use (affinity and cgroup quota, req
+    /// 11.1).
     pub workers: Option<u16>,
 }
 

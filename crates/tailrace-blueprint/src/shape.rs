@@ -1,5 +1,5 @@
-//! Shapes: what a declared model means on the wire. JSON is strict: no coercion, numbers pass as the
-//! bytes that came. Undeclared fields are dropped unless the object keeps them.
+//! Shapes: what a declared model means on the wire. JSON is strict: no coercion, numbers pass as
+//! the bytes that came. Undeclared fields are dropped unless the object keeps them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Templates: how a path, query value or header value is put together from text, parameters of the
-//! request and fields of earlier parts. A template is structure, never a formatted string, so that the
-//! plane can encode each value into one path segment (RELIABILITY S07).
+//! request and fields of earlier parts. A template is structure, never a formatted string, so that
+//! the plane can encode each value into one path segment (RELIABILITY S07).
 
 use serde::{Deserialize, Serialize};
 

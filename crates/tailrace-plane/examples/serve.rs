@@ -1,4 +1,5 @@
-//! Serves a blueprint without Python: `cargo run -p tailrace-plane --example serve -- blueprint.json`.
+//! Serves a blueprint without Python: `cargo run -p tailrace-plane --example serve --
+//! blueprint.json`.
 //!
 //! For profiling the plane alone; users run `tailrace serve`.
 

@@ -1,9 +1,9 @@
 //! The access log: one line per request, off the request path (req 5.2).
 //!
-//! A worker copies a fixed-size record into its own bounded single-producer ring; that never blocks and
-//! never allocates. One writer thread empties the rings a few times a second, formats and writes in one
-//! system call per batch. A full ring drops the record and counts it. Everything that came from a
-//! client is escaped, so a request cannot forge a line (RELIABILITY S21).
+//! A worker copies a fixed-size record into its own bounded single-producer ring; that never blocks
+//! and never allocates. One writer thread empties the rings a few times a second, formats and
+//! writes in one system call per batch. A full ring drops the record and counts it. Everything that
+//! came from a client is escaped, so a request cannot forge a line (RELIABILITY S21).
 
 use crate::program::Program;
 use crate::reason::Reason;

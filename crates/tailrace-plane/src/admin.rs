@@ -1,8 +1,9 @@
 //! The admin port: health, metrics, effective limits, the blueprint. Read only for now.
 //!
 //! It runs on the control thread, so a busy worker cannot starve a probe, and on a loopback address
-//! unless told otherwise. Requests pass the same strict head parser as the service port. A `Host` that
-//! is not local is refused, so that a web page cannot read it by rebinding a name (RELIABILITY S24).
+//! unless told otherwise. Requests pass the same strict head parser as the service port. A `Host`
+//! that is not local is refused, so that a web page cannot read it by rebinding a name (RELIABILITY
+//! S24).
 
 use crate::h1::{self, HeadLimits, Method, Parsed, RequestHead};
 use crate::metrics::text;

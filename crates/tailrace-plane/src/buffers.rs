@@ -1,7 +1,8 @@
 //! A worker's pool of byte buffers (req 7.3).
 //!
-//! Buffers of heads and bodies are large and used by every call, so they are kept; a buffer that grew
-//! past the cap is freed instead, and the pool itself is bounded, so one burst cannot pin memory.
+//! Buffers of heads and bodies are large and used by every call, so they are kept; a buffer that
+//! grew past the cap is freed instead, and the pool itself is bounded, so one burst cannot pin
+//! memory.
 
 use crate::metrics::WorkerMetrics;
 use std::cell::RefCell;

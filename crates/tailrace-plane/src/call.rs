@@ -78,8 +78,8 @@ async fn governed(mut call: Call) -> Landed {
     let upstream = &worker.program.upstreams[part.upstream];
     worker.metrics.upstreams[part.upstream].calls.add(1);
 
-    // Bulkhead before address: a call that may not run must not disturb the load statistics, and the
-    // limit is the upstream's, whatever the number of its addresses (req 4.4).
+    // Bulkhead before address: a call that may not run must not disturb the load statistics, and
+    // the limit is the upstream's, whatever the number of its addresses (req 4.4).
     let permit = enter(worker, part.upstream, upstream, call.until).await?;
 
     // Address and attempt: the clock of the round trip starts at dispatch, not while queueing.

@@ -1,8 +1,9 @@
 //! The only reader of time.
 //!
-//! Policies and the codec take time as an argument (house rule 2); this file is where it comes from.
-//! Monotonic time is nanoseconds since the process started, so that a state word fits one `AtomicU64`.
-//! It follows tokio's clock, which tests pause. Wall time is for replies and logs only, never decisions.
+//! Policies and the codec take time as an argument (house rule 2); this file is where it comes
+//! from. Monotonic time is nanoseconds since the process started, so that a state word fits one
+//! `AtomicU64`. It follows tokio's clock, which tests pause. Wall time is for replies and logs
+//! only, never decisions.
 
 #![allow(clippy::disallowed_methods)]
 
@@ -40,4 +41,9 @@ pub fn epoch_ms() -> u64 {
 /// Milliseconds, possibly with a fraction, as nanoseconds.
 pub fn from_ms(ms: f64) -> Nanos {
     (ms * MILLI as f64) as Nanos
+}
+
+/// A limit in milliseconds as nanoseconds.
+pub fn limit(ms: u32) -> Nanos {
+    Nanos::from(ms) * MILLI
 }

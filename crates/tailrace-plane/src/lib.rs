@@ -1,9 +1,9 @@
 //! The tailrace data plane: a compiled service, run.
 //!
-//! `Plane::start` takes a checked blueprint, binds, resolves and starts one single-threaded runtime per
-//! worker plus a control thread (admin port, names) and a log thread. After that nothing of the request
-//! path is decided by whoever started it. See DESIGN.md for the map and `request.rs`, then `call.rs`,
-//! for the life of a request.
+//! `Plane::start` takes a checked blueprint, binds, resolves and starts one single-threaded runtime
+//! per worker plus a control thread (admin port, names) and a log thread. After that nothing of the
+//! request path is decided by whoever started it. See DESIGN.md for the map and `request.rs`, then
+//! `call.rs`, for the life of a request.
 
 mod access_log;
 mod admin;
@@ -16,6 +16,7 @@ pub mod h1;
 mod metrics;
 mod naive;
 mod net;
+mod parameters;
 mod plane;
 mod program;
 mod reason;

@@ -1,8 +1,8 @@
 //! Protections off (req 2.1): what the same view does without governance. Lab only.
 //!
-//! Every call gets one uniform, generous timeout; a failure is tried again at once, blindly, up to two
-//! more times; no bulkhead is asked, no budget, no deadline. It exists so that the collapse can be
-//! watched beside the governed plane under the same load; nothing else may call it.
+//! Every call gets one uniform, generous timeout; a failure is tried again at once, blindly, up to
+//! two more times; no bulkhead is asked, no budget, no deadline. It exists so that the collapse can
+//! be watched beside the governed plane under the same load; nothing else may call it.
 
 use crate::call::{self, Call, Landed};
 use crate::client;

@@ -279,8 +279,8 @@ fn bind(
     server::listen(address, shared_port).map_err(failed)
 }
 
-/// One listener per worker on the same port. The port is first taken alone: with `SO_REUSEPORT` another
-/// instance of this user would otherwise share it in silence.
+/// One listener per worker on the same port. The port is first taken alone: with `SO_REUSEPORT`
+/// another instance of this user would otherwise share it in silence.
 fn bind_workers(
     wanted: SocketAddr,
     workers: usize,

@@ -209,37 +209,7 @@ fn compile_part(
         .iter()
         .position(|upstream| upstream.name == part.upstream)
         .ok_or_else(|| at(format!("unknown upstream {}", part.upstream)))?;
-    let mut needs = 0_u64;
-    let mut pieces = |template: &[blueprint::Piece]| -> Result<Vec<Piece>, String> {
-        template
-            .iter()
-            .map(|piece| compile_piece(piece, view, &mut needs))
-            .collect()
-    };
-    let path = pieces(&part.path).map_err(at)?;
-    let mut named = |templates: &[blueprint::NamedTemplate]| {
-        let one =
-            |entry: &blueprint::NamedTemplate| Ok((entry.name.clone(), pieces(&entry.value)?));
-        templates
-            .iter()
-            .map(one)
-            .collect::<Result<Vec<_>, String>>()
-    };
-    let query = named(&part.query).map_err(at)?;
-    let headers = named(&part.headers).map_err(at)?;
-    let each = match &part.each {
-        None => None,
-        Some(each) => {
-            let source = part_index(view, &each.part).map_err(at)?;
-            needs |= 1 << source;
-            let items_max = usize::from(each.items_max);
-            Some(Each {
-                part: source,
-                field: each.field.clone(),
-                items_max,
-            })
-        }
-    };
+    let templates = compile_templates(part, view).map_err(at)?;
     let declared_timeout = part
         .timeout_ms
         .unwrap_or(declared.upstreams[upstream].timeout_ms);
@@ -256,19 +226,69 @@ fn compile_part(
         } else {
             clock::from_ms(declared_timeout)
         },
-        path,
-        query,
-        headers,
-        each,
+        path: templates.path,
+        query: templates.query,
+        headers: templates.headers,
+        each: templates.each,
         shape: part.shape,
         empty_allowed: part.default.is_some() || nullable,
         fallback: part
             .default
             .as_ref()
             .map_or_else(|| b"null".to_vec(), |json| json.to_string().into()),
-        needs,
+        needs: templates.needs,
         key,
         metric,
+    })
+}
+
+struct Templates {
+    path: Vec<Piece>,
+    query: Vec<(String, Vec<Piece>)>,
+    headers: Vec<(String, Vec<Piece>)>,
+    each: Option<Each>,
+    needs: u64,
+}
+
+/// What the part's call is made of, and the parts that must be done before.
+fn compile_templates(part: &blueprint::Part, view: &blueprint::View) -> Result<Templates, String> {
+    let mut needs = 0_u64;
+    let mut pieces = |template: &[blueprint::Piece]| -> Result<Vec<Piece>, String> {
+        template
+            .iter()
+            .map(|piece| compile_piece(piece, view, &mut needs))
+            .collect()
+    };
+    let path = pieces(&part.path)?;
+    let mut named = |templates: &[blueprint::NamedTemplate]| {
+        let one =
+            |entry: &blueprint::NamedTemplate| Ok((entry.name.clone(), pieces(&entry.value)?));
+        templates
+            .iter()
+            .map(one)
+            .collect::<Result<Vec<_>, String>>()
+    };
+    let query = named(&part.query)?;
+    let headers = named(&part.headers)?;
+    let each = match &part.each {
+        None => None,
+        Some(each) => {
+            let source = part_index(view, &each.part)?;
+            needs |= 1 << source;
+            let items_max = usize::from(each.items_max);
+            Some(Each {
+                part: source,
+                field: each.field.clone(),
+                items_max,
+            })
+        }
+    };
+    Ok(Templates {
+        path,
+        query,
+        headers,
+        each,
+        needs,
     })
 }
 

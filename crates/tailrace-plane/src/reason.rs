@@ -1,6 +1,6 @@
-//! Why a part failed or a request was refused: one small table from reason to stable code, HTTP status
-//! and words. Header, body, log and metric take their words from here (RELIABILITY UX lesson 5: a
-//! partial reply is explained everywhere in the same words).
+//! Why a part failed or a request was refused: one small table from reason to stable code, HTTP
+//! status and words. Header, body, log and metric take their words from here (RELIABILITY UX lesson
+//! 5: a partial reply is explained everywhere in the same words).
 
 /// The outcome of a part that is not a value from its upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,7 +1,8 @@
 //! Putting a reply together: parts spliced in declared order, or a problem (RFC 9457).
 //!
-//! Bytes of the parts are copied once into the reply, which leaves in one write (req 10.4). A reply says
-//! in its body, in `Tailrace-Degraded` and in the log which part is missing and why, in the same words.
+//! Bytes of the parts are copied once into the reply, which leaves in one write (req 10.4). A reply
+//! says in its body, in `Tailrace-Degraded` and in the log which part is missing and why, in the
+//! same words.
 
 use crate::fanout::FanOut;
 use crate::h1;

@@ -4,14 +4,15 @@
 //! head -> route -> method -> parameters -> fan out -> reply -> record
 //! ```
 //!
-//! Anything refused before the fan-out is answered without a call. The connection (`server/`) owns the
-//! bytes and the socket; this file owns what they mean.
+//! Anything refused before the fan-out is answered without a call. The connection (`server/`) owns
+//! the bytes and the socket; this file owns what they mean.
 
 use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
-use crate::clock::{self, MILLI};
+use crate::clock;
 use crate::fanout::{FanOut, Stop};
-use crate::h1::{self, Method, RequestHead};
+use crate::h1::{Method, RequestHead};
 use crate::metrics::{status_index, ViewMetrics};
+use crate::parameters::{self, bad_parameter, missing_parameter, Raw};
 use crate::program::Program;
 use crate::reply::{self, Frame, Problem};
 use crate::router::Route;
@@ -19,7 +20,6 @@ use crate::worker::Worker;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
-use tailrace_blueprint::ParameterIn;
 use tailrace_policy::deadline::{parse_grpc_timeout, parse_timeout_ms, Deadline};
 use tailrace_policy::Nanos;
 
@@ -127,18 +127,12 @@ impl Exchange {
             _ => return Err(method_not_allowed()),
         }
         let declared = &program.views[view];
-        let parameters = &mut self.fan.parameters;
-        parameters.clear();
-        for parameter in &declared.parameters {
-            let raw = match parameter.location {
-                ParameterIn::Path => params.get(&parameter.wire_name).map(str::as_bytes),
-                ParameterIn::Query => {
-                    query_value(&self.head, &self.input, parameter.wire_name.as_bytes())
-                }
-                ParameterIn::Header => self.head.header(&self.input, &parameter.wire_name),
-            };
-            parameters.push(parameter_text(program, parameter, raw)?);
-        }
+        let raw = Raw {
+            head: &self.head,
+            input: &self.input,
+            path: &params,
+        };
+        parameters::read(program, &declared.parameters, raw, &mut self.fan.parameters)?;
         let asked = asked_deadline(&self.head, &self.input);
         let asked = if program.naive { None } else { asked };
         let deadline = Deadline::inbound(self.started, declared.deadline, asked);
@@ -147,9 +141,9 @@ impl Exchange {
         Ok(())
     }
 
-    /// Lines passed on to each upstream: only headers it names (RELIABILITY S06), and never one that
-    /// `Connection` makes hop-by-hop (S05); plus the request id. The head was parsed strictly, so a
-    /// value cannot hold a line end (S04).
+    /// Lines passed on to each upstream: only headers it names (RELIABILITY S06), and never one
+    /// that `Connection` makes hop-by-hop (S05); plus the request id. The head was parsed strictly,
+    /// so a value cannot hold a line end (S04).
     fn forward_headers(&mut self, program: &Program, view: usize) {
         let (head, input) = (&self.head, self.input.as_slice());
         let hop = |name: &String| head.connection_names(input, name.as_bytes());
@@ -292,8 +286,8 @@ fn is_request_id(text: &[u8]) -> bool {
     (1..=REQUEST_ID_MAX).contains(&text.len()) && text.iter().all(plain)
 }
 
-/// How long the caller says it will wait; several conventions, the shortest wins (ALGORITHMS 3). It can
-/// only shorten the view's deadline, so anybody may say it.
+/// How long the caller says it will wait; several conventions, the shortest wins (ALGORITHMS 3). It
+/// can only shorten the view's deadline, so anybody may say it.
 fn asked_deadline(head: &RequestHead, input: &[u8]) -> Option<Nanos> {
     let grpc = head
         .header(input, "grpc-timeout")
@@ -307,80 +301,11 @@ fn asked_deadline(head: &RequestHead, input: &[u8]) -> Option<Nanos> {
     [grpc, envoy, connect].into_iter().flatten().min()
 }
 
-fn query_value<'a>(head: &RequestHead, input: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let query = head.query?.of(input);
-    h1::query_pairs(query)
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value)
-}
-
-/// Decodes and checks one parameter; `None` when it is absent and may be.
-fn parameter_text(
-    program: &Program,
-    parameter: &crate::program::Parameter,
-    raw: Option<&[u8]>,
-) -> Result<Option<Vec<u8>>, Problem> {
-    let Some(raw) = raw else {
-        if parameter.required {
-            let place = match parameter.location {
-                ParameterIn::Path => "path",
-                ParameterIn::Query => "query",
-                ParameterIn::Header => "headers",
-            };
-            return Err(missing_parameter(parameter.name.clone(), place));
-        }
-        return Ok(parameter.default.clone().map(String::into_bytes));
-    };
-    let mut text = Vec::with_capacity(raw.len());
-    let name = &parameter.name;
-    let decoded = match parameter.location {
-        ParameterIn::Path => h1::decode_segment(raw, &mut text).is_ok(),
-        ParameterIn::Query => h1::decode_query_value(raw, &mut text).is_ok(),
-        ParameterIn::Header => {
-            text.extend_from_slice(raw);
-            std::str::from_utf8(raw).is_ok()
-        }
-    };
-    if !decoded {
-        return Err(bad_parameter(
-            name,
-            format!("parameter {name} is not well encoded"),
-        ));
-    }
-    program
-        .shapes
-        .accept_scalar(parameter.shape, &text)
-        .map_err(|mismatch| bad_parameter(name, format!("parameter {name}: {mismatch}")))?;
-    Ok(Some(text))
-}
-
 fn bad_request(code: &'static str) -> Problem {
     Problem {
         status: 400,
         code,
         detail: "the request cannot be understood".to_owned(),
-        ..Problem::default()
-    }
-}
-
-fn bad_parameter(name: &str, detail: String) -> Problem {
-    let parameter = Some(name.to_owned());
-    Problem {
-        status: 400,
-        code: "bad_parameter",
-        detail,
-        parameter,
-        ..Problem::default()
-    }
-}
-
-fn missing_parameter(name: String, place: &str) -> Problem {
-    let detail = format!("parameter {name} is missing in the {place}");
-    Problem {
-        status: 400,
-        code: "missing_parameter",
-        detail,
-        parameter: Some(name),
         ..Problem::default()
     }
 }
@@ -405,9 +330,4 @@ fn method_not_allowed() -> Problem {
         allow,
         ..Problem::default()
     }
-}
-
-/// How long a request may wait for its turn, in the units of the limits.
-pub fn limit(ms: u32) -> Nanos {
-    Nanos::from(ms) * MILLI
 }

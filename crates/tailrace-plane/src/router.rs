@@ -1,8 +1,8 @@
 //! From a request's path to its view.
 //!
 //! Static segments win over parameters, a trailing slash is a different path, and a path whose only
-//! fault is an empty parameter is reported as such (a missing id is 400, req 10.3), not as an unknown
-//! route. Routes that could both match are refused when the plane starts.
+//! fault is an empty parameter is reported as such (a missing id is 400, req 10.3), not as an
+//! unknown route. Routes that could both match are refused when the plane starts.
 
 use matchit::Params;
 

@@ -1,8 +1,8 @@
 //! Rendering a call's target and headers from its templates.
 //!
-//! The failure prevented is path injection (RELIABILITY S07): a value can only become text inside the
-//! segment, query value or header value where its template puts it. In a path each value is encoded
-//! with an empty safe set, and a segment that comes out empty, `.` or `..` is refused.
+//! The failure prevented is path injection (RELIABILITY S07): a value can only become text inside
+//! the segment, query value or header value where its template puts it. In a path each value is
+//! encoded with an empty safe set, and a segment that comes out empty, `.` or `..` is refused.
 
 use crate::h1;
 use crate::program::{Part, Piece};

@@ -1,8 +1,8 @@
 //! What the whole process shares about one upstream: its bulkhead (req 4.4) and its addresses.
 //!
-//! The addresses change when names resolve anew, off the request path; a worker notices by one relaxed
-//! load per call and keeps its own reference. An address that stays keeps its statistics: re-resolving
-//! must not reset what was learned (ALGORITHMS 9).
+//! The addresses change when names resolve anew, off the request path; a worker notices by one
+//! relaxed load per call and keeps its own reference. An address that stays keeps its statistics:
+//! re-resolving must not reset what was learned (ALGORITHMS 9).
 
 use crate::clock;
 use std::net::SocketAddr;

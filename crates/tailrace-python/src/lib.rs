@@ -1,8 +1,9 @@
 //! The native module `tailrace._plane`: the only crate that names pyo3.
 //!
-//! Python hands over one blueprint and gets a running plane; nothing here is on the request path, and
-//! the plane's threads never enter the interpreter. Waiting releases the interpreter lock. Imported by
-//! `tailrace._runtime` (the plane) and `tailrace._lab` (the lab in a process of its own) only.
+//! Python hands over one blueprint and gets a running plane; nothing here is on the request path,
+//! and the plane's threads never enter the interpreter. Waiting releases the interpreter lock.
+//! Imported by `tailrace._runtime` (the plane) and `tailrace._lab` (the lab in a process of its
+//! own) only.
 
 use pyo3::prelude::*;
 

@@ -1,9 +1,9 @@
 //! One wire exchange: write the request, read the answer.
 //!
 //! The answer is trusted only as far as its framing goes; anything odd (both framing headers, bytes
-//! after the body, a body that ends early, a 101) is an error and the connection is closed, so the next
-//! call starts clean (RELIABILITY S02). Memory is bounded before it is taken: a declared length above
-//! the limit fails at once, an undeclared one fails when it gets there.
+//! after the body, a body that ends early, a 101) is an error and the connection is closed, so the
+//! next call starts clean (RELIABILITY S02). Memory is bounded before it is taken: a declared
+//! length above the limit fails at once, an undeclared one fails when it gets there.
 
 use super::pool::{self, Connection};
 use crate::h1::{self, BodyDecoder, BodyError, Framing, HeadLimits, Method, Parsed, ResponseHead};

@@ -1,9 +1,9 @@
 //! Idle connections of one worker, per upstream address.
 //!
-//! Last in, first out: the most recently used connection is the one least likely to be closed by its
-//! peer. A connection is checked when it is taken, without a system call: the event loop has already
-//! told us if the peer closed it or sent something nobody asked for. Idle time stays below the peers'
-//! keep-alive (DESIGN 9), the number of idle connections below the bulkhead's limit.
+//! Last in, first out: the most recently used connection is the one least likely to be closed by
+//! its peer. A connection is checked when it is taken, without a system call: the event loop has
+//! already told us if the peer closed it or sent something nobody asked for. Idle time stays below
+//! the peers' keep-alive (DESIGN 9), the number of idle connections below the bulkhead's limit.
 
 use crate::clock::MILLI;
 use crate::h1::ResponseHead;
@@ -134,7 +134,8 @@ fn is_quiet(stream: &TcpStream) -> bool {
         Poll::Pending => true,
         // A read that exactly filled its buffer leaves the readiness set; only the socket knows.
         Poll::Ready(Ok(())) => {
-            matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            let read = stream.try_read(&mut [0]);
+            read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
         }
         Poll::Ready(Err(_)) => false,
     }

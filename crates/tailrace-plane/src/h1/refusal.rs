@@ -109,6 +109,13 @@ impl HeadError {
                 "bad_host",
                 "The Host header is not a host name or address with an optional port.",
             ),
+            _ => self.framing_words(),
+        }
+    }
+
+    /// Framing, connection and what only a response can get wrong.
+    fn framing_words(self) -> (&'static str, &'static str) {
+        match self {
             Self::BadContentLength => (
                 "bad_content_length",
                 "Content-Length is not one plain decimal number.",
@@ -157,6 +164,8 @@ impl HeadError {
                 "switching_protocols",
                 "The upstream switched protocols unasked.",
             ),
+            // `words` has answered every other one.
+            _ => ("bad_head", "The head is not HTTP/1.1."),
         }
     }
 }

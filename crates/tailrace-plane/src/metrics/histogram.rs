@@ -1,8 +1,8 @@
 //! Durations: the advised Prometheus buckets exactly, and log-linear buckets for percentiles.
 //!
 //! Recording is two stores into memory that only this worker writes. The log-linear part has eight
-//! sub-buckets per power of two microseconds, so a percentile read from it is at most 12.5 % too high
-//! and never too low.
+//! sub-buckets per power of two microseconds, so a percentile read from it is at most 12.5 % too
+//! high and never too low.
 
 use super::Count;
 

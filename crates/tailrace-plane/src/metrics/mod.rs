@@ -1,8 +1,9 @@
 //! What is counted, per worker.
 //!
-//! Each worker owns its numbers and is their only writer, so counting is a plain store: no shared cache
-//! line, no lock (req 5.3). Readers add the workers up at scrape time. Label sets are fixed when the
-//! plane starts (views, parts, upstreams, statuses, reasons): no request can make a new series.
+//! Each worker owns its numbers and is their only writer, so counting is a plain store: no shared
+//! cache line, no lock (req 5.3). Readers add the workers up at scrape time. Label sets are fixed
+//! when the plane starts (views, parts, upstreams, statuses, reasons): no request can make a new
+//! series.
 
 pub mod histogram;
 pub mod text;

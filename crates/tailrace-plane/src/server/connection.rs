@@ -1,14 +1,16 @@
 //! One client connection: read a head, run its request, write the reply, again.
 //!
-//! While it waits for a request it holds no buffer: the working set comes from the worker's pool when
-//! the first byte arrives and goes back after the reply. Every wait has an end (head, idle, body, write),
-//! kept as one number that the worker's sweep looks at, so a connection needs no timer of its own. A
-//! client that leaves is noticed while its request runs, and everything it caused stops.
+//! While it waits for a request it holds no buffer: the working set comes from the worker's pool
+//! when the first byte arrives and goes back after the reply. Every wait has an end (head, idle,
+//! body, write), kept as one number that the worker's sweep looks at, so a connection needs no
+//! timer of its own. A client that leaves is noticed while its request runs, and everything it
+//! caused stops.
 
+use crate::clock::limit;
 use crate::h1::{self, BodyDecoder, BodyError, Framing, HeadError, Parsed};
 use crate::net::{self, TcpStream};
 use crate::reply::Problem;
-use crate::request::{limit, Exchange};
+use crate::request::Exchange;
 use crate::server::slots::Slot;
 use crate::shared::{ConnectionPermit, Phase};
 use crate::worker::Worker;
@@ -203,8 +205,8 @@ impl Connection {
             let length = exchange.input.len();
             let complete = h1::head_end(&exchange.input, searched).is_some();
             searched = length.saturating_sub(3);
-            // An incomplete head is parsed to refuse early what is hopeless, each time it has doubled:
-            // a client that sends byte by byte costs a bounded number of looks.
+            // An incomplete head is parsed to refuse early what is hopeless, each time it has
+            // doubled: a client that sends byte by byte costs a bounded number of looks.
             if complete || length > limits.head_max_bytes || length >= parse_at {
                 parse_at = length * 2;
                 match h1::parse_request(&exchange.input, &limits, &mut exchange.head) {
@@ -231,7 +233,8 @@ impl Connection {
         .await
     }
 
-    /// Reads and drops the request's body, within its limits; returns where the next request starts.
+    /// Reads and drops the request's body, within its limits; returns where the next request
+    /// starts.
     async fn skip_body(&mut self, exchange: &mut Exchange) -> Result<usize, Failed> {
         let start = exchange.head.head_len;
         let framing = exchange.head.framing;

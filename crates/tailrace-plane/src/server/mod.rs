@@ -1,8 +1,8 @@
 //! The service port: one listener and one single-threaded runtime per worker.
 //!
-//! The kernel spreads connections over the workers' listeners (`SO_REUSEPORT`); a request never changes
-//! thread. Draining (req 11.4) empties the accept queue before the listener closes, so a client that
-//! had connected is served, then lets requests in flight finish.
+//! The kernel spreads connections over the workers' listeners (`SO_REUSEPORT`); a request never
+//! changes thread. Draining (req 11.4) empties the accept queue before the listener closes, so a
+//! client that had connected is served, then lets requests in flight finish.
 
 mod connection;
 pub mod slots;

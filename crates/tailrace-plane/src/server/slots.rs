@@ -1,7 +1,7 @@
 //! One place per connection of a worker: who to wake and when its current wait ends.
 //!
-//! Connections wait often and expire rarely, so the end of a wait is one number in a table; a sweep a
-//! few times a second wakes those whose time has passed. No timer is made or moved per request.
+//! Connections wait often and expire rarely, so the end of a wait is one number in a table; a sweep
+//! a few times a second wakes those whose time has passed. No timer is made or moved per request.
 
 use crate::worker::Worker;
 use std::cell::RefCell;

@@ -1,27 +1,30 @@
 //! The parts of one request: which may start, which run, where results land.
 //!
-//! Results land in slots sized when the request begins, one writer each: no channel, no lock, no task
-//! per call (req 5.1). At most `fanout` calls of the request run at once (req 4.3); the first strong
-//! failure ends the rest by dropping them (req 4.5). There is one timer per request: it fires at the
-//! earliest time any running call, or the whole request, must be over.
+//! Results land in slots sized when the request begins, one writer each: no channel, no lock, no
+//! task per call (req 5.1). At most `fanout` calls of the request run at once (req 4.3); the first
+//! strong failure ends the rest by dropping them (req 4.5). There is one timer per request: it
+//! fires at the earliest time any running call, or the whole request, must be over.
+
+mod land;
+mod prepare;
+mod timer;
 
 use crate::access_log::PartEnd;
-use crate::call::{self, Call, Landed, Running};
+use crate::call::{self, Call, Running};
 use crate::clock;
-use crate::program::{Part, Program, Strength, View};
+use crate::program::{Program, View};
 use crate::reason::Reason;
-use crate::splice;
-use crate::template::{self, BadValue, Rendered, Values};
+use crate::template::Rendered;
 use crate::worker::Worker;
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use tailrace_policy::deadline::Deadline;
 use tailrace_policy::Nanos;
-use tokio::time::Sleep;
+
+use prepare::{Prepared, Refused};
+use timer::Timer;
 
 /// Why a request ends without its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +86,7 @@ pub struct FanOut {
     deadline: Option<Deadline>,
     cutoff: Nanos,
     memory: Rc<Cell<u64>>,
-    timer: Option<Pin<Box<Sleep>>>,
-    armed: Nanos,
+    timer: Timer,
 }
 
 impl std::fmt::Debug for FanOut {
@@ -173,7 +175,9 @@ impl FanOut {
             if now >= self.cutoff {
                 return Poll::Ready(self.cut(worker, view, now));
             }
-            if self.wait(context).is_pending() {
+            let next = self.running.iter().map(|slot| slot.until).min();
+            let next = next.map_or(self.cutoff, |until| until.min(self.cutoff));
+            if self.timer.poll_until(next, context).is_pending() {
                 return Poll::Pending;
             }
             worker.tick();
@@ -209,73 +213,6 @@ impl FanOut {
 
     fn is_done(&self, part: usize) -> bool {
         self.done & (1 << part) != 0
-    }
-
-    /// Renders the calls of a part.
-    fn prepare(&self, worker: &Worker, index: usize, part: &Part) -> Result<Prepared, Refused> {
-        let job = |item, json| {
-            let rendered = self.render(worker, part, json)?;
-            Ok(Job {
-                part: index,
-                item,
-                rendered,
-            })
-        };
-        let Some(each) = &part.each else {
-            return job(0, None).map(Prepared::One);
-        };
-        let source = self.values[each.part].as_deref();
-        let list = source.and_then(|json| splice::lookup(json, &each.field));
-        let items = list
-            .and_then(splice::items)
-            .ok_or_else(|| self.missing(part))?;
-        let items: Vec<&[u8]> = items.take(each.items_max + 1).collect();
-        if items.len() > each.items_max {
-            return Err(Refused::Part(Reason::TooManyItems));
-        }
-        let jobs = items
-            .into_iter()
-            .enumerate()
-            .map(|(item, json)| job(item, Some(json)));
-        jobs.collect::<Result<_, _>>().map(Prepared::Many)
-    }
-
-    fn render(
-        &self,
-        worker: &Worker,
-        part: &Part,
-        item: Option<&[u8]>,
-    ) -> Result<Rendered, Refused> {
-        let values = Values {
-            parameters: &self.parameters,
-            parts: &self.values,
-            item,
-        };
-        let mut rendered = Rendered {
-            bytes: worker.buffers.take(),
-            target: 0,
-        };
-        template::render(part, values, &mut rendered).map_err(|bad| match bad {
-            BadValue::Parameter(parameter) => Refused::Parameter(parameter),
-            BadValue::Reference => self.missing(part),
-        })?;
-        if let Some(lines) = self.lines.get(part.upstream) {
-            rendered.bytes.extend_from_slice(lines);
-        }
-        rendered.bytes.extend_from_slice(&self.id_line);
-        Ok(rendered)
-    }
-
-    /// A field is not there: because the part that has it failed, or because the upstream left it out.
-    fn missing(&self, part: &Part) -> Refused {
-        let failed =
-            |index: usize| part.needs & (1 << index) != 0 && self.ends[index].failed.is_some();
-        let reason = if (0..self.ends.len()).any(failed) {
-            Reason::Dependency
-        } else {
-            Reason::BadReference
-        };
-        Refused::Part(reason)
     }
 
     /// Starts ready calls as far as the fan-out cap allows (req 4.3).
@@ -341,112 +278,6 @@ impl FanOut {
         Ok(progress)
     }
 
-    /// Puts a result into its slot.
-    fn land(
-        &mut self,
-        worker: &Worker,
-        view: &View,
-        index: usize,
-        item: usize,
-        landed: Landed,
-    ) -> Result<(), Stop> {
-        let part = &view.parts[index];
-        let landed = match landed {
-            Ok(None) if !part.empty_allowed => Err(Reason::ModelMismatch),
-            other => other,
-        };
-        if part.each.is_some() {
-            return self.land_item(worker, index, part, item, landed);
-        }
-        match landed {
-            Ok(value) => {
-                worker.metrics.parts[part.metric].ok.add(1);
-                let value = value.unwrap_or_else(|| part.fallback.clone());
-                self.finish(worker, index, value);
-                Ok(())
-            }
-            Err(reason) => self.fail(worker, index, part, reason),
-        }
-    }
-
-    fn land_item(
-        &mut self,
-        worker: &Worker,
-        index: usize,
-        part: &Part,
-        item: usize,
-        landed: Landed,
-    ) -> Result<(), Stop> {
-        if self.is_done(index) {
-            return Ok(());
-        }
-        match landed {
-            Ok(value) => self.items[index].landed[item] = value,
-            Err(reason) if part.strength == Strength::Strong => {
-                return self.fail(worker, index, part, reason);
-            }
-            Err(_) => self.items[index].failed = true,
-        }
-        self.items[index].left -= 1;
-        if self.items[index].left == 0 {
-            self.finish_items(worker, index, part);
-        }
-        Ok(())
-    }
-
-    /// Joins the items in the order of the list; a failed one is null (DESIGN 4, *Lists*).
-    fn finish_items(&mut self, worker: &Worker, index: usize, part: &Part) {
-        let mut joined = worker.buffers.take();
-        joined.push(b'[');
-        let items = std::mem::take(&mut self.items[index]);
-        for (at, value) in items.landed.into_iter().enumerate() {
-            if at > 0 {
-                joined.push(b',');
-            }
-            match value {
-                Some(json) => {
-                    joined.extend_from_slice(&json);
-                    worker.buffers.give(json);
-                }
-                None => joined.extend_from_slice(b"null"),
-            }
-        }
-        joined.push(b']');
-        if items.failed {
-            worker.metrics.parts[part.metric].failed[Reason::Items.index()].add(1);
-            self.ends[index].failed = Some(Reason::Items);
-        } else {
-            worker.metrics.parts[part.metric].ok.add(1);
-        }
-        self.finish(worker, index, joined);
-    }
-
-    /// A part has failed: the request ends when it is strong, its fallback stands in when it is weak.
-    fn fail(
-        &mut self,
-        worker: &Worker,
-        index: usize,
-        part: &Part,
-        reason: Reason,
-    ) -> Result<(), Stop> {
-        worker.metrics.parts[part.metric].failed[reason.index()].add(1);
-        self.ends[index].failed = Some(reason);
-        self.ready.retain(|job| job.part != index);
-        self.finish(worker, index, part.fallback.clone());
-        match part.strength {
-            Strength::Strong => Err(Stop::Strong(index, reason)),
-            Strength::Weak => Ok(()),
-        }
-    }
-
-    fn finish(&mut self, worker: &Worker, index: usize, value: Vec<u8>) {
-        self.values[index] = Some(value);
-        self.states[index] = State::Done;
-        self.done |= 1 << index;
-        let took = worker.now.get().saturating_sub(self.started[index]);
-        self.ends[index].us = (took / 1_000) as u32;
-    }
-
     /// The deadline has come: what is not done fails now.
     fn cut(&mut self, worker: &Worker, view: &View, now: Nanos) -> Result<(), Stop> {
         self.running.clear();
@@ -460,38 +291,4 @@ impl FanOut {
         }
         Ok(())
     }
-
-    /// Sleeps until the next time anything must be over. The timer is kept from request to request and
-    /// only moved when it would fire too late: firing early costs one look, moving it costs a lock.
-    fn wait(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let next = self.running.iter().map(|slot| slot.until).min();
-        let next = next.map_or(self.cutoff, |until| until.min(self.cutoff));
-        let timer = self.timer.get_or_insert_with(|| {
-            self.armed = next;
-            Box::pin(tokio::time::sleep_until(clock::instant(next)))
-        });
-        if self.armed > next {
-            self.armed = next;
-            timer.as_mut().reset(clock::instant(next));
-        }
-        while timer.as_mut().poll(context).is_ready() {
-            if self.armed >= next {
-                self.armed = Nanos::MAX;
-                return Poll::Ready(());
-            }
-            self.armed = next;
-            timer.as_mut().reset(clock::instant(next));
-        }
-        Poll::Pending
-    }
-}
-
-enum Prepared {
-    One(Job),
-    Many(Vec<Job>),
-}
-
-enum Refused {
-    Part(Reason),
-    Parameter(usize),
 }
