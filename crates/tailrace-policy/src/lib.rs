@@ -14,6 +14,7 @@ pub mod draw;
 pub mod outcome;
 pub mod purse;
 mod queue;
+pub mod retry;
 pub mod retry_after;
 pub mod retry_budget;
 pub mod window;
