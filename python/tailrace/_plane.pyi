@@ -2,6 +2,8 @@
 
 from typing import final
 
+__all__ = ["Plane", "PlaneError", "build_info", "check_blueprint", "run_lab"]
+
 class PlaneError(Exception): ...
 
 @final

@@ -53,6 +53,7 @@ CHILD = """
 
 class Things(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one write
 
     def do_GET(self) -> None:
         body = json.dumps({"id": self.path.rsplit("/", 1)[1], "secret": "x"}).encode()
