@@ -20,6 +20,7 @@ mod hostile;
 mod admin;
 mod answers;
 mod deadlines;
+mod drain;
 mod headers;
 mod limits;
 mod partial;
