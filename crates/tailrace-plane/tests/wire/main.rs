@@ -22,6 +22,7 @@ mod answers;
 mod deadlines;
 mod drain;
 mod headers;
+mod keepalive;
 mod limits;
 mod partial;
 mod segments;
