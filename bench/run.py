@@ -46,6 +46,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--warmup", type=float, default=2.0, help="seconds of load before it")
     parser.add_argument("--rate", type=float, default=2000.0, help="requests per second")
     parser.add_argument("--connections", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=2, help="of a round that had faults")
     parser.add_argument("--peers", help="names with commas; the floor is always added")
     parser.add_argument("--out", type=Path, help="result file (default bench/results/<date>.json)")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 3 s, not for publishing")
@@ -57,7 +58,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--lab", type=Path, help="a built tailrace-lab instead of building it")
     options = parser.parse_args(argv)
     if options.quick:
-        options.rounds, options.seconds, options.warmup = 2, 3.0, 1.0
+        options.rounds, options.seconds, options.warmup, options.repeats = 2, 3.0, 1.0, 0
     if options.all:
         options.idle = options.scaling = options.strace = options.perf = True
     return options
@@ -82,19 +83,42 @@ def build(peers: list[Peer]) -> dict[str, dict[str, Any]]:
     return entries
 
 
+def one_round(bench: measures.Bench, peers: list[Peer], seed: int) -> dict[str, dict[str, Any]]:
+    """Every peer once, each compared with the floor that was measured just before it."""
+    results: dict[str, dict[str, Any]] = {}
+    floor = None
+    for peer in peers:
+        result = measures.one_round(bench, peer, seed)
+        floor = floor or result["cpu_us_per_request"]  # the floor is the first of the peers
+        result["floors"] = result["cpu_us_per_request"] / floor
+        results[peer.name] = result
+        say(f"round {seed}  {peer.name:<20}{line_of(result)}")
+    return results
+
+
 def interleave(
-    bench: measures.Bench, peers: list[Peer], entries: dict[str, dict[str, Any]], rounds: int
-) -> None:
-    """Round r measures every peer once, so that a noisy minute hits all of them."""
-    for number in range(1, rounds + 1):
-        floor = None
-        for peer in peers:
-            result = measures.one_round(bench, peer, seed=number)
-            if peer.name == "floor":
-                floor = result["cpu_us_per_request"]
-            result["floors"] = result["cpu_us_per_request"] / floor if floor else None
-            entries[peer.name]["rounds"].append(result)
-            say(f"round {number}/{rounds}  {peer.name:<20}{line_of(result)}")
+    bench: measures.Bench,
+    peers: list[Peer],
+    entries: dict[str, dict[str, Any]],
+    options: argparse.Namespace,
+) -> list[dict[str, list[str]]]:
+    """Round by round, so that a noisy minute hits all peers.
+
+    A round with a fault in it is measured again as a whole, a limited number of times. The choice
+    looks at faults only, never at a figure, and what was discarded is returned for the record.
+    """
+    discarded = []
+    for number in range(1, options.rounds + 1):
+        for attempt in range(options.repeats + 1):
+            results = one_round(bench, peers, number)
+            faults = {name: one["faults"] for name, one in results.items() if one["faults"]}
+            if not faults or attempt == options.repeats:
+                break
+            discarded.append(faults)
+            say(f"round {number} is measured again: {', '.join(faults)} had faults")
+        for name, result in results.items():
+            entries[name]["rounds"].append(result)
+    return discarded
 
 
 def line_of(result: dict[str, Any]) -> str:
@@ -159,6 +183,7 @@ def extras(
 
 def run(options: argparse.Namespace, cores: Cores) -> bool:
     """The whole benchmark; true when every number may be believed."""
+    peers = choose(options.peers)
     for folder in (WORK, BIN, WORK / "logs"):
         folder.mkdir(parents=True, exist_ok=True)
     options.out = options.out or BENCH / "results" / f"{datetime.date.today().isoformat()}.json"
@@ -179,14 +204,13 @@ def run(options: argparse.Namespace, cores: Cores) -> bool:
         },
     }
     lab = Lab(options.lab.resolve() if options.lab else build_lab(), cores)
-    peers = choose(options.peers)
     entries = build(peers)
     peers = [peer for peer in peers if "skipped" not in entries[peer.name]]
     load = Load(rate=options.rate, seconds=options.seconds, connections=options.connections)
     os.sched_setaffinity(0, {cores.load})  # after the builds, which may use every core
     with lab.upstreams() as upstreams:
         bench = measures.Bench(lab, load, options.warmup, upstreams)
-        interleave(bench, peers, entries, options.rounds)
+        result["discarded_rounds"] = interleave(bench, peers, entries, options)
         extras(bench, peers, entries, options)
     for entry in entries.values():
         summarise(entry)

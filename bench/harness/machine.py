@@ -72,6 +72,12 @@ def cpu_model() -> str:
     return platform.processor() or "unknown"
 
 
+def congestion_control() -> str | None:
+    """How the kernel paces TCP: it is part of the cost of every message, for every peer."""
+    setting = Path("/proc/sys/net/ipv4/tcp_congestion_control")
+    return setting.read_text().strip() if setting.exists() else None
+
+
 def environment(cores: Cores) -> dict[str, Any]:
     """Everything a reader needs to judge, or to repeat, the run."""
     dirty = first_line("git", "status", "--porcelain", "--untracked-files=no")
@@ -82,6 +88,7 @@ def environment(cores: Cores) -> dict[str, Any]:
         "core_load": cores.load,
         "kernel": platform.release(),
         "machine": platform.machine(),
+        "tcp_congestion_control": congestion_control(),
         "python": platform.python_version(),
         "load_average_at_start": [round(value, 2) for value in os.getloadavg()],
         "git_sha": first_line("git", "rev-parse", "HEAD"),
