@@ -16,6 +16,7 @@ use crate::parameters::{self, bad_parameter, missing_parameter, Raw};
 use crate::program::Program;
 use crate::reply::{self, Frame, Problem};
 use crate::router::Route;
+use crate::shared::Phase;
 use crate::worker::Worker;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,15 +40,15 @@ pub struct Exchange {
     request_id: Vec<u8>,
     started: Nanos,
     view: Option<usize>,
-    keep_alive: bool,
+    /// Whether the connection goes on after this reply; decided when the reply is made.
+    pub keep_alive: bool,
 }
 
 impl Exchange {
     /// Starts a request whose head is complete. `Ready` when it is already answered.
-    pub fn begin(&mut self, worker: &Rc<Worker>, keep_alive: bool) -> Poll<()> {
+    pub fn begin(&mut self, worker: &Rc<Worker>) -> Poll<()> {
         self.started = worker.tick();
         self.view = None;
-        self.keep_alive = keep_alive;
         self.reply.clear();
         self.fan.ends.clear();
         self.take_request_id(worker);
@@ -95,8 +96,8 @@ impl Exchange {
     pub fn reject(&mut self, worker: &Worker, problem: &Problem) {
         self.started = worker.tick();
         self.view = None;
-        self.keep_alive = false;
-        self.head = RequestHead::default();
+        self.head = RequestHead::default(); // which does not keep the connection
+
         self.fan.ends.clear();
         self.reply.clear();
         self.request_id.clear();
@@ -177,20 +178,16 @@ impl Exchange {
         }
     }
 
-    fn frame(&self) -> Frame<'_> {
-        Frame {
-            request_id: &self.request_id,
-            keep_alive: self.keep_alive,
-            old: self.head.minor == 0,
-            head_only: self.head.method == Method::Head,
-            epoch_ms: clock::epoch_ms(),
-        }
+    /// Decides whether the connection goes on, as late as possible: a request that was in flight
+    /// when draining began tells its client that the connection ends (req 11.4).
+    fn decide_keep_alive(&mut self, worker: &Worker) {
+        self.keep_alive = self.head.keep_alive && worker.shared.phase() == Phase::Running;
     }
 
     fn aggregate(&mut self, worker: &Worker) {
-        let mut out = std::mem::take(&mut self.reply);
-        let bytes = reply::aggregate(worker, &self.fan, self.frame(), &mut out);
-        self.reply = out;
+        self.decide_keep_alive(worker);
+        let frame = frame(&self.request_id, &self.head, self.keep_alive);
+        let bytes = reply::aggregate(worker, &self.fan, frame, &mut self.reply);
         if self.fan.ends.iter().any(|end| end.failed.is_some()) {
             worker.metrics.views[self.fan.view].degraded.add(1);
         }
@@ -198,14 +195,14 @@ impl Exchange {
     }
 
     fn refuse(&mut self, worker: &Worker, problem: &Problem) {
-        let mut out = std::mem::take(&mut self.reply);
+        self.decide_keep_alive(worker);
+        let frame = frame(&self.request_id, &self.head, self.keep_alive);
         let bytes = if problem.status == 204 {
-            reply::empty(worker, ALLOW, self.frame(), &mut out);
+            reply::empty(worker, ALLOW, frame, &mut self.reply);
             0
         } else {
-            reply::problem(worker, problem, self.frame(), &mut out)
+            reply::problem(worker, problem, frame, &mut self.reply)
         };
-        self.reply = out;
         self.record(worker, problem.status, bytes, problem.code);
     }
 
@@ -265,6 +262,16 @@ impl Exchange {
             parts,
             client_gone: status == 499,
         });
+    }
+}
+
+fn frame<'a>(request_id: &'a [u8], head: &RequestHead, keep_alive: bool) -> Frame<'a> {
+    Frame {
+        request_id,
+        keep_alive,
+        old: head.minor == 0,
+        head_only: head.method == Method::Head,
+        epoch_ms: clock::epoch_ms(),
     }
 }
 

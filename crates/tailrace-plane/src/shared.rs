@@ -3,7 +3,7 @@
 use crate::h1::HeadLimits;
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -30,6 +30,8 @@ pub struct Shared {
     /// Client connections over all workers.
     connections: AtomicU32,
     phase: watch::Sender<Phase>,
+    /// The same, for readers on the request path.
+    phase_now: AtomicU8,
     pub request_limits: HeadLimits,
     pub response_limits: HeadLimits,
     pub started_epoch_ms: u64,
@@ -61,6 +63,7 @@ impl Shared {
             interpreter_entries: AtomicU64::new(0),
             connections: AtomicU32::new(0),
             phase: watch::Sender::new(Phase::Running),
+            phase_now: AtomicU8::new(Phase::Running as u8),
             request_limits,
             response_limits,
             started_epoch_ms: crate::clock::epoch_ms(),
@@ -69,7 +72,11 @@ impl Shared {
     }
 
     pub fn phase(&self) -> Phase {
-        *self.phase.borrow()
+        match self.phase_now.load(Ordering::Acquire) {
+            0 => Phase::Running,
+            1 => Phase::Draining,
+            _ => Phase::Stopping,
+        }
     }
 
     /// Wakes its holder whenever the phase moves.
@@ -79,6 +86,7 @@ impl Shared {
 
     /// Moves forward, never back.
     pub fn advance(&self, to: Phase) {
+        self.phase_now.fetch_max(to as u8, Ordering::AcqRel);
         self.phase.send_if_modified(|phase| {
             let forward = *phase < to;
             *phase = (*phase).max(to);

@@ -32,6 +32,8 @@ pub struct Worker {
     request_ids: Cell<u64>,
     request_id_prefix: u64,
     pub slots: Slots,
+    /// Held once by the worker and once by every connection it has accepted.
+    pub live: Rc<()>,
     // Boxed once and moved by pointer from request to request.
     #[allow(clippy::vec_box)]
     exchanges: RefCell<Vec<Box<Exchange>>>,
@@ -61,8 +63,14 @@ impl Worker {
             request_ids: Cell::new(0),
             request_id_prefix,
             slots: Slots::default(),
+            live: Rc::new(()),
             exchanges: RefCell::default(),
         })
+    }
+
+    /// Connections accepted and not ended, including those whose task has not run yet.
+    pub fn open(&self) -> usize {
+        Rc::strong_count(&self.live) - 1
     }
 
     /// Reads the clock for this wake-up.

@@ -12,7 +12,8 @@ use crate::net::{self, TcpStream};
 use crate::reply::Problem;
 use crate::request::Exchange;
 use crate::server::slots::Slot;
-use crate::shared::{ConnectionPermit, Phase};
+use crate::server::Admitted;
+use crate::shared::Phase;
 use crate::worker::Worker;
 use std::future::poll_fn;
 use std::io;
@@ -23,7 +24,7 @@ use std::task::{Context, Poll};
 const HEAD_READ_BYTES: usize = 2 * 1024;
 /// Bytes accepted beyond the current request (pipelining) before reading stops.
 const AHEAD_MAX_BYTES: usize = 64 * 1024;
-/// A connection that has not sent a request yet gets this long when draining begins.
+/// A connection between requests gets this long when draining begins.
 const DRAIN_GRACE_MS: u32 = 1_000;
 
 struct Connection {
@@ -37,7 +38,6 @@ struct Connection {
 enum End {
     Closed,
     Expired,
-    Draining,
 }
 
 impl From<io::Error> for End {
@@ -47,7 +47,7 @@ impl From<io::Error> for End {
 }
 
 /// Serves `stream` until it ends.
-pub async fn serve(worker: Rc<Worker>, stream: TcpStream, permit: ConnectionPermit) {
+pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, admitted: Admitted) {
     let slot = poll_fn(|cx| Poll::Ready(worker.slots.enter(cx.waker()))).await;
     let mut connection = Connection {
         worker,
@@ -70,7 +70,7 @@ pub async fn serve(worker: Rc<Worker>, stream: TcpStream, permit: ConnectionPerm
             None => break,
         }
     }
-    drop(permit);
+    drop(admitted);
 }
 
 impl Connection {
@@ -91,10 +91,9 @@ impl Connection {
                     return Poll::Ready(Err(End::Expired))
                 }
                 Poll::Pending => {
+                    // Draining: a client that is about to send its next request gets an answer and
+                    // `connection: close` with it; one that stays silent is closed soon.
                     if self.worker.shared.phase() > Phase::Running && !grace {
-                        if self.served > 0 {
-                            return Poll::Ready(Err(End::Draining));
-                        }
                         grace = true;
                         self.slot.expire(&self.worker, limit(DRAIN_GRACE_MS));
                     }
@@ -140,12 +139,11 @@ impl Connection {
                 return None;
             }
         };
-        let keep_alive = exchange.head.keep_alive && self.worker.shared.phase() == Phase::Running;
-        let mut ready = exchange.begin(&self.worker, keep_alive).is_ready();
+        let mut ready = exchange.begin(&self.worker).is_ready();
         if !ready {
             ready = self.run(&mut exchange).await;
         }
-        if !ready || self.write(&exchange.reply).await.is_err() || !keep_alive {
+        if !ready || self.write(&exchange.reply).await.is_err() || !exchange.keep_alive {
             exchange.input.clear();
             self.worker.put_back(exchange);
             return None;

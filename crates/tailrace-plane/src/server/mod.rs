@@ -9,7 +9,7 @@ pub mod slots;
 
 use crate::clock;
 use crate::net::{TcpListener, TcpStream};
-use crate::shared::{Phase, Shared};
+use crate::shared::{ConnectionPermit, Phase, Shared};
 use crate::worker::Worker;
 use std::future::{poll_fn, Future};
 use std::io;
@@ -81,9 +81,32 @@ async fn accept_until_drain(worker: &Rc<Worker>, listener: TcpListener) {
         match accepted {
             Some(Ok((stream, _))) => admit(worker, stream),
             Some(Err(_)) => sleep(ACCEPT_PAUSE).await,
-            None => return,
+            None => break,
         }
     }
+    take_queued(worker, listener);
+}
+
+/// Asks the kernel itself: what the runtime knows of the queue may be one event old.
+fn take_queued(worker: &Rc<Worker>, listener: TcpListener) {
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    while let Ok((stream, _)) = listener.accept() {
+        let stream = stream
+            .set_nonblocking(true)
+            .and_then(|()| TcpStream::from_std(stream));
+        if let Ok(stream) = stream {
+            admit(worker, stream);
+        }
+    }
+}
+
+/// What a connection holds while it lasts: its place among the process's connections, and its mark
+/// that its worker is not done.
+struct Admitted {
+    _permit: ConnectionPermit,
+    _live: Rc<()>,
 }
 
 /// Gives a new connection a task, or closes it when there are too many.
@@ -97,7 +120,11 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream) {
     };
     worker.metrics.connections_accepted.add(1);
     stream.set_nodelay(true).ok();
-    tokio::task::spawn_local(connection::serve(Rc::clone(worker), stream, permit));
+    let admitted = Admitted {
+        _permit: permit,
+        _live: Rc::clone(&worker.live),
+    };
+    tokio::task::spawn_local(connection::serve(Rc::clone(worker), stream, admitted));
 }
 
 /// Wakes connections whose wait has ended and closes idle upstream connections.
@@ -111,7 +138,7 @@ async fn sweep(worker: Rc<Worker>) {
             metric.add((idle as u64).wrapping_sub(metric.get()));
         });
         let connections = &worker.metrics.connections;
-        connections.add((worker.slots.open() as u64).wrapping_sub(connections.get()));
+        connections.add((worker.open() as u64).wrapping_sub(connections.get()));
     }
 }
 
@@ -119,7 +146,7 @@ async fn sweep(worker: Rc<Worker>) {
 async fn finish(worker: &Rc<Worker>) {
     const LOOK: Duration = Duration::from_millis(5);
     worker.slots.wake_all();
-    while worker.slots.open() > 0 && worker.shared.phase() < Phase::Stopping {
+    while worker.open() > 0 && worker.shared.phase() < Phase::Stopping {
         sleep(LOOK).await;
     }
 }

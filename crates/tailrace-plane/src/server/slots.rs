@@ -52,12 +52,6 @@ impl Slots {
         }
     }
 
-    /// Connections open now.
-    pub fn open(&self) -> usize {
-        let table = self.0.borrow();
-        table.entries.len() - table.free.len()
-    }
-
     /// Wakes the connections whose wait has ended by `now`.
     pub fn sweep(&self, now: Nanos) {
         self.wake(|entry| entry.expires <= now);
