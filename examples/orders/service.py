@@ -1,4 +1,4 @@
-"""The order service (req 10): one page of an order from five upstreams, within 150 ms.
+"""The order service (req 10.1): one page of an order from five upstreams, within 150 ms.
 
 Run it with `tailrace serve examples.orders.service:service`; `make example` also starts the
 upstreams and checks what it answers.

@@ -9,6 +9,9 @@ mod land;
 mod prepare;
 mod timer;
 
+#[cfg(test)]
+mod tests;
+
 use crate::access_log::PartEnd;
 use crate::call::{self, Call, Running};
 use crate::clock;
