@@ -1,6 +1,7 @@
-//! What validation and projection cost, beside serde_json, on the order scenario's five bodies. Run with
-//! `cargo run --release -p tailrace-plane --example splice_cost`; each figure is the best of several
-//! rounds over compact bodies, since noise on a shared machine only ever adds.
+//! What validation and projection cost, beside serde_json, on the order scenario's five bodies. Run
+//! with `cargo run --release -p tailrace-plane --example splice_cost`; each figure is the best of
+//! many short rounds over compact bodies, since noise on a shared machine only ever adds. `--
+//! project 100000` only projects, that many times, for a profiler.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -11,10 +12,11 @@ use tailrace_blueprint::Shape;
 use tailrace_plane::splice::Shapes;
 
 const SCENARIO: &str = include_str!("../../tailrace-lab/src/orders.json");
-const ROUNDS: usize = 15;
-const CALLS: u32 = 20_000;
+/// Many short rounds, so that some of them run undisturbed on a shared machine.
+const ROUNDS: usize = 1_500;
+const CALLS: u32 = 200;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Failure> {
     let declared: Vec<Shape> = serde_json::from_value(shapes())?;
     let shapes = Shapes::compile(&declared, 64)?;
     let scenario: Value = serde_json::from_str(SCENARIO)?;
@@ -25,6 +27,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("coupons", 8),
         ("recommend", 9),
     ];
+    let mut arguments = std::env::args().skip(1);
+    let only = arguments.next();
+    let repeat = arguments
+        .next()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(1);
+    if let Some(mode) = only {
+        return profile(&shapes, &scenario, &roots, &mode, repeat);
+    }
     println!(
         "{:<10} {:>5} {:>5}  {:>8} {:>8} {:>8} {:>8}  {:>8} {:>7}",
         "body", "bytes", "kept", "project", "any", "ignored", "value", "MB/s", "ratio"
@@ -57,10 +68,40 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+type Failure = Box<dyn std::error::Error>;
+
+/// Nothing but one kind of work, for `perf record` and callgrind.
+fn profile(
+    shapes: &Shapes,
+    scenario: &Value,
+    roots: &[(&str, u32)],
+    mode: &str,
+    repeat: u32,
+) -> Result<(), Failure> {
+    let mut out = Vec::with_capacity(4096);
+    for (upstream, (_, root)) in upstreams(scenario)?.into_iter().zip(roots) {
+        let body = upstream.replace("{id}", "o-104729").into_bytes();
+        for _ in 0..repeat {
+            out.clear();
+            match mode {
+                "project" => shapes.project(*root, black_box(&body), &mut out)?,
+                "any" => shapes.project(0, black_box(&body), &mut out)?,
+                "ignored" => {
+                    black_box(serde_json::from_slice::<IgnoredAny>(black_box(&body))?);
+                }
+                other => return Err(format!("no work called {other}").into()),
+            }
+            black_box(&out);
+        }
+    }
+    Ok(())
+}
+
 fn row(name: &str, bytes: usize, kept: usize, [project, any, ignored, value]: [f64; 4]) {
     println!(
-        "{name:<10} {bytes:>5} {kept:>5}  {project:>6.0}ns {any:>6.0}ns {ignored:>6.0}ns {value:>6.0}ns  \
-         {:>8.0} {:>7.2}",
+        "{name:<10} {bytes:>5} {kept:>5}  {project:>6.0}ns {any:>6.0}ns {ignored:>6.0}ns \
+         {value:>6.0}ns \
+          {:>8.0} {:>7.2}",
         bytes as f64 * 1e3 / project,
         project / ignored
     );

@@ -1,7 +1,8 @@
-//! From declared shapes to the flat table, once, before anything listens. Prevents every question about
-//! the declaration itself from being asked per request: indexes in range, patterns valid, limits
-//! satisfiable, union variants told apart by their JSON type, no chain of optionals and unions that never
-//! reaches a value. The first problem found is returned with the index of its shape.
+//! From declared shapes to the flat table, once, before anything listens. Prevents every question
+//! about the declaration itself from being asked per request: indexes in range, patterns valid,
+//! limits satisfiable, union variants told apart by their JSON type, no chain of optionals and
+//! unions that never reaches a value. The first problem found is returned with the index of its
+//! shape.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -198,11 +199,7 @@ impl Compiler<'_> {
             }
             plans.push(self.field(field)?);
         }
-        Ok(ObjectPlan {
-            keys: KeyPlan::new(keys),
-            fields: plans.into(),
-            extra,
-        })
+        Ok(ObjectPlan::new(KeyPlan::new(keys), plans, extra))
     }
 
     fn field(&self, field: &Field) -> Result<FieldPlan, String> {

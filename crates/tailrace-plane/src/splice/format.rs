@@ -1,6 +1,7 @@
-//! String formats, in the ISO forms pydantic accepts in strict JSON mode: what the declared model would
-//! take in Python is what passes here, so the two never disagree about a date. Numbers of seconds since
-//! the epoch, a bare date where a date-time is due, and week dates are refused. No allocation.
+//! String formats, in the ISO forms pydantic accepts in strict JSON mode: what the declared model
+//! would take in Python is what passes here, so the two never disagree about a date. Numbers of
+//! seconds since the epoch, a bare date where a date-time is due, and week dates are refused. No
+//! allocation.
 
 use tailrace_blueprint::StringFormat;
 

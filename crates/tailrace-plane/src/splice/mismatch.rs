@@ -1,7 +1,8 @@
-//! Why a body was refused. Prevents two failures: an error that costs as much as the success path, and a
-//! log line that an upstream can forge. While scanning, a fault is one machine word; the path is built
-//! once, after the scan stopped, from the segments the unwinding walk left behind. It holds at most
-//! [`PATH_MAX`] bytes, and key text from the body is reduced to letters, digits and a few signs.
+//! Why a body was refused. Prevents two failures: an error that costs as much as the success path,
+//! and a log line that an upstream can forge. While scanning, a fault is one machine word; the path
+//! is built once, after the scan stopped, from the segments the unwinding walk left behind. It
+//! holds at most [`PATH_MAX`] bytes, and key text from the body is reduced to letters, digits and a
+//! few signs.
 
 use std::fmt;
 
@@ -143,8 +144,8 @@ const EXPECTED: [&str; 12] = [
     "a scalar shape",
 ];
 
-/// A refusal in one word: code, expected type and offset. `Result<usize, Fault>` then travels in two
-/// registers, which is what keeps the recursive walk as cheap as a flat loop.
+/// A refusal in one word: code, expected type and offset. `Result<usize, Fault>` then travels in
+/// two registers, which is what keeps the recursive walk as cheap as a flat loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fault(u64);
 
@@ -159,8 +160,8 @@ impl Fault {
         Self(Self::new(MismatchCode::WrongType, offset).0 | (expected as u64) << 8)
     }
 
-    /// At the first byte of a value that is not of the expected type: a byte that starts no JSON value is
-    /// broken syntax, anything else is a value of another type.
+    /// At the first byte of a value that is not of the expected type: a byte that starts no JSON
+    /// value is broken syntax, anything else is a value of another type.
     #[cold]
     pub(super) fn wrong_or_broken(expected: Expected, body: &[u8], offset: usize) -> Self {
         match body.get(offset) {
@@ -252,8 +253,8 @@ impl Segment {
     }
 }
 
-/// Key text comes from the upstream: control, bidirectional and quoting characters would let it forge a
-/// log line (RELIABILITY S21), so only letters, digits and a few signs pass.
+/// Key text comes from the upstream: control, bidirectional and quoting characters would let it
+/// forge a log line (RELIABILITY S21), so only letters, digits and a few signs pass.
 fn append_name(name: &[u8], path: &mut String) -> bool {
     if !path.is_empty() {
         if path.len() + 1 + '…'.len_utf8() > PATH_MAX {
@@ -273,7 +274,8 @@ fn append_name(name: &[u8], path: &mut String) -> bool {
     true
 }
 
-/// A body that is not what was declared: where and why, nothing of its content but sanitised key names.
+/// A body that is not what was declared: where and why, nothing of its content but sanitised key
+/// names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
     pub code: MismatchCode,

@@ -1,23 +1,29 @@
-//! Validation and projection of a JSON body in one pass: a body that is not exactly what was declared
-//! never reaches a client, and a field that was not declared never leaks (DESIGN 4, req 6.1, 10.4).
+//! Validation and projection of a JSON body in one pass: a body that is not exactly what was
+//! declared never reaches a client, and a field that was not declared never leaks (DESIGN 4, req
+//! 6.1, 10.4).
 //!
-//! *How.* Declared shapes are compiled once into a flat table ([`Shapes::compile`]). [`Shapes::project`]
-//! walks body and table together, checks every byte, and copies what is kept in maximal contiguous runs:
-//! no tree, no boxed value, no allocation but the output's on the usual path. The reply holds the
-//! upstream's own bytes: numbers are not rewritten, field order and inner whitespace stay.
+//! *How.* Declared shapes are compiled once into a flat table ([`Shapes::compile`]).
+//! [`Shapes::project`] walks body and table together, checks every byte, and copies what is kept in
+//! maximal contiguous runs: no tree, no boxed value, no allocation but the output's on the usual
+//! path. The reply holds the upstream's own bytes: numbers are not rewritten, field order and inner
+//! whitespace stay.
 //!
-//! *Refused wherever they stand, in dropped fields too:* invalid UTF-8, duplicate keys, nesting beyond the
-//! depth limit, strings above 1 MiB, numbers above 64 digits, more than 10 000 undeclared or dict keys in
-//! one object, anything but whitespace around the value (RELIABILITY S16, S17).
+//! *Refused wherever they stand, in dropped fields too:* invalid UTF-8, duplicate keys, nesting
+//! beyond the depth limit, strings above 1 MiB, numbers above 64 digits, more than 10 000
+//! undeclared or dict keys in one object, anything but whitespace around the value (RELIABILITY
+//! S16, S17).
 //!
-//! *Semantics worth knowing.* JSON is strict: no coercion. The first alias of a field to arrive wins; a
-//! later one is an undeclared key. With `Extra::Keep`, an undeclared key equal to the name of a declared
-//! field is dropped, since the reply would carry it twice. A default is appended after what arrived.
-//! Integers are tokens without fraction and exponent. Range limits compare 64-bit floats.
+//! *Semantics worth knowing.* JSON is strict: no coercion. The first alias of a field to arrive
+//! wins; a later one is an undeclared key. With `Extra::Keep`, an undeclared key equal to the name
+//! of a declared field is dropped, since the reply would carry it twice. A default is appended
+//! after what arrived. Integers are tokens without fraction and exponent. Range limits compare
+//! 64-bit floats.
 //!
 //! [`lookup`], [`items`] and [`scalar_text`] read single values out of projected bytes.
 
 mod compile;
+#[cfg(test)]
+mod flood;
 mod format;
 mod keys;
 mod mismatch;
@@ -25,6 +31,7 @@ mod object;
 mod query;
 mod scalar;
 mod scan;
+mod seen;
 mod skip;
 mod table;
 mod text;
@@ -65,8 +72,8 @@ impl Shapes {
         })
     }
 
-    /// Checks a request parameter's decoded text against a scalar shape: a string shape (and a string
-    /// literal) checks the text itself, other scalars read it as that JSON token.
+    /// Checks a request parameter's decoded text against a scalar shape: a string shape (and a
+    /// string literal) checks the text itself, other scalars read it as that JSON token.
     pub fn accept_scalar(&self, shape: ShapeId, text: &[u8]) -> Result<(), Mismatch> {
         if std::str::from_utf8(text).is_err() {
             return Err(self.refusal(Fault::new(MismatchCode::Utf8, 0)));

@@ -1,21 +1,26 @@
-//! Declared objects: members are matched, checked, kept or dropped in the order they arrive. Prevents
-//! undeclared fields from leaking and missing ones from passing (DESIGN 4). Kept members stay one
-//! contiguous run as long as nothing between them is dropped or renamed.
+//! Declared objects: members are matched, checked, kept or dropped in the order they arrive.
+//! Prevents undeclared fields from leaking and missing ones from passing (DESIGN 4). Kept members
+//! stay one contiguous run as long as nothing between them is dropped or renamed.
 
 use tailrace_blueprint::Extra;
 
-use super::keys::{key_at, Bits, Key, Others};
+use super::keys::{key_at, Key, WireKey};
 use super::mismatch::{Expected, Fault, MismatchCode, Segment};
 use super::scan::{byte_at, space, Step};
+use super::seen::{Bits, Others};
 use super::table::ObjectPlan;
 use super::walk::Walk;
 
-/// One object while its members pass by.
+/// One object while its members pass by. `Copy`, so that the compiler may keep it in registers; the
+/// rare paths work on a copy.
+#[derive(Clone, Copy)]
 struct Open<'a> {
     plan: &'a ObjectPlan,
+    /// Declared keys that arrived.
     seen: Bits,
+    /// Fields that have a value; the same as `seen` where the plan has no aliases.
     filled: Bits,
-    others: Others<'a>,
+    others: Others,
     /// The declared key expected next.
     guess: usize,
     /// Where the last member (or the opening brace) ended.
@@ -35,9 +40,9 @@ impl<'a> Walk<'a> {
         self.enter(at)?;
         let mut open = Open {
             plan,
-            seen: Bits::default(),
-            filled: Bits::default(),
-            others: Others::new(&self.marks),
+            seen: self.keys.bits(plan.keys.len()),
+            filled: self.keys.bits(plan.alias_fields()),
+            others: self.keys.others(),
             guess: 0,
             kept_end: at + 1,
             cut: false,
@@ -56,13 +61,15 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        if open.filled.len() != plan.fields.len() {
-            self.complete(&mut open, shape, at)?;
+        let filled = if plan.aliased { open.filled } else { open.seen };
+        if filled.low != plan.full_low || plan.fields.len() > 64 {
+            open.cut = self.complete(open, filled, shape, at)?;
         }
         if open.cut {
             self.run = cursor;
         }
-        open.others.close(&mut self.marks);
+        self.keys.close_bits(open.seen);
+        self.keys.close(open.others);
         self.depth -= 1;
         Ok(cursor + 1)
     }
@@ -70,51 +77,81 @@ impl<'a> Walk<'a> {
     /// One member whose key starts at `at`; the byte after its value.
     #[inline(always)]
     fn member(&mut self, open: &mut Open<'a>, at: usize) -> Step {
-        let key = key_at(self.body, at)?;
-        let value_at = self.colon(key.end + 1)?;
-        if let Some((index, wire)) = open.plan.keys.find(self.body, &key, open.guess) {
-            if !open.seen.insert(index) {
-                let fault = Fault::new(MismatchCode::DuplicateKey, key.start);
-                return Err(self.at_key(key.start, key.end, fault));
+        let body = self.body;
+        if let Some(wire) = open.plan.keys.get(open.guess) {
+            if let Some(end) = wire.member_end(body, at) {
+                let index = open.guess;
+                return self.declared(open, wire, index, (at + 1, end - 2), space(body, end));
             }
-            open.guess = index + 1;
-            if let Some(plan) = open.plan.fields.get(wire.field) {
-                // A second alias of a filled field is an undeclared key: the first to arrive has won.
-                if open.filled.insert(wire.field) {
-                    self.keep(open, at);
-                    if wire.renamed {
-                        self.copy_run(at);
-                        self.out.extend_from_slice(&plan.name_json);
-                        self.run = key.end + 1;
-                    }
-                    return match self.value(plan.shape, value_at) {
-                        Ok(end) => Ok(end),
-                        Err(fault) => Err(self.at_key(key.start, key.end, fault)),
-                    };
-                }
-            }
-        } else {
-            let noted = open.others.insert(&mut self.marks, self.body, &key);
-            noted.map_err(|fault| self.at_key(key.start, key.end, fault))?;
         }
-        self.undeclared(open, &key, at, value_at)
+        let key = key_at(body, at)?;
+        let value_at = self.colon(key.end + 1)?;
+        if let Some((index, wire)) = open.plan.keys.find(body, &key) {
+            return self.declared(open, wire, index, (key.start, key.end), value_at);
+        }
+        match self.keys.insert(&mut open.others, body, &key) {
+            Ok(()) => self.undeclared(open, (key.start, key.end), value_at),
+            Err(fault) => Err(self.at_key(key.start, key.end, fault)),
+        }
+    }
+
+    /// A member whose key is declared; `key` is where its raw text stands.
+    #[inline(always)]
+    fn declared(
+        &mut self,
+        open: &mut Open<'a>,
+        wire: &'a WireKey,
+        index: usize,
+        key: (usize, usize),
+        value_at: usize,
+    ) -> Step {
+        if !open.seen.insert(index, &mut self.keys) {
+            return Err(self.at_key(key.0, key.1, Fault::new(MismatchCode::DuplicateKey, key.0)));
+        }
+        open.guess = index + 1;
+        // A second alias of a filled field is an undeclared key: the first to arrive has won.
+        if open.plan.aliased && !open.filled.insert(wire.field, &mut self.keys) {
+            return self.undeclared(open, key, value_at);
+        }
+        let Some(field) = open.plan.fields.get(wire.field) else {
+            return Err(Fault::new(MismatchCode::UnknownShape, key.0));
+        };
+        self.keep(open, key.0 - 1);
+        if wire.renamed {
+            self.copy_run(key.0 - 1);
+            self.out.extend_from_slice(&field.name_json);
+            self.run = key.1 + 1;
+        }
+        match self.item(field.shape, value_at) {
+            Ok(end) => Ok(end),
+            Err(fault) => Err(self.at_key(key.0, key.1, fault)),
+        }
     }
 
     /// A member without a field of its own.
-    fn undeclared(&mut self, open: &mut Open<'a>, key: &Key, at: usize, value_at: usize) -> Step {
+    #[inline(always)]
+    fn undeclared(&mut self, open: &mut Open<'a>, key: (usize, usize), value_at: usize) -> Step {
         match open.plan.extra {
-            // A kept key must not collide with the name under which a field leaves.
-            Extra::Keep if !open.plan.emits(&key.text(self.body)) => self.keep(open, at),
-            Extra::Drop | Extra::Keep => self.cut(open),
+            Extra::Drop => self.cut(open),
+            Extra::Keep if self.collides(open.plan, key) => self.cut(open),
+            Extra::Keep => self.keep(open, key.0 - 1),
             Extra::Refuse => {
-                let fault = Fault::new(MismatchCode::ExtraField, key.start);
-                return Err(self.at_key(key.start, key.end, fault));
+                let fault = Fault::new(MismatchCode::ExtraField, key.0);
+                return Err(self.at_key(key.0, key.1, fault));
             }
         }
         match self.skip(value_at) {
             Ok(end) => Ok(end),
-            Err(fault) => Err(self.at_key(key.start, key.end, fault)),
+            Err(fault) => Err(self.at_key(key.0, key.1, fault)),
         }
+    }
+
+    /// Is this undeclared key the name under which a field leaves? Kept, it would stand there
+    /// twice.
+    #[inline(never)]
+    fn collides(&self, plan: &ObjectPlan, (start, end): (usize, usize)) -> bool {
+        let key = Key::at(self.body, start, end);
+        plan.emits(&key.text(self.body))
     }
 
     /// The member at `at` goes to the output.
@@ -139,12 +176,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Fields that did not arrive: required ones are a fault, defaults are appended.
+    /// Fields that did not arrive: required ones are a fault, defaults are appended. Says whether
+    /// the run is cut now.
     #[inline(never)]
-    fn complete(&mut self, open: &mut Open<'a>, shape: u32, at: usize) -> Result<(), Fault> {
-        let plan = open.plan;
-        for (index, field) in plan.fields.iter().enumerate() {
-            if open.filled.contains(index) {
+    fn complete(
+        &mut self,
+        mut open: Open<'a>,
+        filled: Bits,
+        shape: u32,
+        at: usize,
+    ) -> Result<bool, Fault> {
+        for (index, field) in open.plan.fields.iter().enumerate() {
+            if filled.contains(index, &self.keys) {
                 continue;
             }
             if field.required {
@@ -155,7 +198,7 @@ impl<'a> Walk<'a> {
                 return Err(Fault::new(MismatchCode::MissingField, at));
             }
             if !field.default_json.is_empty() {
-                self.cut(open);
+                self.cut(&mut open);
                 if open.emitted {
                     self.out.push(b',');
                 }
@@ -163,6 +206,6 @@ impl<'a> Walk<'a> {
                 open.emitted = true;
             }
         }
-        Ok(())
+        Ok(open.cut)
     }
 }

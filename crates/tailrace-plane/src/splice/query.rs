@@ -1,6 +1,7 @@
-//! Reading single values out of projected bytes, for templates (`{order.user_id}`) and `each=`. Prevents
-//! a second parse of the body: nothing is built, members are passed over byte by byte. The input has been
-//! validated already; on anything else these functions answer `None` or end early, they never panic.
+//! Reading single values out of projected bytes, for templates (`{order.user_id}`) and `each=`.
+//! Prevents a second parse of the body: nothing is built, members are passed over byte by byte. The
+//! input has been validated already; on anything else these functions answer `None` or end early,
+//! they never panic.
 
 use super::keys::key_at;
 use super::scan::{byte_at, number_end, space, string_end, word_end};
@@ -41,7 +42,8 @@ fn next_item(json: &[u8], end: usize) -> Option<usize> {
     (byte_at(json, comma) == b',').then(|| space(json, comma + 1))
 }
 
-/// The byte after the valid value at `at`; containers are passed by counting brackets outside strings.
+/// The byte after the valid value at `at`; containers are passed by counting brackets outside
+/// strings.
 fn value_end(json: &[u8], at: usize) -> Option<usize> {
     match byte_at(json, at) {
         b'"' => Some(string_end(json, at + 1).ok()? + 1),
@@ -49,7 +51,7 @@ fn value_end(json: &[u8], at: usize) -> Option<usize> {
         b't' => word_end(json, at, b"true").ok(),
         b'f' => word_end(json, at, b"false").ok(),
         b'n' => word_end(json, at, b"null").ok(),
-        _ => Some(number_end(json, at).ok()?.end),
+        _ => Some(number_end(json, at).ok()?.end()),
     }
 }
 
@@ -101,8 +103,8 @@ impl<'a> Iterator for ItemIter<'a> {
     }
 }
 
-/// A scalar as text: strings without quotes and escapes, numbers and booleans as they stand; `None` for
-/// `null`, objects and arrays. `scratch` is used only where a string has escapes.
+/// A scalar as text: strings without quotes and escapes, numbers and booleans as they stand; `None`
+/// for `null`, objects and arrays. `scratch` is used only where a string has escapes.
 pub fn scalar_text<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let raw = raw.trim_ascii();
     match raw.first()? {

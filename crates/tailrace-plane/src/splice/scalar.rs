@@ -1,6 +1,7 @@
-//! Checks of single numbers and literals, shared by bodies and by request parameters. Prevents a value
-//! from being judged by two rules depending on where it came from. Ranges are compared as 64-bit floats
-//! (an integer beyond 2^53 is compared by its nearest float); the token itself is never rewritten.
+//! Checks of single numbers and literals, shared by bodies and by request parameters. Prevents a
+//! value from being judged by two rules depending on where it came from. Ranges are compared as
+//! 64-bit floats (an integer beyond 2^53 is compared by its nearest float); the token itself is
+//! never rewritten.
 
 use tailrace_blueprint::NumberLimits;
 
@@ -30,7 +31,8 @@ pub(super) fn within(limits: &NumberLimits, token: &[u8]) -> bool {
             .is_none_or(|step| is_multiple(value, step))
 }
 
-/// Exact for integers; otherwise within a billionth, since 0.3 is no exact multiple of 0.1 in binary.
+/// Exact for integers; otherwise within a billionth, since 0.3 is no exact multiple of 0.1 in
+/// binary.
 fn is_multiple(value: f64, step: f64) -> bool {
     let rest = (value % step).abs();
     let exact = value.fract() == 0.0 && step.fract() == 0.0 && value.abs() <= EXACT_MAX;
@@ -67,12 +69,12 @@ fn integer(token: &[u8]) -> Option<i128> {
 
 /// Is `text` exactly one JSON number?
 fn number_token(text: &[u8]) -> bool {
-    number_end(text, 0).is_ok_and(|number| number.end == text.len())
+    number_end(text, 0).is_ok_and(|number| number.end() == text.len())
 }
 
 impl Shapes {
-    /// A parameter's text against shape `shape`; strings check the text itself, other scalars read it as
-    /// that JSON token. `null` has no text and an object or array is no parameter.
+    /// A parameter's text against shape `shape`; strings check the text itself, other scalars read
+    /// it as that JSON token. `null` has no text and an object or array is no parameter.
     pub(super) fn scalar(&self, shape: u32, text: &[u8]) -> Result<(), Fault> {
         let Some(node) = self.node(shape) else {
             return Err(Fault::new(MismatchCode::UnknownShape, 0));
@@ -122,10 +124,10 @@ impl Shapes {
 fn number(limits: Option<&NumberLimits>, text: &[u8], expected: Expected) -> Result<(), Fault> {
     let number = match number_end(text, 0) {
         Err(fault) if fault.code() == MismatchCode::NumberTooLong => return Err(fault),
-        Ok(number) if number.end == text.len() => number,
+        Ok(number) if number.end() == text.len() => number,
         _ => return Err(Fault::wrong(expected, 0)),
     };
-    if expected == Expected::Integer && !number.integer {
+    if expected == Expected::Integer && !number.integer() {
         return Err(Fault::wrong(expected, 0));
     }
     if limits.is_some_and(|limits| !within(limits, text)) {

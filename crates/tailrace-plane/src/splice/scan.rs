@@ -1,8 +1,8 @@
-//! The byte scanner: JSON's lexical grammar over a slice, with nothing built. Prevents the cost that
-//! makes validation worth skipping: strings are searched eight bytes at a time, end of input reads as a
-//! NUL byte (which no grammar rule accepts), so each step is one load and one branch.
-//! Limits: strings of [`STRING_MAX`] raw bytes, numbers of [`DIGITS_MAX`] digits. UTF-8 is checked once
-//! for the whole body before any of this runs.
+//! The byte scanner: JSON's lexical grammar over a slice, with nothing built. Prevents the cost
+//! that makes validation worth skipping: strings are searched eight bytes at a time, end of input
+//! reads as a NUL byte (which no grammar rule accepts), so each step is one load and one branch.
+//! Limits: strings of [`STRING_MAX`] raw bytes, numbers of [`DIGITS_MAX`] digits. UTF-8 is checked
+//! once for the whole body before any of this runs.
 
 use super::mismatch::{Fault, MismatchCode};
 
@@ -17,7 +17,8 @@ pub(super) type Step = Result<usize, Fault>;
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-/// The byte at `at`, NUL past the end: NUL is valid nowhere outside strings and nowhere inside them.
+/// The byte at `at`, NUL past the end: NUL is valid nowhere outside strings and nowhere inside
+/// them.
 #[inline(always)]
 pub(super) fn byte_at(body: &[u8], at: usize) -> u8 {
     match body.get(at) {
@@ -32,17 +33,15 @@ pub(super) fn word_at(body: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*body.get(at..)?.first_chunk::<8>()?))
 }
 
-/// High bit set in each byte that ends a plain run of string text: quote, backslash, control character.
-/// Bits above the lowest one may be false (borrows run upwards), the lowest is exact.
+/// High bit set in each byte that ends a plain run of string text: quote, backslash, control
+/// character. Bits above the lowest one may be false (borrows run upwards), the lowest is exact.
 #[inline(always)]
 pub(super) fn special_bytes(word: u64) -> u64 {
-    // Flipping bit 1 moves the quote (0x22) to 0x20, just above the control characters, and leaves no
-    // other byte below 0x21: one comparison finds both.
-    let folded = word ^ (ONES * 0x02);
-    let quote_or_control = folded.wrapping_sub(ONES * 0x21) & !folded;
-    let slashed = word ^ (ONES * 0x5c);
-    let backslash = slashed.wrapping_sub(ONES) & !slashed;
-    (quote_or_control | backslash) & HIGHS
+    // Flipping bit 1 moves the quote (0x22) to 0x20, just above the control characters, and leaves
+    // no other byte below 0x21: one comparison finds both.
+    let quote_or_control = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * 0x5c)).wrapping_sub(ONES);
+    (quote_or_control | backslash) & !word & HIGHS
 }
 
 /// First byte at or after `at` that is not whitespace.
@@ -71,23 +70,27 @@ fn space_run(body: &[u8], mut at: usize) -> usize {
 /// Index of the closing quote; `at` is the byte after the opening one.
 #[inline(always)]
 pub(super) fn string_end(body: &[u8], at: usize) -> Step {
+    // Most strings end within sixteen bytes: these two steps need no limit and no loop.
     let mut cursor = at;
-    while let Some(word) = word_at(body, cursor) {
+    for _ in 0..2 {
+        let Some(word) = word_at(body, cursor) else {
+            return string_rest(body, at, cursor);
+        };
         let specials = special_bytes(word);
         if specials != 0 {
             let bits = specials.trailing_zeros() & !7;
             cursor += (bits >> 3) as usize;
-            if (word >> bits) as u8 == b'"' && cursor - at <= STRING_MAX {
+            if (word >> bits) as u8 == b'"' {
                 return Ok(cursor);
             }
-            break;
+            return string_rest(body, at, cursor);
         }
         cursor += 8;
     }
     string_rest(body, at, cursor)
 }
 
-/// The rest of a string that has escapes, touches the end of the body, or is wrong.
+/// The rest of a string that is long, has escapes, touches the end of the body, or is wrong.
 #[inline(never)]
 pub(super) fn string_rest(body: &[u8], start: usize, mut at: usize) -> Step {
     loop {
@@ -142,11 +145,26 @@ pub(super) fn hex4(body: &[u8], at: usize) -> Option<u32> {
     Some(unit)
 }
 
-/// A scanned number: where it ends and whether it had neither fraction nor exponent.
+/// A scanned number: where it ends and whether it had neither fraction nor exponent, in one word so
+/// that a result still fits two registers.
 #[derive(Clone, Copy)]
-pub(super) struct Number {
-    pub(super) end: usize,
-    pub(super) integer: bool,
+pub(super) struct Number(usize);
+
+impl Number {
+    #[inline(always)]
+    fn new(end: usize, integer: bool) -> Self {
+        Self(end << 1 | usize::from(integer))
+    }
+
+    #[inline(always)]
+    pub(super) fn end(self) -> usize {
+        self.0 >> 1
+    }
+
+    #[inline(always)]
+    pub(super) fn integer(self) -> bool {
+        self.0 & 1 == 1
+    }
 }
 
 /// The number that starts at `at` (a minus sign or a digit).
@@ -176,7 +194,7 @@ pub(super) fn number_end(body: &[u8], at: usize) -> Result<Number, Fault> {
     if end - at > DIGITS_MAX {
         digits_bounded(body, at, end)?;
     }
-    Ok(Number { end, integer })
+    Ok(Number::new(end, integer))
 }
 
 #[inline(always)]

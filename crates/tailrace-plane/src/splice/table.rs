@@ -1,6 +1,6 @@
-//! The compiled table: what `Vec<blueprint::Shape>` becomes before the first request. Prevents per-field
-//! dispatch through pointers and any look-up by name in the declaration (req 6.1): a shape is an index,
-//! a node is one flat enum value, and object keys stand ready as machine words.
+//! The compiled table: what `Vec<blueprint::Shape>` becomes before the first request. Prevents
+//! per-field dispatch through pointers and any look-up by name in the declaration (req 6.1): a
+//! shape is an index, a node is one flat enum value, and object keys stand ready as machine words.
 //! Limits: at most [`SHAPES_MAX`] shapes; the table never changes after `compile`.
 
 use regex::bytes::Regex;
@@ -161,6 +161,10 @@ pub(super) struct ObjectPlan {
     pub(super) keys: KeyPlan,
     pub(super) fields: Box<[FieldPlan]>,
     pub(super) extra: Extra,
+    /// Some field accepts several keys; otherwise key n fills field n.
+    pub(super) aliased: bool,
+    /// One bit for each of the first 64 fields: all arrived.
+    pub(super) full_low: u64,
 }
 
 #[derive(Debug)]
@@ -175,6 +179,31 @@ pub(super) struct FieldPlan {
 }
 
 impl ObjectPlan {
+    pub(super) fn new(keys: KeyPlan, fields: Vec<FieldPlan>, extra: Extra) -> Self {
+        let aliased = keys.len() != fields.len();
+        let full_low = match fields.len() {
+            count @ 0..64 => (1 << count) - 1,
+            _ => u64::MAX,
+        };
+        Self {
+            keys,
+            fields: fields.into(),
+            extra,
+            aliased,
+            full_low,
+        }
+    }
+
+    /// Fields that need a set of their own beside that of the keys.
+    #[inline(always)]
+    pub(super) fn alias_fields(&self) -> usize {
+        if self.aliased {
+            self.fields.len()
+        } else {
+            0
+        }
+    }
+
     pub(super) fn field_name(&self, field: usize) -> &str {
         self.fields.get(field).map_or("", |field| &field.name)
     }

@@ -1,7 +1,7 @@
-//! JSON string text: decoding escapes, and writing text as a JSON string. Prevents keys and parameters
-//! from meaning different things to the check and to the reader: all comparisons are made on decoded
-//! text. Limits: the decoder expects a string the scanner accepted; on anything else it stops early and
-//! never panics.
+//! JSON string text: decoding escapes, and writing text as a JSON string. Prevents keys and
+//! parameters from meaning different things to the check and to the reader: all comparisons are
+//! made on decoded text. Limits: the decoder expects a string the scanner accepted; on anything
+//! else it stops early and never panics.
 
 use super::scan::hex4;
 

@@ -1,6 +1,6 @@
 //! Which JSON types a declared shape accepts, and whether its chain of optionals and unions ends.
-//! Prevents two failures at run time: a value two union variants both claim, and a hop from shape to
-//! shape that takes no bytes and so never ends. Each shape is visited once; chains are at most
+//! Prevents two failures at run time: a value two union variants both claim, and a hop from shape
+//! to shape that takes no bytes and so never ends. Each shape is visited once; chains are at most
 //! [`CHAIN_MAX`] hops, which also bounds the recursion here and in `scalar`.
 
 use serde_json::Value;

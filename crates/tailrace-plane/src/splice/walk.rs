@@ -1,16 +1,17 @@
-//! The one pass: a recursive walk over body and table together that checks every byte once and copies
-//! what is kept (req 6.1, 10.4). Prevents the reply from carrying anything undeclared or half-checked,
-//! without a tree between the bytes that came and the bytes that go.
+//! The one pass: a recursive walk over body and table together that checks every byte once and
+//! copies what is kept (req 6.1, 10.4). Prevents the reply from carrying anything undeclared or
+//! half-checked, without a tree between the bytes that came and the bytes that go.
 //!
-//! Output is copied in runs: `run` is the first kept byte not yet copied. A subtree without anything to
-//! drop never touches the output; its object's run simply goes on. A dropped member ends the run, the
-//! next kept one starts a new one (object.rs). Recursion is bounded by the depth limit, for skipped
-//! values too.
+//! Output is copied in runs: `run` is the first kept byte not yet copied. A subtree without
+//! anything to drop never touches the output; its object's run simply goes on. A dropped member
+//! ends the run, the next kept one starts a new one (object.rs). Recursion is bounded by the depth
+//! limit, for skipped values too.
 
-use super::keys::{key_at, Mark, Others};
+use super::keys::key_at;
 use super::mismatch::{Expected, Fault, MismatchCode, Segment};
 use super::scalar;
 use super::scan::{byte_at, number_end, space, string_end, word_end, Step};
+use super::seen::SeenKeys;
 use super::table::{JsonType, Length, Node, Shapes, Tagged, TextRule, NONE};
 use super::text::unescape_into;
 
@@ -21,7 +22,7 @@ pub(super) struct Walk<'a> {
     /// First kept byte that is not in `out` yet; meaningless while an object skips members.
     pub(super) run: usize,
     pub(super) depth: u32,
-    pub(super) marks: Vec<Mark>,
+    pub(super) keys: SeenKeys<'a>,
     /// Path of a fault, innermost first; filled while unwinding.
     pub(super) trail: Vec<Segment>,
     /// Decoded text of the string under check.
@@ -30,14 +31,14 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(shapes: &'a Shapes, body: &'a [u8], out: &'a mut Vec<u8>) -> Self {
-        let (marks, trail, scratch) = (Vec::new(), Vec::new(), Vec::new());
+        let (keys, trail, scratch) = (SeenKeys::new(), Vec::new(), Vec::new());
         Self {
             shapes,
             body,
             out,
             run: 0,
             depth: 0,
-            marks,
+            keys,
             trail,
             scratch,
         }
@@ -73,8 +74,17 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Checks the value at `at` against `shape`; the byte after it. Optional and union hops loop here and
-    /// take no stack; `compile` has made sure that they end.
+    /// Like `value`, with the most common kind of member settled before the call.
+    #[inline(always)]
+    pub(super) fn item(&mut self, shape: u32, at: usize) -> Step {
+        match self.shapes.node(shape) {
+            Some(Node::Text) => self.plain_text(at),
+            _ => self.value(shape, at),
+        }
+    }
+
+    /// Checks the value at `at` against `shape`; the byte after it. Optional and union hops loop
+    /// here and take no stack; `compile` has made sure that they end.
     pub(super) fn value(&mut self, shape: u32, at: usize) -> Step {
         let shapes = self.shapes;
         let mut shape = shape;
@@ -88,7 +98,7 @@ impl<'a> Walk<'a> {
                 Node::Array { items, length } => return self.array(*items, *length, at),
                 Node::Integer(_) | Node::Number(_) => return self.number(node, at),
                 Node::CheckedText(rule) => return self.checked_text(rule, at),
-                Node::Optional(_) if byte_at(self.body, at) == b'n' => {
+                Node::Optional(_) | Node::Null if byte_at(self.body, at) == b'n' => {
                     return word_end(self.body, at, b"null")
                 }
                 Node::Optional(inner) => shape = *inner,
@@ -97,9 +107,6 @@ impl<'a> Walk<'a> {
                 Node::Any => return self.skip(at),
                 Node::Boolean => return self.boolean(at),
                 Node::Literal(literals) => return self.literal(literals, at),
-                Node::Null if byte_at(self.body, at) == b'n' => {
-                    return word_end(self.body, at, b"null")
-                }
                 Node::Null => {
                     return Err(Fault::wrong_or_broken(Expected::Null, self.body, at));
                 }
@@ -120,7 +127,7 @@ impl<'a> Walk<'a> {
     fn checked_text(&mut self, rule: &TextRule, at: usize) -> Step {
         let first = byte_at(self.body, at);
         if rule.takes_numbers() && (first == b'-' || first.is_ascii_digit()) {
-            let end = number_end(self.body, at)?.end;
+            let end = number_end(self.body, at)?.end();
             let token = self.body.get(at..end).unwrap_or(&[]);
             return match rule.refuse(token) {
                 None => Ok(end),
@@ -164,16 +171,16 @@ impl<'a> Walk<'a> {
             return Err(Fault::wrong_or_broken(expected, self.body, at));
         }
         let number = number_end(self.body, at)?;
-        if expected == Expected::Integer && !number.integer {
+        if expected == Expected::Integer && !number.integer() {
             return Err(Fault::wrong(expected, at));
         }
         if let Some(limits) = limits {
-            let token = self.body.get(at..number.end).unwrap_or(&[]);
+            let token = self.body.get(at..number.end()).unwrap_or(&[]);
             if !scalar::within(limits, token) {
                 return Err(Fault::new(MismatchCode::OutOfRange, at));
             }
         }
-        Ok(number.end)
+        Ok(number.end())
     }
 
     fn boolean(&mut self, at: usize) -> Step {
@@ -211,8 +218,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Looks ahead for the tag, usually the first member; the walk then starts over with the variant.
-    /// The look-ahead costs at most one more pass per level of nesting.
+    /// Looks ahead for the tag, usually the first member; the walk then starts over with the
+    /// variant. The look-ahead costs at most one more pass per level of nesting.
     fn tagged_variant(&mut self, shape: u32, tagged: &Tagged, at: usize) -> Result<u32, Fault> {
         let body = self.body;
         if byte_at(body, at) != b'{' {
@@ -304,7 +311,7 @@ impl<'a> Walk<'a> {
         let mut count = 0;
         if byte_at(self.body, cursor) != b']' {
             loop {
-                let end = match self.value(shape_at(count), cursor) {
+                let end = match self.item(shape_at(count), cursor) {
                     Ok(end) => end,
                     Err(fault) => return Err(self.at_index(count, fault)),
                 };
@@ -325,7 +332,7 @@ impl<'a> Walk<'a> {
         if byte_at(self.body, at) != b'{' {
             return Err(Fault::wrong_or_broken(Expected::Object, self.body, at));
         }
-        let (end, count) = self.entries(at, |walk, at| walk.value(values, at))?;
+        let (end, count) = self.entries(at, |walk, at| walk.item(values, at))?;
         if !length.holds(count) {
             return Err(Fault::new(MismatchCode::Length, at));
         }
@@ -341,13 +348,13 @@ impl<'a> Walk<'a> {
     ) -> Result<(usize, usize), Fault> {
         self.enter(at)?;
         let body = self.body;
-        let mut others = Others::new(&self.marks);
+        let mut others = self.keys.others();
         let mut cursor = space(body, at + 1);
         let mut count = 0;
         if byte_at(body, cursor) != b'}' {
             loop {
                 let key = key_at(body, cursor)?;
-                others.insert(&mut self.marks, body, &key)?;
+                self.keys.insert(&mut others, body, &key)?;
                 let value_at = self.colon(key.end + 1)?;
                 let end = match value(self, value_at) {
                     Ok(end) => end,
@@ -362,7 +369,7 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        others.close(&mut self.marks);
+        self.keys.close(others);
         self.depth -= 1;
         Ok((cursor + 1, count))
     }
