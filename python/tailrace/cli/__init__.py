@@ -16,9 +16,9 @@ from tailrace.cli._exit import Exit, Stop, did_you_mean
 from tailrace.cli._output import emit_json, talk
 
 VERBS = {
-    "demo": "simulated upstreams, an order service and load; no setup, one fault",
+    "demo": "an order service under load, one fault half-way, measured",
     "serve": "run a service",
-    "explain": "stages, worst case and limits of a service; or what a code means",
+    "explain": "stages, worst case and limits; or what a code means",
     "fault": "make a simulated upstream slow, failing, silent or well again",
     "doctor": "check what this machine allows",
     "completion": "completion script for bash, zsh or fish",

@@ -8,6 +8,7 @@ was meant. typer's own screens are never shown.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 from types import ModuleType
@@ -28,6 +29,11 @@ def run(verb: str, module: ModuleType, arguments: list[str]) -> int:
         return Exit.OK
     try:
         code = command.main(list(arguments), prog_name=f"tailrace {verb}", standalone_mode=False)
+    except SystemExit as end:
+        # typer turns a reader that has left into code 1; here that is no failure.
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        raise
     except Exception as error:
         # typer carries its parser inside, older versions use click's: both errors look like this.
         if hasattr(error, "format_message") and hasattr(error, "ctx"):
@@ -123,6 +129,14 @@ def _usage_error(verb: str, command: Any, error: Any) -> Stop:
             hint = more
         return Stop(Exit.USAGE, f"error: `tailrace {verb}` has no option `{wrong}`", hint)
     message = error.format_message().rstrip(".")
+    if type(error).__name__ == "BadOptionUsage":
+        option = next((one for one in options_of(command) if wrong in one.opts), None)
+        value = option.metavar if option is not None and takes_value(option) else None
+        said = f"needs a value: {value}" if value else "takes no value"
+        return Stop(Exit.USAGE, f"error: {wrong} {said}", more)
+    extra = re.search(r"extra arguments?(?:\(s\))? \((.*)\)", message)
+    if extra:
+        return Stop(Exit.USAGE, f"error: `{extra[1]}` is too much here", more)
     parameter = getattr(error, "param", None)
     if type(error).__name__ == "MissingParameter" and parameter is not None:
         name = parameter.metavar or parameter.name.upper()
@@ -145,4 +159,5 @@ def _wrong_value(message: str) -> str:
 def _examples(verb: str) -> Iterable[str]:
     from importlib import import_module
 
-    return [f"for example: {one}" for one in import_module(f"tailrace.cli.{verb}").EXAMPLES[:1]]
+    first = import_module(f"tailrace.cli.{verb}").EXAMPLES[0]
+    return [f"for example: {first.split('  ')[0]}"]

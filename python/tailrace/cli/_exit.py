@@ -37,9 +37,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     import difflib
 
     names = list(known)
-    folded = {name.lower(): name for name in names}
-    near = [name for name in folded if len(word) > 2 and name.startswith(word.lower())]
-    near = near or difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.5)
+    # The dashes that all options share must not make strangers look alike.
+    folded = {name.lower().lstrip("-"): name for name in names}
+    wanted = word.lower().lstrip("-")
+    near = [name for name in folded if len(wanted) > 2 and name.startswith(wanted)]
+    near = near or difflib.get_close_matches(wanted, folded, n=1, cutoff=0.5)
     if near:
         return f"did you mean `{folded[near[0]]}`?"
     return f"there are: {', '.join(names)}" if names else ""

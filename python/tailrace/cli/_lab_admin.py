@@ -44,8 +44,7 @@ class LabAdmin:
             reason = (error.strerror or str(error)).lower()
             raise Stop(
                 Exit.ENVIRONMENT,
-                f"error: no lab answers at {self.address} ({reason});"
-                " start one with `tailrace demo --hold`, or name its port with --admin",
+                f"error: no lab at {self.address} ({reason}); run: tailrace demo --hold",
             ) from None
         except (http.client.HTTPException, ValueError):
             raise self._stranger() from None

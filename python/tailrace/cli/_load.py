@@ -12,6 +12,7 @@ import importlib.util
 import linecache
 import os
 import sys
+import textwrap
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -41,7 +42,7 @@ def find_target(given: str | None) -> str:
     raise Stop(
         Exit.USAGE,
         f"error: no service given, and none of {', '.join(_CANDIDATES)} is here",
-        "name it: MODULE:ATTR or FILE.py, for example  tailrace serve shop.service:service",
+        "name it, for example: tailrace serve shop.service:service",
     )
 
 
@@ -82,7 +83,9 @@ def _attribute(module: ModuleType, module_part: str, attribute: str) -> Service:
     if not isinstance(value, Service):
         hint = f"did you mean `{module_part}:{services[0]}`?" if services else _EXAMPLE
         kind = type(value).__name__
-        raise Stop(Exit.USAGE, f"error: {module_part}:{attribute} is a {kind}, no Service", hint)
+        raise Stop(
+            Exit.USAGE, f"error: {module_part}:{attribute} is no Service; its type is {kind}", hint
+        )
     return value
 
 
@@ -146,8 +149,23 @@ def _explain(module_part: str, error: BaseException) -> tuple[str, str]:
             lines.append("  caused by")
         lines += _frames(one)
         said = one.msg if isinstance(one, SyntaxError) else str(one)
-        lines.append(f"   = {type(one).__name__}: {said}" if said else f"   = {type(one).__name__}")
+        lines += _said(f"{type(one).__name__}: {said}" if said else type(one).__name__)
     return "\n".join(lines), _hint(module_part, chain)
+
+
+def _said(text: str) -> list[str]:
+    """An exception's own words; paths below this folder as the frames show them."""
+    lines: list[str] = []
+    for line in text.replace(f"{Path.cwd()}{os.sep}", "").splitlines():
+        lines += textwrap.wrap(
+            line,
+            output.WIDTH,
+            initial_indent="   = " if not lines else "     ",
+            subsequent_indent="     ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return lines
 
 
 def _frames(error: BaseException) -> list[str]:
@@ -155,7 +173,8 @@ def _frames(error: BaseException) -> list[str]:
     if isinstance(error, SyntaxError) and error.filename:
         text = (error.text or linecache.getline(error.filename, error.lineno or 0)).rstrip("\n")
         offset = max(1, error.offset or 1)
-        width = (error.end_offset or 0) - offset if error.end_lineno == error.lineno else 1
+        end = (error.end_offset or 0) if error.end_lineno == error.lineno else 0
+        width = max(1, end - offset)
         place = f"{shown_path(error.filename)}:{error.lineno}:{offset}"
         return _frame(place, error.lineno or 0, text, offset - 1, width)
     lines = []
@@ -203,5 +222,5 @@ def _hint(module_part: str, chain: list[BaseException]) -> str:
     if isinstance(error, SyntaxError):
         return "mend the syntax error above"
     if isinstance(error, SystemExit):
-        return 'the module ends the program when imported; guard that: if __name__ == "__main__":'
+        return 'it must not end the program: put that under if __name__ == "__main__":'
     return ""

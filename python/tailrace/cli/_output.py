@@ -21,7 +21,7 @@ COLORS: Final = ("auto", "always", "never")
 COMMON_HELP: Final = (
     "  --json             results as JSON, with format_version   [TAILRACE_JSON=1]\n"
     "  --color WHEN       auto, always or never                  [TAILRACE_COLOR]\n"
-    "  -v, --verbose      show the traceback of an internal error\n"
+    "  -v, --verbose      show the traceback of an error\n"
     "  -h, --help         help of the verb"
 )
 # Variables that belong to command lines, not to a service. A service refuses unknown TAILRACE_*

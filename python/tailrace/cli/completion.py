@@ -20,8 +20,8 @@ from tailrace.cli._output import COLORS, emit_json
 
 PURPOSE = "completion script for bash, zsh or fish"
 EXAMPLES = (
-    'eval "$(tailrace completion bash)"            in ~/.bashrc',
-    'eval "$(tailrace completion zsh)"             in ~/.zshrc',
+    'eval "$(tailrace completion bash)"      in ~/.bashrc',
+    'eval "$(tailrace completion zsh)"       in ~/.zshrc',
     "tailrace completion fish > ~/.config/fish/completions/tailrace.fish",
 )
 SHELLS: Final = ("bash", "zsh", "fish")

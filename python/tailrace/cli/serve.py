@@ -41,8 +41,8 @@ OVERRIDES: Final = {
 VARIABLES: Final = {
     name: "TAILRACE_" + dotted.replace(".", "_").upper() for name, dotted in OVERRIDES.items()
 }
-VIEWS_SHOWN: Final = 5
-UNRESOLVED_SHOWN: Final = 2
+VIEWS_SHOWN: Final = 4
+UNRESOLVED_SHOWN: Final = 1
 DRAIN_MS: Final = 15_000
 
 _LISTEN = "Listening"
@@ -115,6 +115,9 @@ def serve(
     if protections not in ("on", "off"):
         hint = did_you_mean(protections, ("on", "off"))
         raise Stop(Exit.USAGE, f"error: --protections cannot be {protections!r}", hint)
+    if log_format not in (None, "json", "text"):
+        hint = did_you_mean(str(log_format), ("json", "text"))
+        raise Stop(Exit.USAGE, f"error: --log-format cannot be {log_format!r}", hint)
     found = find_target(target)
     flags = {
         "listen.host": host,
@@ -201,11 +204,25 @@ def _announce(blueprint: dict[str, Any], plane: Any, found: str) -> None:
         talk(f"  and {len(blueprint['views']) - VIEWS_SHOWN} more; tailrace explain shows them")
     noun = "worker" if plane.workers == 1 else "workers"
     talk(f"admin {admin} (/readyz /metrics /config) · {plane.workers} {noun}")
+    _warn_about_deadlines(blueprint)
     for name in plane.unresolved[:UNRESOLVED_SHOWN]:
         talk(f"warning: upstream {name} does not resolve yet; tried again every few seconds")
     if len(plane.unresolved) > UNRESOLVED_SHOWN:
         talk(f"warning: nor do {len(plane.unresolved) - UNRESOLVED_SHOWN} more upstreams")
     talk("Ctrl-C drains, twice stops now")
+
+
+def _warn_about_deadlines(blueprint: dict[str, Any]) -> None:
+    """One line when a strong chain may take longer than its view has."""
+    from tailrace._worst import worst_cases
+
+    over = [worst for worst in worst_cases(blueprint) if worst.over_ms]
+    if over:
+        first, rest = over[0], len(over) - 1
+        talk(
+            f"warning: view {first.view} may need {first.strong_ms:g} ms of its"
+            f" {first.deadline_ms:g} ms{f', and {rest} more' if rest else ''}; see tailrace explain"
+        )
 
 
 def _view_line(view: dict[str, Any]) -> str:
