@@ -117,7 +117,7 @@ SECTIONS: Final[dict[str, dict[str, Option]]] = {
         "request_body_max": Option(size_bytes, "request_body_max_bytes"),
         "upstream_body_max": Option(size_bytes, "upstream_body_max_bytes"),
         "request_memory_max": Option(size_bytes, "request_memory_max_bytes"),
-        "json_depth_max": Option(_count(1, 1024)),
+        "json_depth_max": Option(_count(1, 64)),
         "connections_max": Option(_count(1, COUNT_MAX)),
         "pool_idle": Option(_milliseconds, "pool_idle_ms"),
         "dns_refresh": Option(_milliseconds, "dns_refresh_ms"),
