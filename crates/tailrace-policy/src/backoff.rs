@@ -1,8 +1,9 @@
 //! Backoff with full jitter: a wait drawn from all of `[0, base * 2^n)`, never above a cap.
 //!
 //! The failure prevented is the herd: calls that failed together and are retried together fail
-//! together again. Full jitter spreads them over the whole interval, which needs the fewest attempts
-//! of the known forms; the cap keeps the wait below what a deadline has to give (ALGORITHMS 4).
+//! together again. Full jitter spreads them over the whole interval, which needs the fewest
+//! attempts of the known forms; the cap keeps the wait below what a deadline has to give
+//! (ALGORITHMS 4).
 
 use crate::draw::below;
 use crate::Nanos;

@@ -1,8 +1,8 @@
 //! Retry: whether a failed attempt may be followed by another, and after which wait (req 9.4).
 //!
 //! The failure prevented is the blind retry: one that applies a payment twice, that asks an
-//! overloaded peer again, that waits past the deadline, or that repeats what cannot change. Asked in
-//! order: are attempts left, would another one help, is it safe, did the peer say when, is there
+//! overloaded peer again, that waits past the deadline, or that repeats what cannot change. Asked
+//! in order: are attempts left, would another one help, is it safe, did the peer say when, is there
 //! time for the wait and for a usual answer after it. Only then do the request's purse and the
 //! upstream's budget pay, before any wait (ALGORITHMS 4). The next attempt goes to another address.
 //!
@@ -103,9 +103,7 @@ impl fmt::Display for RetryRefused {
                 "the call may have been applied; declare it idempotent to retry it"
             }
             Self::RetryAfter => "the upstream asked for a longer wait than there is time",
-            Self::NoTime => {
-                "the wait and a usual answer do not fit what is left of the call's time"
-            }
+            Self::NoTime => "the wait and a usual answer do not fit the call's remaining time",
         })
     }
 }
@@ -129,8 +127,8 @@ impl Retry {
         Self(params)
     }
 
-    /// The wait before the next attempt, when there may be one. `left` is the call's remaining time,
-    /// `p50` what an answer usually takes.
+    /// The wait before the next attempt, when there may be one. `left` is what remains of the
+    /// call's time, `p50` what an answer usually takes.
     pub fn decide(
         &self,
         attempt: Attempt,

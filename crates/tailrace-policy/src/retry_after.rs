@@ -56,10 +56,11 @@ fn date(text: &str, epoch: u64) -> Option<u64> {
         _ => return None,
     };
     let day = number(day, 2).filter(|day| (1..=31).contains(day))?;
-    (year >= 1970).then_some(days(year, month, day) * 86_400 + seconds_of_day(time)?)
+    let midnight = days(year, month, day).saturating_mul(86_400);
+    (year >= 1970).then_some(midnight.saturating_add(seconds_of_day(time)?))
 }
 
-/// Two digits mean the past when they would otherwise lie more than 50 years ahead (RFC 9110 5.6.7).
+/// Two digits mean the past when they would lie more than 50 years ahead (RFC 9110 5.6.7).
 fn full_year(year: u64, epoch: u64) -> u64 {
     let now = 1970 + epoch / 31_556_952;
     let year = now / 100 * 100 + year;
