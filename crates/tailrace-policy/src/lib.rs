@@ -8,9 +8,12 @@
 
 pub mod backoff;
 pub mod balance;
+pub mod buckets;
 pub mod bulkhead;
 pub mod deadline;
 pub mod draw;
+pub mod hedge;
+pub mod latency;
 pub mod outcome;
 pub mod purse;
 mod queue;
