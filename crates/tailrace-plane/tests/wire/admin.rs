@@ -1,9 +1,11 @@
-//! RELIABILITY S24: the admin port is a port of its own, read only, and for local names; the service
-//! port knows none of its paths.
+//! RELIABILITY S24: the admin port is a port of its own, read only, and for local names; the
+//! service port knows none of its paths.
 
 use crate::client::Client;
 use crate::service::{Running, Service};
 use crate::upstream::Upstream;
+
+const PATHS: &str = include_str!("admin_paths.txt");
 
 fn start() -> (Upstream, Running) {
     let upstream = Upstream::echo();
@@ -138,88 +140,18 @@ fn a_bad_head_is_refused_and_closed() {
 #[test]
 fn the_service_port_has_no_admin_path() {
     let (upstream, plane) = start();
-    let words = [
-        "",
-        "admin",
-        "admin/",
-        "metrics",
-        "livez",
-        "readyz",
-        "healthz",
-        "health",
-        "ready",
-        "live",
-        "config",
-        "config.json",
-        "blueprint",
-        "stats",
-        "status",
-        "server-status",
-        "debug",
-        "debug/pprof",
-        "debug/vars",
-        "debug/pprof/heap",
-        "pprof",
-        "console",
-        "console/",
-        "dashboard",
-        "env",
-        "info",
-        "actuator",
-        "actuator/env",
-        "actuator/health",
-        "actuator/heapdump",
-        "trace",
-        "dump",
-        "heapdump",
-        "threads",
-        "logs",
-        "logging",
-        "clusters",
-        "listeners",
-        "certs",
-        "config_dump",
-        "quitquitquit",
-        "drain",
-        "drain_listeners",
-        "stop",
-        "shutdown",
-        "restart",
-        "reload",
-        "-/reload",
-        "-/healthy",
-        "-/ready",
-        "api",
-        "api/admin",
-        "internal",
-        "_internal",
-        "_status",
-        "_cluster",
-        ".env",
-        ".git/config",
-        "docs",
-        "openapi.json",
-        "swagger.json",
-        "favicon.ico",
-        "robots.txt",
-        "version",
-        "ping",
-        "fault",
-        "top",
-    ];
-    assert!(words.len() >= 60);
+    let paths = PATHS.lines().filter(|line| line.starts_with('/'));
+    let mut asked = 0;
     let mut client = plane.client();
-    for word in words {
-        let reply = client.get(&format!("/{word}"));
+    for path in paths {
+        let reply = client.get(path);
         assert_eq!(
             (reply.status, reply.code().as_str()),
             (404, "no_route"),
-            "/{word}"
+            "{path}"
         );
+        asked += 1;
     }
-    assert_eq!(upstream.count(), 0);
-    println!(
-        "S24: {} admin paths on the service port, all 404",
-        words.len()
-    );
+    assert_eq!((upstream.count(), asked >= 60), (0, true));
+    println!("S24: {asked} admin paths on the service port, all 404");
 }

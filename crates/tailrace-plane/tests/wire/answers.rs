@@ -1,5 +1,5 @@
-//! RELIABILITY S02, S08, S14, S16: whatever an upstream says, a strong part's failure is a problem with
-//! its reason, a weak part's a degraded reply that names it, and the next request is clean.
+//! RELIABILITY S02, S08, S14, S16: whatever an upstream says, a strong part's failure is a problem
+//! with its reason, a weak part's a degraded reply that names it, and the next request is clean.
 
 use crate::client::{Client, Reply};
 use crate::hostile::{self, Hostile, FOREIGN};
@@ -158,7 +158,8 @@ fn twelve_endless_answers_degrade_a_view_instead_of_failing_it() {
         .header("tailrace-degraded")
         .expect("a degraded reply")
         .to_owned();
-    // 12 bodies of up to 4 MiB do not fit the request's 16 MiB: some meet the one bound, some the other.
+    // 12 bodies of up to 4 MiB do not fit the request's 16 MiB: some meet the one bound, some the
+    // other.
     let bounded = |end: &str| end.ends_with("=body_too_large") || end.ends_with("=memory");
     assert_eq!(
         degraded.split(", ").filter(|end| bounded(end)).count(),

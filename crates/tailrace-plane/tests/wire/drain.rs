@@ -1,5 +1,6 @@
-//! RELIABILITY A07, req 11.4: the end of a plane under load costs no request. Not ready first, no new
-//! work, what was accepted is answered and told to go elsewhere, and the process ends in bounded time.
+//! RELIABILITY A07, req 11.4: the end of a plane under load costs no request. Not ready first, no
+//! new work, what was accepted is answered and told to go elsewhere, and the process ends in
+//! bounded time.
 
 use crate::client::{get, Client};
 use crate::patience::{eventually, now, PATIENCE};

@@ -1,5 +1,5 @@
-//! A connection that lives: pipelining, methods, routes, bodies nobody asked for, and slow neighbours
-//! (DESIGN 4 *Methods*, RELIABILITY S10, S13).
+//! A connection that lives: pipelining, methods, routes, bodies nobody asked for, and slow
+//! neighbours (DESIGN 4 *Methods*, RELIABILITY S10, S13).
 
 use crate::client::{get, Client};
 use crate::patience::{eventually, now};

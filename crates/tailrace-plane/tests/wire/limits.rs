@@ -1,5 +1,6 @@
-//! DESIGN 9: every protective default is read back as the plane runs with it, and every limit is met.
-//! Where waiting for the default would take seconds, the limit is met at a smaller configured value.
+//! DESIGN 9: every protective default is read back as the plane runs with it, and every limit is
+//! met. Where waiting for the default would take seconds, the limit is met at a smaller configured
+//! value.
 
 use crate::client::{Client, Reply};
 use crate::patience::eventually;

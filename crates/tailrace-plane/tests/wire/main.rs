@@ -1,8 +1,9 @@
 //! The running plane over real sockets: one file per behaviour (RELIABILITY 3-5).
 //!
-//! A scripted upstream (`upstream.rs`) records every request head it is sent and answers with any bytes a
-//! test likes; a raw client (`client.rs`) sends any bytes and reads with a limit. Nothing sleeps: every
-//! wait is for bytes, for a closed connection or for a number, and every wait has an end.
+//! A scripted upstream (`upstream.rs`) records every request head it is sent and answers with any
+//! bytes a test likes; a raw client (`client.rs`) sends any bytes and reads with a limit. Nothing
+//! sleeps: every wait is for bytes, for a closed connection or for a number, and every wait has an
+//! end.
 
 // A test stops where an assumption of its own fails.
 #![allow(clippy::expect_used)]
@@ -19,11 +20,14 @@ mod hostile;
 
 mod admin;
 mod answers;
+mod cancellation;
+mod caps;
 mod deadlines;
 mod drain;
 mod headers;
 mod keepalive;
 mod limits;
 mod partial;
+mod request_ids;
 mod segments;
 mod smuggling;

@@ -1,5 +1,5 @@
-//! RELIABILITY S07: a value stays inside the one segment, query value or header its template puts it in,
-//! whoever sent it: the client or an upstream. The oracle is what the upstream saw.
+//! RELIABILITY S07: a value stays inside the one segment, query value or header its template puts
+//! it in, whoever sent it: the client or an upstream. The oracle is what the upstream saw.
 
 use crate::corpus::{bytes, rows};
 use crate::service::{strong, template, with, Running, Service, ANY, TEXT};

@@ -110,8 +110,8 @@ impl Service {
             "deadline_ms": 10_000.0,
             "fanout": 8,
             "parameters": parameters,
-            "parts": parts,
         });
+        declared["parts"] = Value::Array(parts);
         merge(&mut declared, with);
         self.push("views", declared);
         self
@@ -139,7 +139,8 @@ fn merge(into: &mut Value, from: Value) {
     }
 }
 
-/// A strong part of upstream `up`; `{id}`, `{part.field}` and `{item.field}` in the path are filled in.
+/// A strong part of upstream `up`; `{id}`, `{part.field}` and `{item.field}` in the path are filled
+/// in.
 pub(crate) fn strong(name: &str, path: &str) -> Value {
     part(name, path, "strong", THING)
 }

@@ -1,5 +1,5 @@
-//! RELIABILITY S01, S13: hostile requests against a live plane. The canary is a request hidden in each
-//! row; it must never reach the upstream, and no row may be answered twice.
+//! RELIABILITY S01, S13: hostile requests against a live plane. The canary is a request hidden in
+//! each row; it must never reach the upstream, and no row may be answered twice.
 
 use crate::client::{get, Client, Reply};
 use crate::corpus::{bytes, rows};

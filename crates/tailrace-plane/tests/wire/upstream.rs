@@ -1,8 +1,9 @@
 //! A scripted upstream: raw TCP, a thread per connection, any bytes as the answer to any request.
 //!
 //! It records the head of every request exactly as it arrived, counts connections and concurrent
-//! requests, and notices when the plane leaves in the middle of a script. A byte that arrives while a
-//! script plays is kept and read as the next request: smuggled or overlapping requests are never lost.
+//! requests, and notices when the plane leaves in the middle of a script. A byte that arrives while
+//! a script plays is kept and read as the next request: smuggled or overlapping requests are never
+//! lost.
 
 use crate::patience::{now, PATIENCE};
 use std::io::{ErrorKind, Read, Write};
@@ -264,8 +265,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Plays a script. The request counts as answered before its last bytes are sent: once they are, the
-    /// plane may send the next one.
+    /// Plays a script. The request counts as answered before its last bytes are sent: once they
+    /// are, the plane may send the next one.
     fn answer(&mut self, mut steps: Vec<Step>) -> Next {
         let last = steps.pop();
         let mut next = self.play(steps);

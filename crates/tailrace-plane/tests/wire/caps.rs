@@ -1,0 +1,116 @@
+//! What bounds concurrency, counted where it arrives: calls of one request (req 4.3), calls to one
+//! upstream over all workers (req 4.4), and what a dead upstream may take (RELIABILITY A05).
+
+use crate::client::{get, Client};
+use crate::patience::eventually;
+use crate::service::{strong, weak, with, Service, LIST};
+use crate::upstream::{echo, json as json_answer, Step, Upstream};
+use serde_json::{json, Value};
+use std::time::Duration;
+
+// req 4.3
+#[test]
+fn one_request_never_has_more_calls_than_its_fanout() {
+    let upstream = Upstream::start(|seen| match seen.target().as_str() {
+        "/list" => {
+            let items: Vec<Value> = (0..20).map(|n| json!({"id": n.to_string()})).collect();
+            vec![Step::Send(json_answer(json!({"items": items}).to_string()))]
+        }
+        _ => vec![
+            Step::Pause(Duration::from_millis(5)),
+            Step::Send(echo(seen)),
+        ],
+    });
+    let parts = (0..12)
+        .map(|n| strong(&format!("p{n}"), &format!("/{n}")))
+        .collect();
+    let list = with(strong("list", "/list"), json!({"shape": LIST}));
+    let each = json!({"each": {"part": "list", "field": ["items"], "items_max": 64}});
+    let items = vec![list, with(strong("items", "/item/{item.id}"), each)];
+    let plane = Service::new()
+        .upstream("up", &upstream)
+        .view_with("wide", "/wide", parts, json!({"fanout": 3}))
+        .view_with("each", "/each", items, json!({"fanout": 4}))
+        .start();
+    for _ in 0..5 {
+        assert_eq!(plane.get("/wide").status, 200);
+    }
+    assert_eq!((upstream.count(), upstream.active_max()), (60, 3));
+    let reply = plane.get("/each");
+    assert_eq!(reply.json()["items"].as_array().map(Vec::len), Some(20));
+    assert_eq!((upstream.count(), upstream.active_max()), (81, 4));
+    println!("req 4.3: 60 calls at fanout 3, 20 at fanout 4, never more at once");
+}
+
+// req 4.4
+#[test]
+fn two_workers_share_one_bulkhead() {
+    let upstream = Upstream::start(|seen| {
+        vec![
+            Step::Pause(Duration::from_millis(2)),
+            Step::Send(echo(seen)),
+        ]
+    });
+    let bulkhead = json!({"bulkhead": {"limit": 5, "queue": 64}});
+    let plane = Service::new()
+        .workers(2)
+        .upstream_with("up", &upstream, bulkhead)
+        .view("one", "/one/{id}", vec![strong("it", "/one/{id}")])
+        .start();
+    let address = plane.address();
+    let served: usize = std::thread::scope(|scope| {
+        let client = |_| {
+            scope.spawn(move || {
+                let mut client = Client::connect(address);
+                (0..10)
+                    .filter(|n| client.get(&format!("/one/{n}")).status == 200)
+                    .count()
+            })
+        };
+        let clients: Vec<_> = (0..32).map(client).collect();
+        clients
+            .into_iter()
+            .map(|client| client.join().expect("a client"))
+            .sum()
+    });
+    println!(
+        "req 4.4: {served} of 320 served, at most {} at once",
+        upstream.active_max()
+    );
+    assert_eq!(upstream.active_max(), 5);
+    // A queue whose delay stays high sheds, so how many were served depends on the machine.
+    assert!(served >= 32, "{served}");
+    assert_eq!(upstream.count(), served);
+    eventually("every place is given back", || {
+        plane.metric("tailrace_bulkhead_in_flight", "").abs() < f64::EPSILON
+    });
+}
+
+/// RELIABILITY A05: one dead upstream takes its own places and nobody else's.
+#[test]
+fn a_dead_upstream_takes_its_places_and_no_more() {
+    let dead = Upstream::start(|_| vec![Step::Hold]);
+    let healthy = Upstream::echo();
+    let on_dead = with(weak("it", "/x"), json!({"upstream": "dead"}));
+    let plane = Service::new()
+        .upstream("up", &healthy)
+        .upstream_with("dead", &dead, json!({"bulkhead": {"limit": 3, "queue": 0}}))
+        .view("dead", "/dead", vec![on_dead])
+        .view("fine", "/fine/{n}", vec![strong("it", "/{n}")])
+        .start();
+    let mut stuck: Vec<_> = (0..3).map(|_| plane.client()).collect();
+    for client in &mut stuck {
+        client.send(get("/dead"));
+    }
+    eventually("the dead upstream holds its places", || dead.active() == 3);
+    let mut client = plane.client();
+    for n in 0..100 {
+        let refused = client.get("/dead");
+        assert_eq!(
+            refused.header("tailrace-degraded"),
+            Some("it;reason=bulkhead_full")
+        );
+        assert_eq!(client.get(&format!("/fine/{n}")).status, 200);
+    }
+    assert_eq!((dead.count(), healthy.count()), (3, 100));
+}
