@@ -8,6 +8,7 @@
 
 pub mod backoff;
 pub mod balance;
+pub mod breaker;
 pub mod buckets;
 pub mod bulkhead;
 pub mod deadline;
