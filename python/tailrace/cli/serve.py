@@ -41,7 +41,7 @@ OVERRIDES: Final = {
 VARIABLES: Final = {
     name: "TAILRACE_" + dotted.replace(".", "_").upper() for name, dotted in OVERRIDES.items()
 }
-VIEWS_SHOWN: Final = 4
+VIEWS_SHOWN: Final = 3
 UNRESOLVED_SHOWN: Final = 1
 DRAIN_MS: Final = 15_000
 
@@ -205,10 +205,12 @@ def _announce(blueprint: dict[str, Any], plane: Any, found: str) -> None:
     noun = "worker" if plane.workers == 1 else "workers"
     talk(f"admin {admin} (/readyz /metrics /config) · {plane.workers} {noun}")
     _warn_about_deadlines(blueprint)
-    for name in plane.unresolved[:UNRESOLVED_SHOWN]:
-        talk(f"warning: upstream {name} does not resolve yet; tried again every few seconds")
+    for text in plane.unresolved[:UNRESOLVED_SHOWN]:
+        name, _, reason = text.partition(" (")
+        talk(f"warning: no address yet for {name}; asked again every few seconds")
+        talk(f"  ({reason}")
     if len(plane.unresolved) > UNRESOLVED_SHOWN:
-        talk(f"warning: nor do {len(plane.unresolved) - UNRESOLVED_SHOWN} more upstreams")
+        talk(f"warning: nor for {len(plane.unresolved) - UNRESOLVED_SHOWN} more upstreams")
     talk("Ctrl-C drains, twice stops now")
 
 

@@ -140,13 +140,14 @@ def _opening(screen: Screen, at: Addresses, facts: dict[str, str]) -> None:
         for note in at.notes:
             screen.say(note)
         return
-    screen.say(f"governed {at.governed} · naive {at.naive} · lab {at.lab_admin}")
+    naive = at.naive.removeprefix("http://")
+    screen.say(f"governed {at.governed} · naive {naive} · lab {at.lab_admin}")
     screen.say(_output.build_line(facts))
     for note in at.notes:
         screen.say(note)
     screen.say(
-        f"GET {stage.ROUTE}: five parts from five simulated upstreams with stated tails;\n"
-        "governed: 150 ms deadline, coupon and recommend are weak; naive: as first written"
+        f"GET {stage.ROUTE}: five parts from five simulated upstreams with stated tails\n"
+        "naive: as first written; governed: 150 ms deadline, coupon and recommend weak"
     )
 
 
