@@ -27,6 +27,7 @@ mod drain;
 mod headers;
 mod keepalive;
 mod limits;
+mod lists;
 mod partial;
 mod request_ids;
 mod segments;
