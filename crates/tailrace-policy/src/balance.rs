@@ -6,6 +6,7 @@
 //! counts as a long round trip, so fast errors cannot attract traffic. Finagle and linkerd use the
 //! same form (ALGORITHMS 9).
 
+use crate::breaker::Breaker;
 use crate::outcome::Outcome;
 use crate::Nanos;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -155,113 +156,73 @@ pub fn pick(endpoints: &[Arc<Endpoint>], now: Nanos, draw: u64, avoid: Option<us
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const MILLI: Nanos = 1_000_000;
-
-    fn close(actual: f64, expected: f64) {
-        assert!(
-            (actual - expected).abs() < 5e-4 * expected.max(1.0),
-            "{actual} is not {expected}"
-        );
-    }
-
-    // ALGORITHMS 9: rtt 10 ms, tau 1 s.
-    #[test]
-    fn the_average_decays_and_jumps_up_at_once() {
-        let endpoint = Arc::new(Endpoint::with_tau(1_000 * MILLI));
-        let start = 1_000 * MILLI;
-        endpoint.record(start, 10 * MILLI);
-        close(endpoint.average(start + 100 * MILLI) / 1e6, 9.0484);
-        close(endpoint.average(start + 200 * MILLI) / 1e6, 8.1873);
-        let guards = [endpoint.start(), endpoint.start()];
-        close(endpoint.load(start + 200 * MILLI) / 1e6, 24.562);
-        drop(guards);
-        endpoint.record(start + 200 * MILLI, 50 * MILLI);
-        close(endpoint.average(start + 200 * MILLI) / 1e6, 50.0);
-    }
-
-    // ALGORITHMS 9: A has 3 pending x 10 ms = 40, B none x 30 ms = 30: B.
-    #[test]
-    fn the_less_loaded_of_two_wins() {
-        let endpoints = [Arc::new(Endpoint::new()), Arc::new(Endpoint::new())];
-        endpoints[0].record(MILLI, 10 * MILLI);
-        endpoints[1].record(MILLI, 30 * MILLI);
-        let guards: Vec<_> = (0..3).map(|_| endpoints[0].start()).collect();
-        for draw in [0, 1, u64::MAX, 1 << 32] {
-            assert_eq!(pick(&endpoints, MILLI, draw, None), 1);
-        }
-        drop(guards);
-        assert_eq!(pick(&endpoints, MILLI, 1, None), 0);
-    }
-
-    #[test]
-    fn a_fast_failure_does_not_attract_calls() {
-        let endpoints = [Arc::new(Endpoint::new()), Arc::new(Endpoint::new())];
-        endpoints[0]
-            .start()
-            .finish(MILLI, MILLI / 10, Outcome::Failed);
-        endpoints[1].start().finish(MILLI, 20 * MILLI, Outcome::Ok);
-        assert_eq!(pick(&endpoints, MILLI, 0, None), 1);
-    }
-
-    // ALGORITHMS 9: a newcomer at zero would get a flood.
-    #[test]
-    fn a_newcomer_starts_at_the_median_of_those_that_answered() {
-        let pool: Vec<_> = (0..4).map(|_| Arc::new(Endpoint::new())).collect();
-        close(
-            Endpoint::joining(&pool, MILLI).average(MILLI),
-            FIRST_RTT as f64,
-        );
-        for (endpoint, rtt) in pool.iter().zip([90, 10, 20]) {
-            endpoint.record(MILLI, rtt * MILLI);
-        }
-        let newcomer = Endpoint::joining(&pool, MILLI);
-        close(newcomer.average(MILLI), 20e6);
-        close(newcomer.average(1_000 * MILLI), 20e6);
-        newcomer.record(2 * MILLI, 5 * MILLI);
-        close(newcomer.average(2 * MILLI), 5e6);
-    }
-
-    #[test]
-    fn a_cancelled_call_leaves_no_trace() {
-        let endpoint = Arc::new(Endpoint::new());
-        let before = endpoint.average(5);
-        drop(endpoint.start());
-        endpoint.start().finish(5, 1, Outcome::Cancelled);
-        assert_eq!(endpoint.pending(), 0);
-        close(endpoint.average(5), before);
-    }
-
-    proptest! {
-        #[test]
-        fn an_avoided_address_is_never_picked_when_there_is_another(
-            count in 2_usize..6, draw: u64, avoid in 0_usize..6,
-        ) {
-            let endpoints: Vec<_> = (0..count).map(|_| Arc::new(Endpoint::new())).collect();
-            let picked = pick(&endpoints, 0, draw, Some(avoid));
-            prop_assert!(picked < count && (picked != avoid || avoid >= count));
-        }
-    }
-
-    // Mitzenmacher: two choices beat one by far. Jobs of equal length on 50 addresses, seeded.
-    #[test]
-    fn two_choices_keep_the_longest_queue_short() {
-        let endpoints: Vec<_> = (0..50).map(|_| Arc::new(Endpoint::new())).collect();
-        let mut random = fastrand::Rng::with_seed(7);
-        let mut one = [0_u32; 50];
-        let mut guards = Vec::new();
-        for _ in 0..500 {
-            guards.push(endpoints[pick(&endpoints, 0, random.u64(..), None)].start());
-            one[random.usize(..50)] += 1;
-        }
-        let two = endpoints.iter().map(|endpoint| endpoint.pending()).max();
-        assert!(
-            two <= Some(13) && two.as_ref() < one.iter().max(),
-            "{two:?} against {one:?}"
-        );
-    }
+/// Which address to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Picked {
+    pub index: usize,
+    /// Ejection is ignored: admit the call whatever the address's breaker says.
+    pub panic: bool,
 }
+
+/// As `pick`, among the addresses that their breakers offer. When less than half are offered they
+/// would get more than twice their share, and the fault is rather the upstream's or the network's:
+/// then ejection is ignored (ALGORITHMS 9). An address that waits for a probe goes first when it is
+/// drawn: by load alone it would wait until its failures are forgotten. `breakers` lie beside
+/// `endpoints`; an address without one is offered.
+pub fn pick_available(
+    endpoints: &[Arc<Endpoint>],
+    breakers: &[Arc<Breaker>],
+    now: Nanos,
+    draw: u64,
+    avoid: Option<usize>,
+) -> Picked {
+    let count = endpoints.len();
+    let offered = |index: &usize| breakers.get(*index).is_none_or(|one| one.available(now));
+    let due = |index: usize| breakers.get(index).is_some_and(|one| one.is_due(now));
+    let available = (0..count).filter(offered).count();
+    let panic = available * 2 < count;
+    let fallback = || Picked {
+        index: pick(endpoints, now, draw, avoid),
+        panic,
+    };
+    if panic {
+        return fallback();
+    }
+    let choices = || {
+        let usable = |index: &usize| offered(index) && Some(*index) != avoid;
+        (0..count).filter(usable)
+    };
+    let usable = choices().count();
+    if usable == 0 {
+        // Only the avoided one is left, if any.
+        let index = avoid.filter(|index| *index < count && offered(index));
+        return index.map_or_else(fallback, |index| Picked { index, panic });
+    }
+    let first = (draw as u32 as usize) % usable;
+    let step = if usable > 1 {
+        1 + ((draw >> 32) as usize) % (usable - 1)
+    } else {
+        0
+    };
+    // Breakers move meanwhile: a place that is gone falls back to a pick by load.
+    let place = |nth: usize| choices().nth(nth % usable);
+    let (Some(first), Some(second)) = (place(first), place(first + step)) else {
+        return fallback();
+    };
+    let lighter = endpoints[second].load(now) < endpoints[first].load(now);
+    let index = if due(first) != due(second) {
+        if due(second) {
+            second
+        } else {
+            first
+        }
+    } else if lighter {
+        second
+    } else {
+        first
+    };
+    Picked { index, panic }
+}
+
+#[cfg(test)]
+mod tests;

@@ -167,6 +167,11 @@ impl Breaker {
         }
     }
 
+    /// Whether it waits for a call to try it out.
+    pub fn is_due(&self, now: Nanos) -> bool {
+        self.state() == State::Open && now >= self.open_until.load(Ordering::Relaxed)
+    }
+
     /// Admission to the address; exactly one caller gets the probe.
     pub fn admit(self: &Arc<Self>, now: Nanos) -> Result<Guard, BreakerOpen> {
         let seen = self.word.load(Ordering::Acquire);
