@@ -209,7 +209,7 @@ def test_defaults_of_the_other_sections_are_those_of_the_code() -> None:
         ),
         ("splice/scan.rs", "STRING_MAX: usize = 1 << 20", "string in an answer", "1 MiB"),
         ("splice/scan.rs", "DIGITS_MAX: usize = 64", "digits of a number", "64"),
-        ("splice/keys.rs", "KEYS_MAX: usize = 10_000", "keys of one object", "10 000"),
+        ("splice/seen.rs", "KEYS_MAX: usize = 10_000", "keys of one object", "10 000"),
         ("plane.rs", "LOG_FLUSH: Duration = Duration::from_millis(50)", "", ""),
     ],
 )

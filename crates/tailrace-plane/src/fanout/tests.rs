@@ -38,6 +38,8 @@ const BLUEPRINT: &str = r#"{
   }]
 }"#;
 
+const TWO: &str = r#"{"items":[{"sku":1},{"sku":2}]}"#;
+
 fn worker() -> Rc<Worker> {
     let blueprint = Blueprint::from_json(BLUEPRINT.as_bytes()).unwrap();
     let program = Arc::new(Program::compile(&blueprint).unwrap());
@@ -81,7 +83,7 @@ proptest! {
         let view = &worker.program.views[0];
         let mut fan = begin(&worker);
         fan.unlock(&worker, view).unwrap();
-        let mut arrivals = [(0, r#"{"items":[{"sku":1},{"sku":2}]}"#), (1, "1.10"), (2, "[ 1,2 ]"), (3, "\"w\"")];
+        let mut arrivals = [(0, TWO), (1, "1.10"), (2, "[ 1,2 ]"), (3, "\"w\"")];
         fastrand::Rng::with_seed(seed).shuffle(&mut arrivals);
         for (part, value) in arrivals {
             fan.land(&worker, view, part, 0, Ok(json(value))).unwrap();
@@ -145,14 +147,7 @@ fn weak_failures_leave_defaults_and_nulls_behind() {
     let view = &worker.program.views[0];
     let mut fan = begin(&worker);
     fan.unlock(&worker, view).unwrap();
-    fan.land(
-        &worker,
-        view,
-        0,
-        0,
-        Ok(json(r#"{"items":[{"sku":1},{"sku":2}]}"#)),
-    )
-    .unwrap();
+    fan.land(&worker, view, 0, 0, Ok(json(TWO))).unwrap();
     fan.land(&worker, view, 1, 0, Ok(None)).unwrap();
     fan.land(&worker, view, 2, 0, Err(Reason::Timeout)).unwrap();
     fan.land(&worker, view, 3, 0, Err(Reason::ModelMismatch))
