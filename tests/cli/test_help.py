@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 
 import pytest
-from conftest import Run, clean_environment
+from running import Run, clean_environment
 from tailrace.cli import VERBS, usage
 from tailrace.cli._command import arguments_of, command_of, options_of
 from tailrace.cli._output import VARIABLES
