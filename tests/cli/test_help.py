@@ -18,7 +18,7 @@ SLOW = {"typer", "rich", "pydantic", "pydantic_core", "click", "asyncio", "http"
 # Options that say what to do now; a variable would do it again each time.
 ACTIONS = {
     "demo": {"hold"},
-    "explain": {"origin", "codes"},
+    "explain": {"rate", "origin", "codes"},
     "fault": {
         *("hang", "errors", "reset", "slow_body", "jitter", "body", "share", "status"),
         *("latency", "off", "listing"),
