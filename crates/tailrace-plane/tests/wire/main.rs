@@ -25,6 +25,7 @@ mod caps;
 mod deadlines;
 mod drain;
 mod headers;
+mod honest;
 mod keepalive;
 mod limits;
 mod lists;
