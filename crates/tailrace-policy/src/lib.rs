@@ -6,6 +6,7 @@
 //! releases it. One file per policy, in one shape: parameters, refusal, state, decision, feedback,
 //! tests.
 
+pub mod adaptive_limit;
 pub mod backoff;
 pub mod balance;
 pub mod breaker;
@@ -15,9 +16,11 @@ pub mod deadline;
 pub mod draw;
 pub mod hedge;
 pub mod latency;
+mod lock;
 pub mod outcome;
 pub mod purse;
 mod queue;
+pub mod rate;
 pub mod retry;
 pub mod retry_after;
 pub mod retry_budget;
