@@ -33,6 +33,8 @@ const WINDOW_MAX: Nanos = 30 * SECOND;
 const DROPS_SOME: f64 = 0.01;
 /// ... and above this one it is overrun.
 const DROPS_MANY: f64 = 0.1;
+/// What is shorter is not told apart.
+const RTT_MIN: Nanos = 1_000;
 /// The limit is at most this multiple of what was in flight.
 const HEADROOM: u32 = 5;
 
@@ -121,7 +123,8 @@ impl State {
     /// The next limit by comparison alone.
     fn next(&mut self, limit: f64, seen: &Seen) -> f64 {
         let dropped = seen.drops > DROPS_SOME;
-        let rtt = seen.rtt.map(|rtt| rtt as f64);
+        // A worker's clock stands still within one turn of its loop: no answer took no time.
+        let rtt = seen.rtt.map(|rtt| rtt.max(RTT_MIN) as f64);
         match (self, rtt) {
             (Self::Aimd, _) => aimd::next(limit, seen.in_flight, dropped),
             (Self::Vegas(vegas), Some(rtt)) => vegas.next(limit, rtt, seen.in_flight, dropped),

@@ -60,6 +60,19 @@ fn drops_are_never_samples() {
     }
 }
 
+#[test]
+fn answers_that_took_no_time_are_numbers() {
+    for law in LAWS {
+        let mut machine = machine(law);
+        for _ in 0..5 {
+            machine.close(&seen(0, 20, 0.0), 400);
+        }
+        let limit = machine.limit;
+        assert!((20.0..=50.0).contains(&limit), "{law:?}: {limit}");
+        assert!(machine.close(&seen(10, 20, 0.0), 400) >= 20, "{law:?}");
+    }
+}
+
 // Errors that are not its doing must not starve an upstream.
 #[test]
 fn a_limit_that_is_not_half_used_stays() {
