@@ -74,7 +74,7 @@ example: $(STAMPS)/built-ci ## The order service over five real upstreams, repli
 	$(PY) -m examples.orders.run
 
 test-real: $(STAMPS)/built-ci ## Whole processes and real sockets only; says what it skips, and why
-	$(PY) -m pytest -rs -m "e2e or wire"
+	$(PY) -m pytest -rs -m "e2e or wire or real"
 
 bench: $(STAMPS)/dev ## Cost per request beside the peers (builds with profile dist); takes a while
 	$(PY) bench/run.py

@@ -26,7 +26,7 @@
 //! 1. `[` and `]` stand raw in a target (browsers send them so; they delimit nothing in
 //!    origin-form).
 //! 2. A status line may lack the space before an empty reason.
-//! 3. `Content-Length: 0` on a 204 (common; it agrees with what the status says).
+//! 3. `Content-Length: 0` on a 204 or 1xx (common; it agrees with what the status says).
 //! 4. Bytes 0x80-0xFF in header values and reasons (`obs-text` of the grammar) pass through as
 //!    bytes.
 

@@ -127,6 +127,10 @@ fn target(
     uri_max: usize,
     head: &mut RequestHead,
 ) -> Result<Option<usize>, HeadError> {
+    if head.method == Method::Other && buf.starts_with(b"CONNECT ") {
+        // Only an authority may follow it (RFC 9112 3.2.3), and what comes after it is a tunnel.
+        return Err(HeadError::BadTarget);
+    }
     match buf.get(start) {
         None => return Ok(None),
         Some(b'/') => {}
@@ -203,6 +207,15 @@ mod tests {
             Ok(Parsed::Complete),
             "{text}"
         );
+    }
+
+    #[test]
+    fn connect_is_refused_whatever_follows_it() {
+        for target in ["/", "a:443", "*"] {
+            let text = format!("CONNECT {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let found = parse_request(text.as_bytes(), &LIMITS, &mut RequestHead::default());
+            assert_eq!(found, Err(HeadError::BadTarget), "{target}");
+        }
     }
 
     #[test]
