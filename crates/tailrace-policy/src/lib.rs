@@ -44,6 +44,7 @@ pub mod rate_headers;
 pub mod retry;
 pub mod retry_after;
 pub mod retry_budget;
+pub mod shed;
 pub mod throttle;
 pub mod window;
 
