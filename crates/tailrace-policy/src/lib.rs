@@ -28,6 +28,7 @@ pub mod adaptive_limit;
 pub mod backoff;
 pub mod balance;
 pub mod breaker;
+pub mod brownout;
 pub mod buckets;
 pub mod bulkhead;
 pub mod deadline;
