@@ -33,6 +33,7 @@ pub mod buckets;
 pub mod bulkhead;
 pub mod deadline;
 pub mod draw;
+pub mod feasibility;
 pub mod hedge;
 pub mod keyed;
 pub mod latency;
