@@ -34,6 +34,7 @@ pub mod bulkhead;
 pub mod deadline;
 pub mod draw;
 pub mod feasibility;
+pub mod flight;
 pub mod freshness;
 pub mod hedge;
 pub mod keyed;
