@@ -49,6 +49,7 @@ pub mod retry;
 pub mod retry_after;
 pub mod retry_budget;
 pub mod shed;
+pub mod sketch;
 pub mod throttle;
 pub mod window;
 
