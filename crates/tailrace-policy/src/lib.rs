@@ -31,6 +31,7 @@ pub mod breaker;
 pub mod brownout;
 pub mod buckets;
 pub mod bulkhead;
+pub mod byte_budget;
 pub mod deadline;
 pub mod draw;
 pub mod feasibility;
