@@ -38,6 +38,7 @@ pub mod feasibility;
 pub mod flight;
 pub mod freshness;
 pub mod hedge;
+pub mod hot_keys;
 pub mod keyed;
 pub mod latency;
 mod lock;
