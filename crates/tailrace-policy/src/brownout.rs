@@ -3,9 +3,10 @@
 //!
 //! The failure prevented is all or nothing: a process that serves everything until it must refuse.
 //! A ladder has a rung for each weak part, in declared order. Pressure climbs it at once, as many
-//! rungs as it takes; what was left out last comes back first, one rung in each dwell time, and only
-//! when the pressure has stayed a band below what its rung needs. So a pressure that swings inside
-//! the band changes nothing, and one that swings wider changes the replies at most once in a dwell.
+//! rungs as it takes; what was left out last comes back first, one rung in each dwell time, and
+//! only when the pressure has stayed a band below what its rung needs. So a pressure that swings
+//! inside the band changes nothing, and one that swings wider changes the replies at most once in a
+//! dwell.
 //!
 //! Limits: the ladder ends below the pressure at which requests are refused; that is the order of
 //! the two, and `Params` cannot see it. A higher pressure never leaves out less.

@@ -4,9 +4,9 @@
 //! call brings: a first caller that goes away and takes the answer of ninety-nine with it, a call
 //! that goes on for nobody, somebody who arrives between the two and gets the abort of others, and
 //! an answer that was read before an invalidation and is kept after it. The fetch belongs to no
-//! caller. It counts who waits, and the last one that leaves ends it and takes it out of the table in
-//! one step; who comes next starts anew. An invalidation detaches a flight from its key: those that
-//! wait get its answer, nobody joins it any more, and it is not stored (ALGORITHMS 8).
+//! caller. It counts who waits, and the last one that leaves ends it and takes it out of the table
+//! in one step; who comes next starts anew. An invalidation detaches a flight from its key: those
+//! that wait get its answer, nobody joins it any more, and it is not stored (ALGORITHMS 8).
 //!
 //! This is pure data, one table for each shard of a cache, under the lock of that shard. A flight
 //! has a number that is never used again, so that whatever comes late finds nothing.

@@ -1,12 +1,12 @@
 //! Freshness: what a cached answer of a certain age is good for (req 9.2, 16.5).
 //!
-//! The failures prevented are answers older than anybody agreed to, refresh storms when many entries
-//! or many readers expire together, and an error that replaces an answer that was still good. An
-//! answer is fresh for its time to live; then it is served while one refresh runs, for another
-//! while; then only if the fetch fails; then not at all (RFC 9111 4.2, RFC 5861). The time to live
-//! is shortened by chance, so that what was loaded together does not expire together, and a key that
-//! is read often is refreshed by chance before it expires, the earlier the longer a fetch takes
-//! (XFetch, ALGORITHMS 8).
+//! The failures prevented are answers older than anybody agreed to, refresh storms when many
+//! entries or many readers expire together, and an error that replaces an answer that was still
+//! good. An answer is fresh for its time to live; then it is served while one refresh runs, for
+//! another while; then only if the fetch fails; then not at all (RFC 9111 4.2, RFC 5861). The time
+//! to live is shortened by chance, so that what was loaded together does not expire together, and a
+//! key that is read often is refreshed by chance before it expires, the earlier the longer a fetch
+//! takes (XFetch, ALGORITHMS 8).
 //!
 //! Limits: this says what an entry is good for. That only one refresh runs is `flight.rs`, what is
 //! kept is `sketch.rs`, and that identity is part of the key is the blueprint's check.
@@ -63,9 +63,9 @@ impl Params {
         Ok(())
     }
 
-    /// The times of an answer with this status, stored at `now` after a fetch that took `cost`. None
-    /// when it is not to be stored: only successes are, and that a thing does not exist. An error is
-    /// never stored.
+    /// The times of an answer with this status, stored at `now` after a fetch that took `cost`.
+    /// None when it is not to be stored: only successes are, and that a thing does not exist. An
+    /// error is never stored.
     pub fn store(&self, status: u16, now: Nanos, cost: Nanos, draw: u64) -> Option<Entry> {
         let negative = matches!(status, 404 | 410);
         if !negative && !(200..300).contains(&status) {

@@ -1,11 +1,11 @@
 //! Shedding: under overload the least important requests are refused, early and cheaply (req 9.1c).
 //!
-//! The failure prevented is overload in which everybody waits and nobody is answered in time. Twice a
-//! second a controller turns the excess of load into a share to refuse, and the share into a
+//! The failure prevented is overload in which everybody waits and nobody is answered in time. Twice
+//! a second a controller turns the excess of load into a share to refuse, and the share into a
 //! threshold among the levels of the last thousand requests: what lies below is refused before
 //! anything is allocated. Overload is a ready queue that is late or a processor that is full, never
-//! latency, which upstreams make. The excess is the relative growth of the work in progress plus the
-//! backlog, so that a steady overload settles instead of swinging (ALGORITHMS 10).
+//! latency, which upstreams make. The excess is the relative growth of the work in progress plus
+//! the backlog, so that a steady overload settles instead of swinging (ALGORITHMS 10).
 //!
 //! Levels are four classes by 32 cohorts of callers. Of the one level that lies on the threshold a
 //! share is refused by chance: a level that holds half of the traffic would otherwise be refused
@@ -174,8 +174,8 @@ impl Shedder {
         }
     }
 
-    /// Whether a request of this level goes on. Asked once for every request: those that are refused
-    /// count among the levels too.
+    /// Whether a request of this level goes on. Asked once for every request: those that are
+    /// refused count among the levels too.
     pub fn admit(&self, level: Level, draw: u64) -> Result<(), Shed> {
         let place = self.next.fetch_add(1, Ordering::Relaxed) % HISTORY;
         self.levels[place].store(level.rank(), Ordering::Relaxed);

@@ -7,8 +7,8 @@ fn leads(flights: &mut Flights<&'static str>, key: &'static str) -> Flight {
     }
 }
 
-fn landing(waiters: u32, store: bool) -> Option<Landing> {
-    Some(Landing { waiters, store })
+fn landing(waiters: u32, store: bool) -> Landing {
+    Landing { waiters, store }
 }
 
 // ALGORITHMS 8: a hundred misses are one call. The first caller goes away: still one call, and
@@ -21,7 +21,7 @@ fn a_hundred_misses_are_one_call_whoever_leaves() {
         assert_eq!(flights.join(&"hot"), Joined::Follow(flight));
     }
     assert_eq!(flights.leave(flight), Left::Flying);
-    assert_eq!(flights.land(flight, true), landing(99, true));
+    assert_eq!(flights.land(flight, true), Some(landing(99, true)));
     assert_eq!((flights.flying(), flights.current.len()), (0, 0));
 }
 
@@ -42,7 +42,7 @@ fn the_last_to_leave_ends_the_call_and_nobody_inherits_that() {
         "an answer that came anyway is nobody's"
     );
     assert_eq!(flights.leave(first), Left::Landed);
-    assert_eq!(flights.land(second, true), landing(1, true));
+    assert_eq!(flights.land(second, true), Some(landing(1, true)));
 }
 
 // ALGORITHMS 8: a second reader of a stale entry starts no second refresh, and a refresh needs no
@@ -55,7 +55,7 @@ fn one_refresh_runs_and_goes_on_alone() {
     let flight = refresh.unwrap();
     assert_eq!(flights.join(&"a"), Joined::Follow(flight));
     assert_eq!(flights.leave(flight), Left::Flying);
-    assert_eq!(flights.land(flight, true), landing(0, true));
+    assert_eq!(flights.land(flight, true), Some(landing(0, true)));
     assert!(flights.refresh(&"a").is_some(), "and then the next may");
 }
 
@@ -65,7 +65,7 @@ fn an_error_reaches_all_and_is_not_stored() {
     let mut flights = Flights::new(8);
     let flight = leads(&mut flights, "a");
     flights.join(&"a");
-    assert_eq!(flights.land(flight, false), landing(2, false));
+    assert_eq!(flights.land(flight, false), Some(landing(2, false)));
     leads(&mut flights, "a");
 }
 
@@ -83,14 +83,14 @@ fn an_invalidation_parts_what_is_read_before_from_what_is_asked_after() {
         }
         let new = leads(&mut flights, "a");
         assert_eq!(flights.join(&"a"), Joined::Follow(new));
-        assert_eq!(flights.land(old, true), landing(1, false));
+        assert_eq!(flights.land(old, true), Some(landing(1, false)));
         assert_eq!(
             flights.join(&"a"),
             Joined::Follow(new),
             "its end ends no other"
         );
-        assert_eq!(flights.land(new, true), landing(3, true));
-        assert_eq!(flights.land(other, true), landing(1, !all));
+        assert_eq!(flights.land(new, true), Some(landing(3, true)));
+        assert_eq!(flights.land(other, true), Some(landing(1, !all)));
     }
 }
 

@@ -1,9 +1,9 @@
 //! The controller: from an excess of load to the share that is refused.
 //!
 //! The failure prevented is a share that is guessed, and one that stays after the overload. The
-//! integral ends where the output does: a long overload must not have to be unlearned. Its constants
-//! are those that are told of Cinnamon (ALGORITHMS 10), for an error that is relative to what gets
-//! done: seven tenths of it are corrected in each interval.
+//! integral ends where the output does: a long overload must not have to be unlearned. Its
+//! constants are those that are told of Cinnamon (ALGORITHMS 10), for an error that is relative to
+//! what gets done: seven tenths of it are corrected in each interval.
 
 use crate::Nanos;
 
