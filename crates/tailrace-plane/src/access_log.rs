@@ -7,10 +7,12 @@
 
 use crate::program::Program;
 use crate::reason::Reason;
+use crate::shared::Shared;
 use crate::splice::escape_into;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use tailrace_blueprint::LogFormat;
 
@@ -63,6 +65,8 @@ pub struct Record {
     /// The stable code of a refusal or failure; empty on success.
     pub code: &'static str,
     pub parts: [PartEnd; PARTS_SHOWN],
+    /// How many of them say anything: none when the request was refused before its calls.
+    pub parts_shown: u8,
     pub client_gone: bool,
 }
 
@@ -100,47 +104,49 @@ impl Sink {
 #[derive(Debug)]
 pub struct Writer {
     rings: Vec<rtrb::Consumer<Record>>,
-    program: Arc<Program>,
-    format: LogFormat,
+    shared: Arc<Shared>,
     sink: Sink,
     lines: Vec<u8>,
-    /// Batches that could not be written, e.g. because the disk is full.
-    pub failed_batches: u64,
 }
 
 impl Writer {
-    pub fn new(
-        rings: Vec<rtrb::Consumer<Record>>,
-        program: Arc<Program>,
-        format: LogFormat,
-        sink: Sink,
-    ) -> Self {
+    pub fn new(rings: Vec<rtrb::Consumer<Record>>, shared: Arc<Shared>, sink: Sink) -> Self {
         Self {
             rings,
-            program,
-            format,
+            shared,
             sink,
             lines: Vec::new(),
-            failed_batches: 0,
         }
     }
 
-    /// Empties all rings once.
+    /// Empties all rings once. Lines that cannot be written are lost, which is counted, and said at
+    /// the first time: a log that is not there must not look like a service without requests.
     pub fn flush(&mut self) {
         self.lines.clear();
+        let (program, format) = (&self.shared.program, self.shared.access_log.format);
+        let mut records = 0;
         for ring in &mut self.rings {
             // Bounded by what is there now, so a busy worker cannot hold the writer.
             for _ in 0..ring.slots() {
                 let Ok(record) = ring.pop() else { break };
-                match self.format {
-                    LogFormat::Json => json_line(&record, &self.program, &mut self.lines),
-                    LogFormat::Text => text_line(&record, &self.program, &mut self.lines),
+                records += 1;
+                match format {
+                    LogFormat::Json => json_line(&record, program, &mut self.lines),
+                    LogFormat::Text => text_line(&record, program, &mut self.lines),
                     LogFormat::Off => {}
                 }
             }
         }
-        if !self.lines.is_empty() && self.sink.write(&self.lines).is_err() {
-            self.failed_batches += 1;
+        if self.lines.is_empty() {
+            return;
+        }
+        if let Err(error) = self.sink.write(&self.lines) {
+            if self.shared.log_failed.fetch_add(records, Ordering::Relaxed) == 0 {
+                eprintln!(
+                    "warning: access log: {error}; lost lines are counted in \
+                     tailrace_access_log_failed_total"
+                );
+            }
         }
     }
 }
@@ -163,6 +169,7 @@ fn parts<'a>(
         .iter()
         .map(|part| part.name.as_str())
         .zip(&record.parts)
+        .take(usize::from(record.parts_shown))
 }
 
 fn json_line(record: &Record, program: &Program, out: &mut Vec<u8>) {

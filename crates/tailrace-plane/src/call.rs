@@ -14,6 +14,7 @@ use crate::h1::Method;
 use crate::naive;
 use crate::program::Part;
 use crate::reason::Reason;
+use crate::splice::MismatchCode;
 use crate::template::Rendered;
 use crate::upstream::{AddressSet, Upstream};
 use crate::worker::Worker;
@@ -91,7 +92,7 @@ async fn governed(mut call: Call) -> Landed {
 
     // Status before body: success is decided before the body is trusted (DESIGN 4). Model last.
     let response = response?;
-    let landed = accept(worker, part, &response);
+    let landed = accept(worker, part, &response, &call.memory);
     worker.buffers.give(response.body.buffer);
     landed
 }
@@ -211,28 +212,36 @@ pub fn judge(
 }
 
 /// Decides success by status, then validates and projects the body in one pass.
-pub fn accept(worker: &Worker, part: &Part, response: &Response) -> Landed {
+pub fn accept(worker: &Worker, part: &Part, response: &Response, memory: &Cell<u64>) -> Landed {
     match response.status {
         204 => return Ok(None),
         200..=299 if response.json => {}
         200..=299 => return Err(Reason::ContentType),
         300..=399 => return Err(Reason::Redirect),
-        404 | 410 => return Err(Reason::NotFound),
+        404 => return Err(Reason::NotFound),
+        410 => return Err(Reason::Gone),
         400..=499 => return Err(Reason::ClientError),
         _ => return Err(Reason::ServerError),
     }
+    // The projection takes the body's place in the request's memory; defaults can make it longer.
     let mut projected = worker.buffers.take();
-    match worker
-        .program
-        .shapes
-        .project(part.shape, response.body.bytes(), &mut projected)
-    {
-        Ok(()) => Ok(Some(projected)),
-        Err(_) => {
-            worker.buffers.give(projected);
-            Err(Reason::ModelMismatch)
+    let body = response.body.bytes();
+    let left = memory.get().saturating_add(body.len() as u64);
+    memory.set(left);
+    let bytes_max = usize::try_from(left).unwrap_or(usize::MAX);
+    let shapes = &worker.program.shapes;
+    let checked = shapes.project_within(part.shape, body, &mut projected, bytes_max);
+    let reason = match checked {
+        Ok(()) if projected.len() <= bytes_max => {
+            memory.set(left - projected.len() as u64);
+            return Ok(Some(projected));
         }
-    }
+        Ok(()) => Reason::Memory,
+        Err(mismatch) if mismatch.code == MismatchCode::ProjectionTooLong => Reason::Memory,
+        Err(_) => Reason::ModelMismatch,
+    };
+    worker.buffers.give(projected);
+    Err(reason)
 }
 
 /// Writes the request: what we say ourselves, then the call's own header lines.

@@ -8,6 +8,7 @@ use crate::call::{self, Call, Landed};
 use crate::client;
 use crate::h1::Method;
 use crate::reason::Reason;
+use std::time::Duration;
 
 const ATTEMPTS: u32 = 3;
 
@@ -39,8 +40,11 @@ pub async fn call(call: Call) -> Landed {
             body_max: u64::MAX,
             memory: &call.memory,
         };
+        // A timer per attempt: the request's one timer belongs to governed calls.
         let exchange = client::exchange(worker, request);
-        let answered = call::until(worker, started + part.timeout, exchange).await;
+        let timeout = Duration::from_nanos(part.timeout);
+        let answered = tokio::time::timeout(timeout, exchange).await.ok();
+        worker.tick();
         let metrics = &worker.metrics.upstreams[part.upstream];
         metrics
             .duration
@@ -49,8 +53,8 @@ pub async fn call(call: Call) -> Landed {
         if outcome.is_failure() {
             metrics.failures.add(1);
         }
-        last = response.and_then(|response| call::accept(worker, part, &response));
-        if !matches!(last, Err(reason) if reason != Reason::NotFound) {
+        last = response.and_then(|response| call::accept(worker, part, &response, &call.memory));
+        if !matches!(last, Err(reason) if !matches!(reason, Reason::NotFound | Reason::Gone)) {
             break;
         }
     }

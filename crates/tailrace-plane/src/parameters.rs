@@ -17,23 +17,21 @@ pub struct Raw<'a> {
     pub path: &'a matchit::Params<'a, 'a>,
 }
 
-/// Reads all declared parameters into `into`, in order.
+/// All declared parameters, in order; `None` for an optional one that is absent.
 pub fn read(
     program: &Program,
     declared: &[Parameter],
     raw: Raw<'_>,
-    into: &mut Vec<Option<Vec<u8>>>,
-) -> Result<(), Problem> {
-    into.clear();
-    for parameter in declared {
+) -> Result<Vec<Option<Vec<u8>>>, Problem> {
+    let one = |parameter: &Parameter| {
         let value = match parameter.location {
             ParameterIn::Path => raw.path.get(&parameter.wire_name).map(str::as_bytes),
             ParameterIn::Query => query_value(raw.head, raw.input, parameter.wire_name.as_bytes()),
             ParameterIn::Header => raw.head.header(raw.input, &parameter.wire_name),
         };
-        into.push(parameter_text(program, parameter, value)?);
-    }
-    Ok(())
+        parameter_text(program, parameter, value)
+    };
+    declared.iter().map(one).collect()
 }
 
 fn query_value<'a>(head: &RequestHead, input: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {

@@ -231,7 +231,8 @@ fn compile_part(
         headers: templates.headers,
         each: templates.each,
         shape: part.shape,
-        empty_allowed: part.default.is_some() || nullable,
+        // The default of an `each` part stands for the whole list, not for one item.
+        empty_allowed: nullable || (part.each.is_none() && part.default.is_some()),
         fallback: part
             .default
             .as_ref()

@@ -26,8 +26,10 @@ pub enum Reason {
     BodyTooLarge,
     /// All bodies of this request together are larger than allowed.
     Memory,
-    /// 404 or 410.
+    /// 404.
     NotFound,
+    /// 410.
+    Gone,
     /// Another 4xx.
     ClientError,
     /// 5xx.
@@ -51,7 +53,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Timeout,
         Self::Deadline,
         Self::BulkheadFull,
@@ -63,6 +65,7 @@ impl Reason {
         Self::BodyTooLarge,
         Self::Memory,
         Self::NotFound,
+        Self::Gone,
         Self::ClientError,
         Self::ServerError,
         Self::Redirect,
@@ -89,6 +92,7 @@ impl Reason {
             Self::BodyTooLarge => "body_too_large",
             Self::Memory => "memory",
             Self::NotFound => "not_found",
+            Self::Gone => "gone",
             Self::ClientError => "client_error",
             Self::ServerError => "server_error",
             Self::Redirect => "redirect",
@@ -108,6 +112,7 @@ impl Reason {
             Self::Timeout | Self::Deadline => 504,
             Self::BulkheadFull | Self::QueueDeadline | Self::QueueDelay | Self::Memory => 503,
             Self::NotFound => 404,
+            Self::Gone => 410,
             _ => 502,
         }
     }
@@ -125,6 +130,7 @@ impl Reason {
             Self::Protocol => "the upstream's answer broke HTTP framing",
             Self::BodyTooLarge => "the upstream's answer is larger than allowed",
             Self::Memory => "the answers for this request need more memory than allowed",
+            Self::Gone => "the upstream says that this resource is gone",
             Self::NotFound => "the upstream does not know this resource",
             Self::ClientError => "the upstream refused the call",
             Self::ServerError => "the upstream failed",

@@ -18,6 +18,7 @@ use crate::reply::{self, Frame, Problem};
 use crate::router::Route;
 use crate::shared::Phase;
 use crate::worker::Worker;
+use matchit::Params;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
@@ -94,46 +95,52 @@ impl Exchange {
 
     /// Refuses a request whose head cannot be trusted; the connection closes after it.
     pub fn reject(&mut self, worker: &Worker, problem: &Problem) {
-        self.started = worker.tick();
-        self.view = None;
         self.head = RequestHead::default(); // which does not keep the connection
+        self.reject_body(worker, problem);
+    }
 
+    /// Refuses a request whose head is fine and whose body is not; the connection closes after it.
+    pub fn reject_body(&mut self, worker: &Worker, problem: &Problem) {
+        self.started = worker.tick();
+        self.head.keep_alive = false;
+        let found = find_view(&worker.program, &self.head, &self.input);
+        self.view = found.ok().map(|(view, _)| view);
         self.fan.ends.clear();
         self.reply.clear();
-        self.request_id.clear();
-        worker.push_request_id(&mut self.request_id);
+        self.take_request_id(worker);
         worker.metrics.in_flight.add(1);
         self.refuse(worker, problem);
+    }
+
+    /// What would refuse this request whatever its body says; asked before a body is invited.
+    pub fn refused_early(&self, program: &Program) -> Option<Problem> {
+        find_view(program, &self.head, &self.input)
+            .and_then(|_| self.check_method())
+            .err()
+    }
+
+    fn check_method(&self) -> Result<(), Problem> {
+        match self.head.method {
+            Method::Get | Method::Head => Ok(()),
+            Method::Options => Err(allowed_methods()),
+            _ => Err(method_not_allowed()),
+        }
     }
 
     /// Route, method, parameters, deadline: all that can refuse without a call.
     fn admit(&mut self, worker: &Worker) -> Result<(), Problem> {
         let program = &worker.program;
-        let path = self.head.path.of(&self.input);
-        let path = std::str::from_utf8(path).map_err(|_| bad_request("path_not_ascii"))?;
-        let (view, params) = match program.router.find(path) {
-            Route::View(view, params) => (view, params),
-            Route::EmptyParameter(name) => return Err(missing_parameter(name, "path")),
-            Route::Unknown => return Err(no_route()),
-        };
+        let (view, params) = find_view(program, &self.head, &self.input)?;
         self.view = Some(view);
-        match self.head.method {
-            Method::Get | Method::Head => {}
-            Method::Options => {
-                return Err(Problem {
-                    status: 204,
-                    ..Problem::default()
-                })
-            }
-            _ => return Err(method_not_allowed()),
-        }
+        self.check_method()?;
         let declared = &program.views[view];
         let raw = Raw {
             head: &self.head,
             input: &self.input,
             path: &params,
         };
-        parameters::read(program, &declared.parameters, raw, &mut self.fan.parameters)?;
+        let values = parameters::read(program, &declared.parameters, raw)?;
+        self.fan.parameters = values;
         let asked = asked_deadline(&self.head, &self.input);
         let asked = if program.naive { None } else { asked };
         let deadline = Deadline::inbound(self.started, declared.deadline, asked);
@@ -239,10 +246,8 @@ impl Exchange {
             return;
         }
         let mut parts = [PartEnd::default(); PARTS_SHOWN];
-        if self.view == Some(self.fan.view) {
-            for (into, end) in parts.iter_mut().zip(&self.fan.ends) {
-                *into = *end;
-            }
+        for (into, end) in parts.iter_mut().zip(&self.fan.ends) {
+            *into = *end;
         }
         let path = if self.input.is_empty() {
             &[][..]
@@ -260,6 +265,7 @@ impl Exchange {
             path: ShortText::new(path),
             code,
             parts,
+            parts_shown: self.fan.ends.len().min(PARTS_SHOWN) as u8,
             client_gone: status == 499,
         });
     }
@@ -277,7 +283,10 @@ fn frame<'a>(request_id: &'a [u8], head: &RequestHead, keep_alive: bool) -> Fram
 
 fn record_view(metrics: &ViewMetrics, status: u16, took: Nanos) {
     metrics.duration.record(took);
-    metrics.statuses[status_index(status)].add(1);
+    // 499 is no reply: the client had left, which `cancelled` counts.
+    if status != 499 {
+        metrics.statuses[status_index(status)].add(1);
+    }
 }
 
 /// Retry-After of a refusal: one or two seconds in turn, so that refused callers do not return
@@ -323,6 +332,30 @@ fn no_route() -> Problem {
         status: 404,
         code: "no_route",
         detail,
+        ..Problem::default()
+    }
+}
+
+/// The view a request is for, and the raw parameters of its path.
+fn find_view<'a>(
+    program: &'a Program,
+    head: &RequestHead,
+    input: &'a [u8],
+) -> Result<(usize, Params<'a, 'a>), Problem> {
+    let path =
+        std::str::from_utf8(head.path.of(input)).map_err(|_| bad_request("path_not_ascii"))?;
+    match program.router.find(path) {
+        Route::View(view, params) => Ok((view, params)),
+        Route::EmptyParameter(name) => Err(missing_parameter(name, "path")),
+        Route::Unknown if path == "*" => Err(allowed_methods()),
+        Route::Unknown => Err(no_route()),
+    }
+}
+
+/// Not a problem: the answer to OPTIONS, with an empty body.
+fn allowed_methods() -> Problem {
+    Problem {
+        status: 204,
         ..Problem::default()
     }
 }

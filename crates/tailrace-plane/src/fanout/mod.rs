@@ -134,9 +134,12 @@ impl FanOut {
     pub fn cancel(&mut self, worker: &Worker) {
         let view = &worker.program.views[self.view];
         for (index, part) in view.parts.iter().enumerate() {
-            if !self.is_done(index) && self.states[index] == State::Started {
+            if self.is_done(index) {
+                continue;
+            }
+            self.ends[index].failed = Some(Reason::Cancelled);
+            if self.states[index] == State::Started {
                 worker.metrics.parts[part.metric].failed[Reason::Cancelled.index()].add(1);
-                self.ends[index].failed = Some(Reason::Cancelled);
                 let took = worker.now.get().saturating_sub(self.started[index]);
                 self.ends[index].us = (took / 1_000) as u32;
             }
@@ -162,7 +165,7 @@ impl FanOut {
     ) -> Poll<Result<(), Stop>> {
         let view = &worker.program.views[self.view];
         loop {
-            let now = worker.now.get();
+            let (now, before) = (worker.now.get(), self.done);
             let outcome = self.unlock(worker, view).and_then(|()| {
                 self.launch(worker, view, now)?;
                 self.poll_running(worker, view, context)
@@ -172,8 +175,9 @@ impl FanOut {
                 Ok(_) if self.done.count_ones() as usize == view.parts.len() => {
                     return Poll::Ready(Ok(()))
                 }
-                Ok(true) => continue,
-                Ok(false) => {}
+                // A part that was done without a call may have unlocked one declared before it.
+                Ok(progress) if progress || self.done != before => continue,
+                Ok(_) => {}
             }
             if now >= self.cutoff {
                 return Poll::Ready(self.cut(worker, view, now));
@@ -239,6 +243,12 @@ impl FanOut {
                     self.land(worker, view, part, item, Err(reason))?;
                     continue;
                 }
+            };
+            // A naive call times itself, attempt by attempt.
+            let until = if worker.program.naive {
+                Nanos::MAX
+            } else {
+                until
             };
             let running = call::start(Call {
                 worker: Rc::clone(worker),

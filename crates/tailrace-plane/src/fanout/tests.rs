@@ -136,7 +136,7 @@ fn a_strong_failure_stops_the_request_and_names_what_it_cancelled() {
             Some(Reason::ServerError),
             cancelled,
             cancelled,
-            None
+            cancelled
         ]
     );
     assert!(fan.running.is_empty() && fan.ready.is_empty());
@@ -205,4 +205,49 @@ async fn at_the_deadline_the_request_ends() {
     worker.tick();
     let ended = fan.poll(&worker, &mut Context::from_waker(Waker::noop()));
     assert_eq!(ended, Poll::Ready(Err(Stop::Strong(0, Reason::Deadline))));
+}
+
+/// Parts that read each other against the order they are declared in: `a` needs `b` needs `c`.
+const BACKWARDS: &str = r#"{
+  "format_version": 1, "service": "backwards",
+  "upstreams": [{"name": "u", "addresses": ["http://127.0.0.1:1"], "timeout_ms": 50,
+                 "bulkhead": {"limit": 100}}],
+  "shapes": [{"kind": "any"}],
+  "views": [{
+    "name": "v", "method": "GET", "path": "/v", "deadline_ms": 60000, "fanout": 3,
+    "parameters": [],
+    "parts": [
+      {"name": "a", "strength": "weak", "upstream": "u", "method": "GET", "shape": 0,
+       "path": [{"text": "/a/"}, {"part": {"name": "b", "field": ["id"]}}]},
+      {"name": "b", "strength": "weak", "upstream": "u", "method": "GET", "shape": 0,
+       "path": [{"text": "/b/"}, {"part": {"name": "c", "field": ["id"]}}]},
+      {"name": "c", "strength": "weak", "upstream": "u", "method": "GET", "shape": 0,
+       "path": [{"text": "/c"}]}
+    ]
+  }]
+}"#;
+
+// A part that ends without a call unlocks those declared before it, now and not at the deadline.
+#[tokio::test(start_paused = true)]
+async fn a_chain_that_fails_against_the_declared_order_ends_at_once() {
+    let blueprint = Blueprint::from_json(BACKWARDS.as_bytes()).unwrap();
+    let program = Arc::new(Program::compile(&blueprint).unwrap());
+    let shared = Arc::new(Shared::new(program, 1, Vec::new(), b"{}".to_vec()));
+    let worker = Worker::new(0, &shared, None, 7);
+    let mut fan = FanOut::default();
+    fan.begin(
+        &worker.program,
+        0,
+        Deadline::new(worker.tick(), 60_000_000_000),
+    );
+    let view = &worker.program.views[0];
+    fan.unlock(&worker, view).unwrap();
+    fan.ready.clear();
+    fan.land(&worker, view, 2, 0, Err(Reason::ServerError))
+        .unwrap();
+    let ended = fan.poll(&worker, &mut Context::from_waker(Waker::noop()));
+    assert_eq!(ended, Poll::Ready(Ok(())));
+    let failed: Vec<_> = fan.ends.iter().map(|end: &PartEnd| end.failed).collect();
+    let dependency = Some(Reason::Dependency);
+    assert_eq!(failed, [dependency, dependency, Some(Reason::ServerError)]);
 }

@@ -24,6 +24,8 @@ use std::task::{Context, Poll};
 const HEAD_READ_BYTES: usize = 2 * 1024;
 /// Bytes accepted beyond the current request (pipelining) before reading stops.
 const AHEAD_MAX_BYTES: usize = 64 * 1024;
+/// What a client must take of a reply within `write_ms`.
+const WRITE_STRETCH_BYTES: usize = 16 * 1024;
 /// A connection between requests gets this long when draining begins.
 const DRAIN_GRACE_MS: u32 = 1_000;
 
@@ -119,7 +121,9 @@ impl Connection {
 
     /// One request and its reply. Gives the exchange back when the connection may go on.
     async fn turn(&mut self, mut exchange: Box<Exchange>) -> Option<Box<Exchange>> {
-        let body = match self.read_head(&mut exchange).await {
+        let head = self.read_head(&mut exchange).await;
+        let trusted = head.is_ok();
+        let body = match head {
             Ok(()) => self.skip_body(&mut exchange).await,
             Err(failed) => Err(failed),
         };
@@ -131,7 +135,11 @@ impl Connection {
                 return None;
             }
             Err(Failed::Refused(problem)) => {
-                exchange.reject(&self.worker, &problem);
+                if trusted {
+                    exchange.reject_body(&self.worker, &problem);
+                } else {
+                    exchange.reject(&self.worker, &problem);
+                }
                 self.write(&exchange.reply).await.ok();
                 self.linger().await;
                 exchange.input.clear();
@@ -245,6 +253,9 @@ impl Connection {
         let mut decoder = BodyDecoder::new(framing, u64::from(body_max)).map_err(refused)?;
         self.slot.expire(&self.worker, limit(read_ms));
         if exchange.head.expect_continue && exchange.input.len() == start {
+            if let Some(problem) = exchange.refused_early(&self.worker.program) {
+                return Err(Failed::Refused(problem));
+            }
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 .await
                 .map_err(|_| Failed::Gone)?;
@@ -268,23 +279,22 @@ impl Connection {
     /// Writes all of `bytes`, unless the client reads too slowly.
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut written = 0;
-        let mut waiting = false;
-        poll_fn(
-            |cx| match net::poll_write_all(&mut self.stream, cx, bytes, &mut written) {
-                Poll::Ready(done) => Poll::Ready(done),
-                Poll::Pending => {
-                    if !waiting {
-                        waiting = true;
-                        self.slot
-                            .expire(&self.worker, limit(self.worker.program.limits.write_ms));
-                    }
-                    if self.slot.expired(&self.worker) {
-                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                    }
-                    Poll::Pending
+        // Each stretch of the reply has its own time, so a long one to a steady reader is not cut.
+        let mut stretch_end = 0;
+        poll_fn(|cx| {
+            let done = net::poll_write_all(&mut self.stream, cx, bytes, &mut written);
+            if done.is_pending() {
+                if written >= stretch_end {
+                    stretch_end = written + WRITE_STRETCH_BYTES;
+                    let write_ms = self.worker.program.limits.write_ms;
+                    self.slot.expire(&self.worker, limit(write_ms));
                 }
-            },
-        )
+                if self.slot.expired(&self.worker) {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+            done
+        })
         .await
     }
 

@@ -34,10 +34,11 @@ pub enum MismatchCode {
     UnknownLiteral,
     UnknownTag,
     UnknownShape,
+    ProjectionTooLong,
 }
 
 /// Every code, in the order of its number; a fault stores the number.
-const CODES: [MismatchCode; 19] = [
+const CODES: [MismatchCode; 20] = [
     MismatchCode::Syntax,
     MismatchCode::Utf8,
     MismatchCode::Depth,
@@ -57,6 +58,7 @@ const CODES: [MismatchCode; 19] = [
     MismatchCode::UnknownLiteral,
     MismatchCode::UnknownTag,
     MismatchCode::UnknownShape,
+    MismatchCode::ProjectionTooLong,
 ];
 
 impl MismatchCode {
@@ -82,6 +84,7 @@ impl MismatchCode {
             Self::UnknownLiteral => "unknown_literal",
             Self::UnknownTag => "unknown_tag",
             Self::UnknownShape => "unknown_shape",
+            Self::ProjectionTooLong => "projection_too_long",
         }
     }
 
@@ -106,6 +109,7 @@ impl MismatchCode {
             Self::UnknownLiteral => "not one of the declared values",
             Self::UnknownTag => "not one of the declared tags",
             Self::UnknownShape => "no such shape",
+            Self::ProjectionTooLong => "more than allowed once defaults are added",
         }
     }
 }

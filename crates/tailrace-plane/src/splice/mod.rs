@@ -54,6 +54,18 @@ impl Shapes {
     /// Checks that `body` is one JSON value of the shape and appends its projection to `out`. On a
     /// mismatch `out` is as it was.
     pub fn project(&self, shape: ShapeId, body: &[u8], out: &mut Vec<u8>) -> Result<(), Mismatch> {
+        self.project_within(shape, body, out, usize::MAX)
+    }
+
+    /// As `project`, but the projection itself may have at most `bytes_max`: defaults of missing
+    /// fields can make it longer than the body.
+    pub fn project_within(
+        &self,
+        shape: ShapeId,
+        body: &[u8],
+        out: &mut Vec<u8>,
+        bytes_max: usize,
+    ) -> Result<(), Mismatch> {
         // Offsets are kept in 32 bits; upstream bodies are limited far below that anyway.
         if u32::try_from(body.len()).is_err() {
             return Err(self.refusal(Fault::new(MismatchCode::BodyTooLong, 0)));
@@ -66,6 +78,7 @@ impl Shapes {
         let start = out.len();
         out.reserve(body.len());
         let mut walk = Walk::new(self, body, out);
+        walk.out_max = start.saturating_add(bytes_max);
         walk.document(shape).map_err(|fault| {
             let mismatch = fault.into_mismatch(self, body, &walk.trail);
             walk.out.truncate(start);

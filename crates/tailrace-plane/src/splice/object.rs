@@ -248,6 +248,9 @@ impl<'a> Walk<'a> {
                     self.out.push(b',');
                 }
                 self.out.extend_from_slice(&field.default_json);
+                if self.out.len() > self.out_max {
+                    return Err(Fault::new(MismatchCode::ProjectionTooLong, at));
+                }
                 open.emitted = true;
             }
         }

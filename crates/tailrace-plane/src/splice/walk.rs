@@ -19,6 +19,8 @@ pub(super) struct Walk<'a> {
     pub(super) shapes: &'a Shapes,
     pub(super) body: &'a [u8],
     pub(super) out: &'a mut Vec<u8>,
+    /// `out` may not grow past this by defaults: a short body could ask for many long ones.
+    pub(super) out_max: usize,
     /// First kept byte that is not in `out` yet; meaningless while an object skips members.
     pub(super) run: usize,
     pub(super) depth: u32,
@@ -36,6 +38,7 @@ impl<'a> Walk<'a> {
             shapes,
             body,
             out,
+            out_max: usize::MAX,
             run: 0,
             depth: 0,
             keys,

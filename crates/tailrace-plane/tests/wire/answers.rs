@@ -96,6 +96,7 @@ fn a_strong_part_fails_with_its_reason_and_the_next_request_is_clean() {
         let status = match hostile.reason {
             "timeout" => 504,
             "not_found" => 404,
+            "gone" => 410,
             _ => 502,
         };
         let said = (reply.status, reply.code());

@@ -238,11 +238,11 @@ fn a_body_is_skipped_and_the_next_request_is_clean() {
 fn a_client_that_waits_for_100_is_told_to_go_on_once() {
     let (_upstream, plane) = start();
     let mut client = plane.client();
-    let head = "POST /one/7 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n";
+    let head = "GET /one/7 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n";
     client.send(format!("{head}Content-Length: 5\r\n\r\n"));
     assert_eq!(client.reply().status, 100);
     client.send("hello");
-    assert_eq!(client.reply().status, 405);
+    assert_eq!(client.reply().status, 200);
     // Too large is known before anything is sent: no 100, and the connection ends.
     client.send(format!("{head}Content-Length: 2000000\r\n\r\n"));
     let reply = client.reply();
@@ -252,7 +252,7 @@ fn a_client_that_waits_for_100_is_told_to_go_on_once() {
     client.send(format!("{head}Content-Length: 5\r\n\r\nhello"));
     assert_eq!(
         client.reply().status,
-        405,
+        200,
         "a body that is here needs no 100"
     );
     client.send("GET /one/7 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n");

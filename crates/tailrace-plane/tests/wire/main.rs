@@ -22,6 +22,7 @@ mod admin;
 mod answers;
 mod cancellation;
 mod caps;
+mod corners;
 mod deadlines;
 mod drain;
 mod headers;

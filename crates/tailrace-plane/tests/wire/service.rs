@@ -56,6 +56,18 @@ impl Service {
             .view("one", "/one/{id}", vec![part])
     }
 
+    /// Another table of shapes than the usual one.
+    pub(crate) fn shapes(mut self, shapes: Value) -> Self {
+        self.blueprint["shapes"] = shapes;
+        self
+    }
+
+    /// Protections off.
+    pub(crate) fn naive(mut self) -> Self {
+        self.blueprint["protections"] = "off".into();
+        self
+    }
+
     pub(crate) fn workers(mut self, workers: u16) -> Self {
         self.blueprint["listen"]["workers"] = workers.into();
         self

@@ -77,7 +77,7 @@ fn all_bodies_of_a_request_share_one_bound() {
     let plane = service.limit("request_memory_max_bytes", 100_000).start();
     let mut client = plane.client();
     assert_eq!(client.get("/two/50000").status, 200);
-    let reply = client.get("/two/50001");
+    let reply = client.get("/two/60000");
     refused(&reply, 503, "memory");
     let seconds: u32 = reply
         .header("retry-after")

@@ -155,7 +155,7 @@ pub(super) fn statuses() -> Vec<Hostile> {
         ("400 Bad Request", "client_error"),
         ("401 Unauthorized", "client_error"),
         ("404 Not Found", "not_found"),
-        ("410 Gone", "not_found"),
+        ("410 Gone", "gone"),
         ("429 Too Many Requests", "client_error"),
         ("500 Internal Server Error", "server_error"),
         ("503 Service Unavailable", "server_error"),

@@ -33,6 +33,7 @@ fn hostile(name: &str, reason: &'static str, steps: Vec<Step>) -> Hostile {
             | "server_error"
             | "client_error"
             | "not_found"
+            | "gone"
     );
     Hostile {
         name: name.to_owned(),
