@@ -37,7 +37,20 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-OWN = frozenset({"host", "content-length", "expect"})
+# A second deadline, id or host beside the plane's own would leave the upstream to choose.
+OWN = frozenset(
+    {
+        "accept",
+        "connect-timeout-ms",
+        "content-length",
+        "expect",
+        "grpc-timeout",
+        "host",
+        "user-agent",
+        "x-envoy-expected-rq-timeout-ms",
+        "x-request-id",
+    }
+)
 
 
 def lower_upstreams(context: Context, service: Service) -> list[dict[str, Any]]:
@@ -208,6 +221,9 @@ def check_header(context: Context, header: object, subject: str, place: Place) -
     if header.lower() in HOP_BY_HOP | OWN:
         why = "belongs to one connection" if header.lower() in HOP_BY_HOP else "is the plane's own"
         message = f"{subject}: `{header}` {why} and cannot be passed on"
-        context.problem("TR012", message, place, helps=("remove it from the list",))
+        help_ = "remove it from the list"
+        if header.lower() in OWN:
+            help_ = "remove it: each call has the plane's own value or none"
+        context.problem("TR012", message, place, helps=(help_,))
         return False
     return True

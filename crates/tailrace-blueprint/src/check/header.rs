@@ -18,8 +18,19 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// Headers the plane writes itself.
-const OWN: [&str; 3] = ["host", "content-length", "expect"];
+/// Headers the plane writes itself, and those that say a deadline, of which only its own is true: a
+/// second one beside it would leave the upstream to choose.
+const OWN: [&str; 9] = [
+    "accept",
+    "connect-timeout-ms",
+    "content-length",
+    "expect",
+    "grpc-timeout",
+    "host",
+    "user-agent",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-request-id",
+];
 
 /// Whether `name` is a token; reports it otherwise.
 pub(super) fn check_token(path: &str, name: &str, problems: &mut Problems) -> bool {
@@ -41,15 +52,16 @@ pub(super) fn check_sent(path: &str, name: &str, problems: &mut Problems) {
         list.iter()
             .any(|reserved| reserved.eq_ignore_ascii_case(name))
     };
-    let why = if among(&HOP_BY_HOP) {
-        "belongs to one connection"
+    let (why, help) = if among(&HOP_BY_HOP) {
+        ("belongs to one connection", "remove it from the list")
     } else if among(&OWN) {
-        "is written by the plane itself"
+        let help = "remove it: each call has the plane's own value or none";
+        ("is written by the plane itself", help)
     } else {
         return;
     };
     let message = format!("header `{name}` {why} and cannot be passed on");
-    problems.add(path.to_owned(), message, "remove it from the list");
+    problems.add(path.to_owned(), message, help);
 }
 
 fn is_token_byte(byte: u8) -> bool {

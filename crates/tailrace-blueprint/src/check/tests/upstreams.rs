@@ -51,6 +51,14 @@ fn upstreams_are_checked() {
         "transfer-encoding",
         "te",
         "host",
+        "Content-Length",
+        "expect",
+        "accept",
+        "User-Agent",
+        "x-request-id",
+        "X-Envoy-Expected-Rq-Timeout-Ms",
+        "grpc-timeout",
+        "connect-timeout-ms",
         "x\r\ny",
     ] {
         let found = paths_with("/upstreams/0/forward_headers/0", json!(name));
