@@ -1,11 +1,12 @@
 //! Names to addresses, off the request path.
 //!
 //! The system's resolver answers (so `/etc/hosts` and search domains behave as everywhere else),
-//! all its addresses are used, it is asked again every few seconds, and the last good answer is
-//! kept when it fails. A call never waits for a name.
+//! all its addresses are used, it is asked again every few seconds, and the last good answer of each
+//! name is kept when it fails. A call never waits for a name.
 
 use crate::shared::Shared;
 use crate::upstream::{Address, Origin, Upstream};
+use std::io;
 use std::net::ToSocketAddrs;
 use std::sync::atomic::Ordering;
 
@@ -13,7 +14,7 @@ use std::sync::atomic::Ordering;
 pub fn resolve_all(shared: &Shared) -> Vec<String> {
     let mut failed = Vec::new();
     for upstream in &shared.program.upstreams {
-        let unresolved = resolve(upstream);
+        let unresolved = resolve(upstream, lookup);
         shared
             .resolve_failures
             .fetch_add(unresolved.len() as u64, Ordering::Relaxed);
@@ -22,24 +23,28 @@ pub fn resolve_all(shared: &Shared) -> Vec<String> {
     failed
 }
 
-fn resolve(upstream: &Upstream) -> Vec<String> {
+fn resolve(
+    upstream: &Upstream,
+    lookup: impl Fn(&Origin) -> io::Result<Vec<Address>>,
+) -> Vec<String> {
     let mut failed = Vec::new();
-    let mut addresses = Vec::new();
-    for origin in &upstream.origins {
+    for (index, origin) in upstream.origins.iter().enumerate() {
         match lookup(origin) {
-            Ok(found) => addresses.extend(found),
+            Ok(found) if !found.is_empty() => upstream.learn(index, found),
+            Ok(_) => failed.push(format!(
+                "{}: {} (the name has no address)",
+                upstream.name, origin.authority
+            )),
             Err(error) => failed.push(format!("{}: {} ({error})", upstream.name, origin.authority)),
         }
     }
-    // Part of an answer would look like a shrunk service: publish only when every name resolved, or
-    // when there is nothing better yet.
-    if failed.is_empty() || upstream.addresses().addresses.is_empty() {
-        upstream.publish(addresses);
-    }
+    // Once for all names: the union of the last good answers, so that a name that fails keeps its
+    // addresses and holds nobody else's.
+    upstream.publish_learned();
     failed
 }
 
-fn lookup(origin: &Origin) -> std::io::Result<Vec<Address>> {
+fn lookup(origin: &Origin) -> io::Result<Vec<Address>> {
     let mut sockets: Vec<_> = (origin.host.as_str(), origin.port)
         .to_socket_addrs()?
         .collect();
@@ -61,4 +66,78 @@ pub fn only_literals(shared: &Shared) -> bool {
         .upstreams
         .iter()
         .all(|upstream| upstream.origins.iter().all(literal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resolve;
+    use crate::upstream::{Address, Origin, Upstream};
+    use std::io;
+    use tailrace_blueprint as blueprint;
+
+    fn upstream() -> Upstream {
+        let declared = blueprint::Upstream {
+            name: "users".to_owned(),
+            addresses: vec!["http://a:80".to_owned(), "http://b:80".to_owned()],
+            timeout_ms: 60.0,
+            bulkhead: blueprint::BulkheadParams {
+                limit: 4,
+                queue: None,
+            },
+            forward_headers: Vec::new(),
+            body_max_bytes: None,
+        };
+        Upstream::new(&declared, 1024).unwrap()
+    }
+
+    /// A resolver that answers `a` and `b` with these last bytes; nothing: it fails.
+    fn answers<'a>(
+        a: Option<&'a [u8]>,
+        b: Option<&'a [u8]>,
+    ) -> impl Fn(&Origin) -> io::Result<Vec<Address>> + 'a {
+        move |origin| {
+            let answer = if origin.host == "a" { a } else { b };
+            let last = answer.ok_or_else(|| io::Error::other("no such host"))?;
+            let address = |last: &u8| Address {
+                socket: ([10, 0, 0, *last], origin.port).into(),
+                authority: origin.authority.clone(),
+                base: origin.base.clone(),
+            };
+            Ok(last.iter().map(address).collect())
+        }
+    }
+
+    fn known(upstream: &Upstream) -> Vec<String> {
+        let set = upstream.addresses();
+        let known = set.addresses.iter();
+        known
+            .map(|address| address.socket.ip().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_name_that_fails_keeps_its_addresses_and_holds_no_other() {
+        let upstream = upstream();
+        let both = answers(Some(&[1]), Some(&[2]));
+        assert!(resolve(&upstream, both).is_empty());
+        assert_eq!(known(&upstream), ["10.0.0.1", "10.0.0.2"]);
+        let failed = resolve(&upstream, answers(Some(&[3, 4]), None));
+        assert_eq!(failed, ["users: b:80 (no such host)"]);
+        assert_eq!(known(&upstream), ["10.0.0.3", "10.0.0.4", "10.0.0.2"]);
+        // An answer without an address is no better than none.
+        let failed = resolve(&upstream, answers(Some(&[]), Some(&[5])));
+        assert_eq!(failed, ["users: a:80 (the name has no address)"]);
+        assert_eq!(known(&upstream), ["10.0.0.3", "10.0.0.4", "10.0.0.5"]);
+    }
+
+    #[test]
+    fn a_name_that_never_answered_leaves_the_others_in_use() {
+        let upstream = upstream();
+        assert_eq!(resolve(&upstream, answers(Some(&[1]), None)).len(), 1);
+        assert_eq!(known(&upstream), ["10.0.0.1"]);
+        assert_eq!(resolve(&upstream, answers(Some(&[2]), None)).len(), 1);
+        assert_eq!(known(&upstream), ["10.0.0.2"]);
+        assert!(resolve(&upstream, answers(None, Some(&[7]))).len() == 1);
+        assert_eq!(known(&upstream), ["10.0.0.2", "10.0.0.7"]);
+    }
 }

@@ -44,10 +44,14 @@ pub struct Upstream {
     pub name: String,
     pub timeout: Nanos,
     pub bulkhead: Arc<Bulkhead>,
+    /// What the bulkhead was made with; its limit of now is its own to say.
+    pub bulkhead_params: bulkhead::Params,
     pub body_max: u64,
     /// Lower-case names of request headers passed on.
     pub forward_headers: Vec<String>,
     pub origins: Vec<Origin>,
+    /// The last good answer of each origin.
+    learned: Mutex<Vec<Vec<Address>>>,
     current: Mutex<Arc<AddressSet>>,
     version: AtomicU64,
 }
@@ -60,20 +64,23 @@ impl Upstream {
             .map(|address| Origin::parse(address))
             .collect::<Result<Vec<_>, _>>()?;
         let limit = declared.bulkhead.limit;
+        let bulkhead_params = bulkhead::Params {
+            limit,
+            queue: declared.bulkhead.queue.unwrap_or(limit.max(8)),
+            ..bulkhead::Params::default()
+        };
         Ok(Self {
             name: declared.name.clone(),
             timeout: clock::from_ms(declared.timeout_ms),
-            bulkhead: Bulkhead::new(bulkhead::Params {
-                limit,
-                queue: declared.bulkhead.queue.unwrap_or(limit.max(8)),
-                ..bulkhead::Params::default()
-            }),
+            bulkhead: Bulkhead::new(bulkhead_params),
+            bulkhead_params,
             body_max: u64::from(declared.body_max_bytes.unwrap_or(body_max)),
             forward_headers: declared
                 .forward_headers
                 .iter()
                 .map(|name| name.to_ascii_lowercase())
                 .collect(),
+            learned: Mutex::new(vec![Vec::new(); origins.len()]),
             origins,
             current: Mutex::new(Arc::new(AddressSet::default())),
             version: AtomicU64::new(0),
@@ -86,6 +93,20 @@ impl Upstream {
 
     pub fn addresses(&self) -> Arc<AddressSet> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps what the name of the origin at `index` answered.
+    pub fn learn(&self, index: usize, addresses: Vec<Address>) {
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = learned.get_mut(index) {
+            *known = addresses;
+        }
+    }
+
+    /// Uses all that is known, in the order of the origins.
+    pub fn publish_learned(&self) {
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        self.publish(learned.concat());
     }
 
     /// Replaces the addresses; statistics of those that stay are kept. An empty set is ignored: the
