@@ -52,11 +52,12 @@ class Running:
         """Blocks until SIGINT or SIGTERM arrives."""
         return signal.Signals(signal.sigwait(_SIGNALS))
 
-    def drain(self, seconds: float, tell: Callable[[int, float], None]) -> bool:
+    def drain(self, seconds: float, tell: Callable[[int, float], None]) -> int | None:
         """Drains for at most ``seconds``; a second signal stops at once.
 
-        ``tell(in_flight, seconds_left)`` is called about once a second. Returns True when every
-        request in flight finished.
+        ``tell(in_flight, seconds_left)`` is called about once a second. Returns how many requests
+        were cut off, or None when a worker did not end and nobody knows. The plane has a timer of
+        its own, so that its workers have ended says nothing about their requests.
         """
         self.plane.drain()
         end = time.monotonic() + seconds
@@ -65,18 +66,25 @@ class Running:
             if left <= 0:
                 break
             tell(self.plane.in_flight, left)
-            until = min(end, time.monotonic() + 1.0)
-            while time.monotonic() < until:
-                if self.plane.wait(0.05):
-                    return True
-                if signal.sigtimedwait(_SIGNALS, 0) is not None:
-                    self.stop()
-                    return False
-        finished = self.plane.wait(0.0)
-        self.stop()
-        return finished
+            if self._pause(min(end, time.monotonic() + 1.0)):
+                break
+        ended = self.stop()
+        return self.plane.cut_off if ended else None
 
-    def stop(self) -> None:
-        """Ends the plane now and waits for its threads."""
-        self.plane.stop()
-        self.plane.wait(5.0)
+    def _pause(self, until: float) -> bool:
+        """Waits for the workers; True when they have ended or a signal came first."""
+        while time.monotonic() < until:
+            if self.plane.wait(0.05) or signal.sigtimedwait(_SIGNALS, 0) is not None:
+                return True
+        return False
+
+    def stop(self) -> bool:
+        """Ends the plane now; False when a worker did not end.
+
+        Signals work again afterwards: whatever still holds the process, the next one ends it.
+        """
+        ended = self.plane.end()
+        while signal.sigtimedwait(_SIGNALS, 0) is not None:
+            pass  # Sent while the plane ended, which is what they asked for.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        return ended

@@ -145,7 +145,7 @@ def test_the_second_signal_stops_now(folder: Path) -> None:
             client.close()
             call.close()
     assert process.returncode == 130
-    assert err.endswith("stopped; requests were cut off\n")
+    assert err.endswith("stopped; 1 request was cut off\n")
     # Far below the 40 s that the drain would have taken.
     assert spent < 20
 

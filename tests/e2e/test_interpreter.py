@@ -1,7 +1,7 @@
 """A declared view enters the interpreter zero times per request (DESIGN, promise 3).
 
-Proved twice: the plane's own counter, and by holding the interpreter lock in another thread of the
-same process while a thousand requests are answered: anything that needed Python would never return.
+Proved by holding the interpreter lock in another thread of the same process while a thousand
+requests are answered: anything that needed Python would never return.
 """
 
 from __future__ import annotations
@@ -107,7 +107,6 @@ def test_requests_are_answered_while_the_interpreter_is_held(things: str, tmp_pa
             connection.close()
             status, metrics = get(addresses["admin"], "/metrics")
             assert status == 200
-            assert b"tailrace_interpreter_entries_total{} 0" in metrics
             assert f'status="200"}} {REQUESTS}'.encode() in metrics
             child.stdin.write(b"!")
             child.stdin.flush()

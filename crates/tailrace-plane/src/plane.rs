@@ -1,80 +1,29 @@
 //! Starting and stopping: threads, listeners, and the order in which they end.
 
+mod bind;
+mod threads;
+
 use crate::access_log::{Sink, Writer};
 use crate::program::Program;
 use crate::shared::{Phase, Shared};
 use crate::{admin, resolve, server};
-use std::fmt;
-use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+pub use bind::StartError;
+use bind::{bind, bind_workers, resolve_listen};
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 use tailrace_blueprint::{Blueprint, LogFormat};
+use threads::Threads;
 use tokio::runtime::{Builder, LocalOptions};
 
 /// How often the access log is written.
 const LOG_FLUSH: Duration = Duration::from_millis(50);
-
-/// Why the plane did not start. `exit_code` follows DESIGN 7.
-#[derive(Debug)]
-pub enum StartError {
-    /// The blueprint cannot be run.
-    Blueprint(String),
-    /// An address cannot be listened on.
-    Listen {
-        address: String,
-        option: &'static str,
-        error: io::Error,
-    },
-    /// The system refused something else.
-    System {
-        what: &'static str,
-        error: io::Error,
-    },
-}
-
-impl StartError {
-    pub fn exit_code(&self) -> i32 {
-        match self {
-            Self::Blueprint(_) => 2,
-            Self::Listen { .. } | Self::System { .. } => 3,
-        }
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Blueprint(message) => f.write_str(message),
-            Self::Listen {
-                address,
-                option,
-                error,
-            } => match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    write!(
-                        f,
-                        "{address} is in use; free it or choose another with {option}"
-                    )
-                }
-                io::ErrorKind::PermissionDenied => {
-                    write!(
-                        f,
-                        "{address} may not be used by this user; choose another with {option}"
-                    )
-                }
-                _ => write!(
-                    f,
-                    "cannot listen on {address}: {error}; choose another with {option}"
-                ),
-            },
-            Self::System { what, error } => write!(f, "{what}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
+/// An end waits so long for the workers, which stop within milliseconds of being told.
+const WORKERS_END: Duration = Duration::from_secs(5);
+/// And so long for the log's last lines: whoever should read them may never do so.
+const HELPERS_END: Duration = Duration::from_secs(1);
 
 /// A running service.
 #[derive(Debug)]
@@ -83,34 +32,24 @@ pub struct Plane {
     address: SocketAddr,
     admin_address: SocketAddr,
     unresolved: Vec<String>,
-    alive: Arc<Alive>,
-    workers: Vec<JoinHandle<()>>,
-    helpers: Vec<JoinHandle<()>>,
+    workers: Threads,
+    helpers: Threads,
 }
 
-/// Counts worker threads that have not ended.
-#[derive(Debug, Default)]
-struct Alive {
-    workers: Mutex<usize>,
-    changed: Condvar,
-}
+/// Held by a worker thread: one that ends while the service runs has left its connections.
+struct WhileRunning(Arc<Shared>);
 
-/// Held by a worker thread while it runs.
-struct AliveGuard(Arc<Alive>);
-
-impl Drop for AliveGuard {
+impl Drop for WhileRunning {
     fn drop(&mut self) {
-        *self
-            .0
-            .workers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.changed.notify_all();
+        if self.0.phase() == Phase::Running {
+            self.0.workers_lost.fetch_add(1, Ordering::AcqRel);
+        }
     }
 }
 
 impl Plane {
-    /// Compiles, binds, resolves and starts. `origins` is JSON shown by the admin port.
+    /// Compiles, resolves, binds and starts: a port that is open answers. `origins` is JSON shown
+    /// by the admin port.
     pub fn start(
         blueprint: &Blueprint,
         source: Vec<u8>,
@@ -118,7 +57,10 @@ impl Plane {
     ) -> Result<Self, StartError> {
         let program = Arc::new(Program::compile(blueprint).map_err(StartError::Blueprint)?);
         let workers = worker_count(blueprint.listen.workers);
-        let shared = Arc::new(Shared::new(program, workers, source, origins));
+        let mut shared = Shared::new(program, workers, source, origins);
+        shared.access_log = blueprint.access_log.clone();
+        let shared = Arc::new(shared);
+        let unresolved = resolve::resolve_all(&shared);
         let listen = &blueprint.listen;
         let wanted = resolve_listen(&listen.host, listen.port, "--host")?;
         let (listeners, address) = bind_workers(wanted, workers)?;
@@ -126,48 +68,52 @@ impl Plane {
         let admin_listener = bind(admin_wanted, false, "--admin-port")?;
         let system = |what| move |error| StartError::System { what, error };
         let admin_address = admin_listener.local_addr().map_err(system("admin port"))?;
-        let unresolved = resolve::resolve_all(&shared);
-
-        let log = &blueprint.access_log;
+        let log = &shared.access_log;
         let (rings, consumers) = rings(workers, log.format, log.ring);
-        let mut helpers = Vec::new();
-        if log.format != LogFormat::Off {
-            let sink = Sink::open(log.path.as_deref()).map_err(system("access log"))?;
-            let program = Arc::clone(&shared.program);
-            let writer = Writer::new(consumers, program, log.format, sink);
-            helpers.push(spawn("tailrace-log", {
-                let shared = Arc::clone(&shared);
-                move || write_log(writer, &shared)
-            })?);
-        }
-        let alive = Arc::new(Alive {
-            workers: Mutex::new(workers),
-            changed: Condvar::new(),
-        });
-        let mut threads = Vec::with_capacity(workers);
-        for (index, (listener, ring)) in listeners.into_iter().zip(rings).enumerate() {
-            let (shared, guard) = (Arc::clone(&shared), AliveGuard(Arc::clone(&alive)));
-            let seed = fastrand::u64(..);
-            threads.push(spawn(&format!("tailrace-{index}"), move || {
-                let _guard = guard;
-                if let Err(error) = server::run(index, listener, &shared, ring, seed) {
-                    eprintln!("error: worker {index} stopped: {error}");
-                }
-            })?);
-        }
-        helpers.push(spawn("tailrace-control", {
-            let shared = Arc::clone(&shared);
-            move || control(admin_listener, &shared)
-        })?);
-        Ok(Self {
+        let sink = if log.format == LogFormat::Off {
+            None
+        } else {
+            Some(Sink::open(log.path.as_deref()).map_err(system("access log"))?)
+        };
+        let writer = sink.map(|sink| Writer::new(consumers, Arc::clone(&shared), sink));
+        // Whole before its first thread: when a later one does not start, its drop ends the others.
+        let plane = Self {
             shared,
             address,
             admin_address,
             unresolved,
-            alive,
-            workers: threads,
-            helpers,
-        })
+            workers: Threads::default(),
+            helpers: Threads::default(),
+        };
+        if let Some(writer) = writer {
+            let shared = Arc::clone(&plane.shared);
+            let run = move || write_log(writer, &shared);
+            plane.helpers.spawn("tailrace-log", run)?;
+        }
+        for (index, (listener, ring)) in listeners.into_iter().zip(rings).enumerate() {
+            plane.spawn_worker(index, listener, ring)?;
+        }
+        let shared = Arc::clone(&plane.shared);
+        let run = move || control(admin_listener, &shared);
+        plane.helpers.spawn("tailrace-control", run)?;
+        Ok(plane)
+    }
+
+    fn spawn_worker(
+        &self,
+        index: usize,
+        listener: std::net::TcpListener,
+        ring: Option<crate::access_log::Ring>,
+    ) -> Result<(), StartError> {
+        let shared = Arc::clone(&self.shared);
+        let seed = fastrand::u64(..);
+        let run = move || {
+            let _noticed = WhileRunning(Arc::clone(&shared));
+            if let Err(error) = server::run(index, listener, &shared, ring, seed) {
+                eprintln!("error: worker {index} stopped: {error}");
+            }
+        };
+        self.workers.spawn(&format!("tailrace-{index}"), run)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -207,23 +153,21 @@ impl Plane {
 
     /// Waits until every worker has ended, at most `patience`; `true` when they have.
     pub fn wait(&self, patience: Duration) -> bool {
-        let workers = self
-            .alive
-            .workers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .alive
-            .changed
-            .wait_timeout_while(workers, patience, |left| *left > 0);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+        self.workers.wait(patience)
     }
 
-    /// Counts an entry into the interpreter; the Python leaf calls it (DESIGN 1, promise 3).
-    pub fn count_interpreter_entry(&self) {
-        self.shared
-            .interpreter_entries
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    /// Ends now and waits, never longer than six seconds, for the threads; `true` when the workers
+    /// have ended. A log writer that nobody reads from is left behind.
+    pub fn end(&self) -> bool {
+        self.stop();
+        let ended = self.workers.end(WORKERS_END);
+        self.helpers.end(HELPERS_END);
+        ended
+    }
+
+    /// Requests in flight that an end cut off; exact once `wait` has said `true`.
+    pub fn cut_off(&self) -> u64 {
+        self.shared.cut_off.load(Ordering::Acquire)
     }
 
     /// The metrics as `/metrics` shows them.
@@ -234,12 +178,7 @@ impl Plane {
 
 impl Drop for Plane {
     fn drop(&mut self) {
-        self.stop();
-        for thread in self.workers.drain(..).chain(self.helpers.drain(..)) {
-            thread.thread().unpark();
-            // A worker that panicked has said so on stderr already.
-            let _ = thread.join();
-        }
+        self.end();
     }
 }
 
@@ -249,54 +188,6 @@ fn worker_count(asked: Option<u16>) -> usize {
         || thread::available_parallelism().map_or(1, usize::from),
         |asked| usize::from(asked).max(1),
     )
-}
-
-fn resolve_listen(host: &str, port: u16, option: &'static str) -> Result<SocketAddr, StartError> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(ip, port));
-    }
-    let failed = |error| StartError::Listen {
-        address: format!("{host}:{port}"),
-        option,
-        error,
-    };
-    let mut found = (host, port).to_socket_addrs().map_err(failed)?;
-    found
-        .next()
-        .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
-}
-
-fn bind(
-    address: SocketAddr,
-    shared_port: bool,
-    option: &'static str,
-) -> Result<std::net::TcpListener, StartError> {
-    let failed = |error| StartError::Listen {
-        address: address.to_string(),
-        option,
-        error,
-    };
-    server::listen(address, shared_port).map_err(failed)
-}
-
-/// One listener per worker on the same port. The port is first taken alone: with `SO_REUSEPORT`
-/// another instance of this user would otherwise share it in silence.
-fn bind_workers(
-    wanted: SocketAddr,
-    workers: usize,
-) -> Result<(Vec<std::net::TcpListener>, SocketAddr), StartError> {
-    let alone = bind(wanted, false, "--port")?;
-    let system = |error| StartError::System {
-        what: "service port",
-        error,
-    };
-    let address = alone.local_addr().map_err(system)?;
-    if workers == 1 {
-        return Ok((vec![alone], address));
-    }
-    drop(alone);
-    let listeners = (0..workers).map(|_| bind(address, true, "--port"));
-    Ok((listeners.collect::<Result<_, _>>()?, address))
 }
 
 type Rings = (
@@ -312,17 +203,6 @@ fn rings(workers: usize, format: LogFormat, capacity: u32) -> Rings {
     pairs
         .map(|(producer, consumer)| (Some(producer), consumer))
         .unzip()
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
-    let system = |error| StartError::System {
-        what: "cannot start a thread",
-        error,
-    };
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(run)
-        .map_err(system)
 }
 
 /// Writes the access log until the plane stops, then what is left.
@@ -377,5 +257,23 @@ async fn refresh(shared: Arc<Shared>) {
         tokio::task::spawn_blocking(move || resolve::resolve_all(&shared))
             .await
             .ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WhileRunning;
+    use crate::shared::{Phase, Shared};
+    use std::sync::atomic::Ordering;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_worker_is_lost_only_when_it_ends_while_the_service_runs() {
+        let shared = Arc::new(Shared::idle());
+        drop(WhileRunning(Arc::clone(&shared)));
+        assert_eq!(shared.workers_lost.load(Ordering::Acquire), 1);
+        shared.advance(Phase::Draining);
+        drop(WhileRunning(Arc::clone(&shared)));
+        assert_eq!(shared.workers_lost.load(Ordering::Acquire), 1);
     }
 }

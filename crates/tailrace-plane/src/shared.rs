@@ -5,6 +5,7 @@ use crate::metrics::WorkerMetrics;
 use crate::program::Program;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::Arc;
+use tailrace_blueprint as blueprint;
 use tokio::sync::watch;
 
 /// Where the process stands between start and exit (req 11.4).
@@ -25,8 +26,14 @@ pub struct Shared {
     pub blueprint: Vec<u8>,
     /// Where each overridden value came from, as JSON, for the admin port.
     pub origins: Vec<u8>,
-    /// Times the plane entered the interpreter (req 6 promise 3); the leaf counts here.
-    pub interpreter_entries: AtomicU64,
+    /// How the access log is written, for the admin port.
+    pub access_log: blueprint::AccessLog,
+    /// Records whose line could not be written, e.g. because the disk is full.
+    pub log_failed: AtomicU64,
+    /// Requests in flight when their worker was told to stop (req 11.4).
+    pub cut_off: AtomicU64,
+    /// Worker threads that ended while the service ran.
+    pub workers_lost: AtomicU32,
     /// Client connections over all workers.
     connections: AtomicU32,
     phase: watch::Sender<Phase>,
@@ -60,7 +67,10 @@ impl Shared {
             metrics,
             blueprint,
             origins,
-            interpreter_entries: AtomicU64::new(0),
+            access_log: blueprint::AccessLog::default(),
+            log_failed: AtomicU64::new(0),
+            cut_off: AtomicU64::new(0),
+            workers_lost: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             phase: watch::Sender::new(Phase::Running),
             phase_now: AtomicU8::new(Phase::Running as u8),
@@ -69,6 +79,17 @@ impl Shared {
             started_epoch_ms: crate::clock::epoch_ms(),
             resolve_failures: AtomicU64::new(0),
         }
+    }
+
+    /// What a plane with one worker, no upstream and no view would share.
+    #[cfg(test)]
+    pub fn idle() -> Self {
+        let source = br#"{"format_version": 1, "service": "idle", "listen": {}, "access_log": {},
+            "limits": {}, "upstreams": [], "views": [], "shapes": []}"#;
+        let mut declared: blueprint::Blueprint = serde_json::from_slice(source).unwrap();
+        declared.listen.workers = Some(1);
+        let program = Arc::new(Program::compile(&declared).unwrap());
+        Self::new(program, 1, source.to_vec(), b"{}".to_vec())
     }
 
     pub fn phase(&self) -> Phase {

@@ -93,6 +93,17 @@ impl Plane {
         self.inner.stop();
     }
 
+    /// Ends now and waits a few seconds at most for the threads; true when the workers have ended.
+    fn end(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.inner.end())
+    }
+
+    /// Requests in flight that the end cut off.
+    #[getter]
+    fn cut_off(&self) -> u64 {
+        self.inner.cut_off()
+    }
+
     /// Waits at most `seconds` for all workers to end; true when they have.
     fn wait(&self, py: Python<'_>, seconds: f64) -> bool {
         let patience = std::time::Duration::from_secs_f64(seconds.clamp(0.0, 3600.0));

@@ -170,9 +170,16 @@ def _run(blueprint: dict[str, Any], origins: dict[str, str], found: str) -> int:
         noun = "request" if in_flight == 1 else "requests"
         talk(f"draining {in_flight} {noun}, {left:.1f} s left; again to stop now")
 
-    finished = running.drain(patience, tell)
-    talk("drained; every request was answered" if finished else "stopped; requests were cut off")
+    talk(_farewell(running.drain(patience, tell)))
     return Exit.INTERRUPTED if received == signal.SIGINT else Exit.TERMINATED
+
+
+def _farewell(cut_off: int | None) -> str:
+    if cut_off == 0:
+        return "drained; every request was answered"
+    if cut_off is None:
+        return "stopped; requests were cut off"
+    return f"stopped; {cut_off} {'request was' if cut_off == 1 else 'requests were'} cut off"
 
 
 def _refused(message: str, code: int) -> Stop:

@@ -40,8 +40,8 @@ impl Count {
 }
 
 /// Statuses the plane itself can answer with; anything else counts as the last.
-pub const STATUSES: [u16; 16] = [
-    200, 204, 400, 404, 405, 408, 413, 414, 417, 431, 500, 501, 502, 503, 504, 0,
+pub const STATUSES: [u16; 18] = [
+    200, 204, 400, 404, 405, 408, 410, 413, 414, 417, 431, 500, 501, 502, 503, 504, 505, 0,
 ];
 
 pub fn status_index(status: u16) -> usize {
@@ -87,7 +87,6 @@ pub struct WorkerMetrics {
     pub upstreams: Vec<UpstreamMetrics>,
     /// Requests that reached no view.
     pub unmatched: [Count; STATUSES.len()],
-    pub connections: Count,
     pub connections_accepted: Count,
     pub connections_refused: Count,
     pub in_flight: Count,
@@ -130,7 +129,6 @@ impl WorkerMetrics {
                 .collect(),
             upstreams: program.upstreams.iter().map(upstream).collect(),
             unmatched: counts(),
-            connections: Count::default(),
             connections_accepted: Count::default(),
             connections_refused: Count::default(),
             in_flight: Count::default(),

@@ -136,7 +136,7 @@ fn process_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelle
             sum(workers, index, |w, i| &w.unmatched[i]),
         )
     });
-    let entries = shared.interpreter_entries.load(Ordering::Relaxed);
+    let log_failed = shared.log_failed.load(Ordering::Relaxed);
     let resolve = shared.resolve_failures.load(Ordering::Relaxed);
     vec![
         (
@@ -170,9 +170,9 @@ fn process_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelle
             one(|w, _| &w.buffer_misses),
         ),
         (
-            "tailrace_interpreter_entries",
-            "Times the plane entered Python",
-            vec![(vec![], entries)],
+            "tailrace_access_log_failed",
+            "Records whose line could not be written",
+            vec![(vec![], log_failed)],
         ),
         (
             "tailrace_resolve_failures",

@@ -16,6 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -137,16 +138,17 @@ async fn sweep(worker: Rc<Worker>) {
             let metric = &worker.metrics.upstreams[upstream].idle;
             metric.add((idle as u64).wrapping_sub(metric.get()));
         });
-        let connections = &worker.metrics.connections;
-        connections.add((worker.open() as u64).wrapping_sub(connections.get()));
     }
 }
 
-/// Waits for the connections to end, at most until the plane says stop.
+/// Waits for the connections to end, at most until the plane says stop. Requests still in flight
+/// then are cut off, and counted, so that nobody is told that all were answered.
 async fn finish(worker: &Rc<Worker>) {
     const LOOK: Duration = Duration::from_millis(5);
     worker.slots.wake_all();
     while worker.open() > 0 && worker.shared.phase() < Phase::Stopping {
         sleep(LOOK).await;
     }
+    let cut_off = worker.metrics.in_flight.get();
+    worker.shared.cut_off.fetch_add(cut_off, Ordering::AcqRel);
 }
