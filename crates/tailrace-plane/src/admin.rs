@@ -5,24 +5,29 @@
 //! that is not local is refused, so that a web page cannot read it by rebinding a name (RELIABILITY
 //! S24).
 
+mod config;
+
 use crate::h1::{self, HeadLimits, Method, Parsed, RequestHead};
 use crate::metrics::text;
-use crate::net::{TcpListener, TcpStream};
+use crate::net::TcpListener;
 use crate::shared::{Phase, Shared};
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// Admin connections served at the same time.
+/// Admin connections served at the same time. Each has its place for one head's time at most before
+/// it must have asked for something.
 const CONNECTIONS_MAX: usize = 64;
+/// For one whole head, not for each of its bytes: few slow senders would hold every place for ever.
 const HEAD_WAIT: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 const INDEX: &str = "tailrace admin\n\n\
-    GET /livez      200 while the process runs\n\
+    GET /livez      200 while the process runs, 503 when a worker thread has ended\n\
     GET /readyz     200 when it takes requests, 503 while it drains\n\
     GET /metrics    Prometheus text of all workers\n\
     GET /stats      percentiles of views and upstreams since start, JSON\n\
@@ -58,12 +63,17 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn connection(mut stream: TcpStream, shared: &Shared, local: bool) -> io::Result<()> {
+async fn connection(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    shared: &Shared,
+    local: bool,
+) -> io::Result<()> {
     let limits = shared.request_limits;
     let mut input = Vec::with_capacity(1024);
     let mut head = RequestHead::default();
     loop {
-        if !read_head(&mut stream, &mut input, &limits, &mut head).await? {
+        let complete = read_head(&mut stream, &mut input, &limits, &mut head);
+        if !timeout(HEAD_WAIT, complete).await?? {
             return Ok(());
         }
         let answer = answer(&head, &input, shared, local);
@@ -96,7 +106,7 @@ async fn connection(mut stream: TcpStream, shared: &Shared, local: bool) -> io::
 
 /// `false` when the client is done or what it sent is not HTTP.
 async fn read_head(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     input: &mut Vec<u8>,
     limits: &HeadLimits,
     head: &mut RequestHead,
@@ -112,13 +122,13 @@ async fn read_head(
                         error.status(),
                         h1::reason(error.status())
                     );
-                    timeout(HEAD_WAIT, stream.write_all(line.as_bytes())).await??;
+                    stream.write_all(line.as_bytes()).await?;
                     return Ok(false);
                 }
             }
         }
         input.reserve(1024);
-        if timeout(HEAD_WAIT, stream.read_buf(input)).await?? == 0 {
+        if stream.read_buf(input).await? == 0 {
             return Ok(false);
         }
     }
@@ -140,7 +150,8 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
     }
     match head.path.of(input) {
         b"/" => text(200, INDEX),
-        b"/livez" => text(200, "live\n"),
+        b"/livez" if is_live(shared) => text(200, "live\n"),
+        b"/livez" => text(503, "a worker thread has ended; restart the process\n"),
         b"/readyz" if shared.phase() == Phase::Running => text(200, "ready\n"),
         b"/readyz" => text(503, "draining\n"),
         b"/metrics" => Answer {
@@ -156,7 +167,7 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
         b"/config" => Answer {
             status: 200,
             content_type: JSON,
-            body: config(shared),
+            body: config::render(shared),
         },
         b"/blueprint" => Answer {
             status: 200,
@@ -167,43 +178,10 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
     }
 }
 
-/// The values the plane runs with, read from where it reads them.
-fn config(shared: &Shared) -> Vec<u8> {
-    let program = &shared.program;
-    let upstreams: serde_json::Map<_, _> = program
-        .upstreams
-        .iter()
-        .map(|upstream| {
-            let addresses: Vec<_> = upstream
-                .addresses()
-                .addresses
-                .iter()
-                .map(|a| a.socket.to_string())
-                .collect();
-            let value = serde_json::json!({
-                "addresses": addresses,
-                "timeout_ms": upstream.timeout as f64 / 1e6,
-                "bulkhead": upstream.bulkhead.limit(),
-                "in_flight": upstream.bulkhead.in_flight(),
-                "queued": upstream.bulkhead.queued(),
-                "body_max_bytes": upstream.body_max,
-                "forward_headers": upstream.forward_headers,
-            });
-            (upstream.name.clone(), value)
-        })
-        .collect();
-    let origins: serde_json::Value =
-        serde_json::from_slice(&shared.origins).unwrap_or(serde_json::Value::Null);
-    let config = serde_json::json!({
-        "format_version": 1,
-        "service": program.service,
-        "workers": shared.metrics.len(),
-        "protections": if program.naive { "off" } else { "on" },
-        "limits": program.limits,
-        "upstreams": upstreams,
-        "origins": origins,
-    });
-    config.to_string().into_bytes()
+/// A worker that ended on its own has left its port and its connections: only a restart helps. One
+/// that ends in a drain has done what it was told.
+fn is_live(shared: &Shared) -> bool {
+    shared.workers_lost.load(Ordering::Acquire) == 0
 }
 
 fn is_local_host(host: Option<&[u8]>) -> bool {
@@ -222,29 +200,4 @@ fn is_local_host(host: Option<&[u8]>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::is_local_host;
-
-    // RELIABILITY S24: a rebound name is not local.
-    #[test]
-    fn only_loopback_names_are_local() {
-        for host in [
-            "localhost",
-            "LOCALHOST:9900",
-            "127.0.0.1",
-            "127.0.0.1:9900",
-            "[::1]:9900",
-        ] {
-            assert!(is_local_host(Some(host.as_bytes())), "{host}");
-        }
-        for host in [
-            "evil.example",
-            "127.0.0.1.evil.example",
-            "10.0.0.1:9900",
-            "",
-        ] {
-            assert!(!is_local_host(Some(host.as_bytes())), "{host}");
-        }
-        assert!(!is_local_host(None));
-    }
-}
+mod tests;

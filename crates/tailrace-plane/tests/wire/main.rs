@@ -25,6 +25,7 @@ mod caps;
 mod corners;
 mod deadlines;
 mod drain;
+mod endings;
 mod headers;
 mod honest;
 mod keepalive;

@@ -78,6 +78,11 @@ impl Service {
         self
     }
 
+    pub(crate) fn access_log(mut self, declared: Value) -> Self {
+        self.blueprint["access_log"] = declared;
+        self
+    }
+
     pub(crate) fn upstream(self, name: &str, upstream: &Upstream) -> Self {
         self.upstream_with(name, upstream, json!({}))
     }

@@ -1,0 +1,77 @@
+//! `/config`: every limit in force, read from where the plane reads it.
+//!
+//! The failure prevented: an operator who reads the declaration and believes it, while a default, an
+//! override or `protections = off` decides.
+
+use crate::program::{Part, View};
+use crate::shared::Shared;
+use crate::upstream::Upstream;
+use serde_json::{json, Map, Value};
+use tailrace_policy::Nanos;
+
+pub(super) fn render(shared: &Shared) -> Vec<u8> {
+    let program = &shared.program;
+    let upstreams = program.upstreams.iter();
+    let upstreams: Map<_, _> = upstreams.map(|u| (u.name.clone(), upstream(u))).collect();
+    let views = program.views.iter();
+    let views: Map<_, _> = views.map(|v| (v.name.clone(), view(v))).collect();
+    let origins: Value = serde_json::from_slice(&shared.origins).unwrap_or(Value::Null);
+    let config = json!({
+        "format_version": 1,
+        "service": program.service,
+        "workers": shared.metrics.len(),
+        "protections": if program.naive { "off" } else { "on" },
+        "limits": program.limits,
+        "connections": shared.connections(),
+        "access_log": shared.access_log,
+        "upstreams": upstreams,
+        "views": views,
+        "origins": origins,
+    });
+    config.to_string().into_bytes()
+}
+
+fn upstream(upstream: &Upstream) -> Value {
+    let set = upstream.addresses();
+    let addresses: Vec<_> = set.addresses.iter().map(|a| a.socket.to_string()).collect();
+    let params = &upstream.bulkhead_params;
+    json!({
+        "addresses": addresses,
+        "timeout_ms": ms(upstream.timeout),
+        "bulkhead": upstream.bulkhead.limit(),
+        "bulkhead_queue": params.queue,
+        "codel_target_ms": ms(params.codel_target),
+        "codel_interval_ms": ms(params.codel_interval),
+        "lifo_above": params.lifo_above,
+        "in_flight": upstream.bulkhead.in_flight(),
+        "queued": upstream.bulkhead.queued(),
+        "body_max_bytes": upstream.body_max,
+        "forward_headers": upstream.forward_headers,
+    })
+}
+
+fn view(view: &View) -> Value {
+    let parts: Map<_, _> = view
+        .parts
+        .iter()
+        .map(|p| (p.name.clone(), part(p)))
+        .collect();
+    json!({
+        "deadline_ms": ms(view.deadline),
+        // Without protections there is none.
+        "fanout": (view.fanout != usize::MAX).then_some(view.fanout),
+        "parts": parts,
+    })
+}
+
+fn part(part: &Part) -> Value {
+    let mut shown = json!({"timeout_ms": ms(part.timeout)});
+    if let Some(each) = &part.each {
+        shown["items_max"] = each.items_max.into();
+    }
+    shown
+}
+
+fn ms(nanos: Nanos) -> f64 {
+    nanos as f64 / 1e6
+}
