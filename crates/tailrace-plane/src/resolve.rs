@@ -1,8 +1,8 @@
 //! Names to addresses, off the request path.
 //!
 //! The system's resolver answers (so `/etc/hosts` and search domains behave as everywhere else),
-//! all its addresses are used, it is asked again every few seconds, and the last good answer of each
-//! name is kept when it fails. A call never waits for a name.
+//! all its addresses are used, it is asked again every few seconds, and the last good answer of
+//! each name is kept when it fails. A call never waits for a name.
 
 use crate::shared::Shared;
 use crate::upstream::{Address, Origin, Upstream};

@@ -1,7 +1,7 @@
 //! `/config`: every limit in force, read from where the plane reads it.
 //!
-//! The failure prevented: an operator who reads the declaration and believes it, while a default, an
-//! override or `protections = off` decides.
+//! The failure prevented: an operator who reads the declaration and believes it, while a default,
+//! an override or `protections = off` decides.
 
 use crate::program::{Part, View};
 use crate::shared::Shared;
