@@ -141,6 +141,7 @@ fn build_info() -> (String, &'static str) {
 
 /// Runs the lab with `arguments` until it ends; returns its exit code. For a process of its own.
 #[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // a list from Python is extracted into a value
 fn run_lab(py: Python<'_>, arguments: Vec<String>) -> i32 {
     py.detach(|| tailrace_lab::run(&arguments))
 }
