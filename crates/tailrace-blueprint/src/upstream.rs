@@ -17,6 +17,12 @@ pub struct Upstream {
     /// Largest body accepted from it; `null` takes `limits.upstream_body_max_bytes`.
     #[serde(default)]
     pub body_max_bytes: Option<u32>,
+    /// Absent: a failed attempt is final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryParams>,
+    /// Absent: a slow attempt is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<HedgeParams>,
 }
 
 /// At most `limit` calls in flight over the whole process; `queue` more may wait (req 4.4).
@@ -27,4 +33,53 @@ pub struct BulkheadParams {
     /// `null` takes `max(8, limit)`.
     #[serde(default)]
     pub queue: Option<u32>,
+}
+
+/// Another attempt after a failure that another attempt may mend (req 9.4).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryParams {
+    /// Attempts in all; 1 means no retry.
+    pub attempts: u32,
+    /// Full jitter up to `backoff_ms` doubled per attempt, never above `backoff_max_ms`.
+    pub backoff_ms: f64,
+    pub backoff_max_ms: f64,
+    /// Extra attempts per call over ten seconds, shared with hedges.
+    pub budget: f64,
+    /// Extra attempts per second that are always allowed.
+    pub budget_min: u32,
+}
+
+impl Default for RetryParams {
+    fn default() -> Self {
+        Self {
+            attempts: 2,
+            backoff_ms: 10.0,
+            backoff_max_ms: 100.0,
+            budget: 0.1,
+            budget_min: 1,
+        }
+    }
+}
+
+/// A second attempt while the first one is slower than usual.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HedgeParams {
+    /// The live percentile to wait for, as a share.
+    pub after: f64,
+    /// Extra attempts per call over ten seconds.
+    pub extra: f64,
+    /// The wait is never shorter.
+    pub delay_min_ms: f64,
+}
+
+impl Default for HedgeParams {
+    fn default() -> Self {
+        Self {
+            after: 0.95,
+            extra: 0.05,
+            delay_min_ms: 1.0,
+        }
+    }
 }

@@ -7,10 +7,12 @@
 
 mod access_log;
 mod admin;
+mod attempt;
 mod buffers;
 mod call;
 mod client;
 mod clock;
+mod extra;
 mod fanout;
 pub mod h1;
 mod metrics;

@@ -1,0 +1,231 @@
+//! One wire attempt of a call: address, exchange, status, model.
+//!
+//! What an attempt means is decided here once: for the address's load, for the percentiles that hedges
+//! and retries read, and for the part.
+
+use crate::call::{until, Call, Landed};
+use crate::client::{self, ExchangeError, Response};
+use crate::h1::Method;
+use crate::program::Part;
+use crate::reason::Reason;
+use crate::template::Rendered;
+use crate::upstream::{AddressSet, Upstream};
+use crate::worker::Worker;
+use tailrace_policy::deadline::millis_floor;
+use tailrace_policy::outcome::Outcome;
+use tailrace_policy::retry::Failure;
+use tailrace_policy::Nanos;
+
+/// An attempt that ended by itself.
+#[derive(Debug)]
+pub struct Attempted {
+    pub landed: Landed,
+    /// What a retry needs to know when `landed` is an error.
+    pub failure: Failure,
+    pub retry_after: Option<Nanos>,
+    /// Index of the address tried.
+    pub picked: Option<usize>,
+}
+
+impl Attempted {
+    /// There was no address to try.
+    pub fn nowhere() -> Self {
+        Self {
+            landed: Err(Reason::Connect),
+            failure: Failure::NotSent,
+            retry_after: None,
+            picked: None,
+        }
+    }
+}
+
+/// One wire attempt, bounded by the call's time.
+pub async fn attempt(
+    call: &Call,
+    rendered: &Rendered,
+    part: &Part,
+    upstream: &Upstream,
+    addresses: &AddressSet,
+    picked: usize,
+) -> Attempted {
+    let worker = &*call.worker;
+    let address = &addresses.addresses[picked];
+    let pending = addresses.endpoints[picked].start();
+    let started = worker.now.get();
+    let mut bytes = worker.buffers.take();
+    let left = call.until.saturating_sub(started);
+    push_request(
+        rendered,
+        &address.base,
+        &address.authority,
+        left,
+        &mut bytes,
+    );
+    let request = client::Request {
+        upstream: part.upstream,
+        socket: address.socket,
+        method: Method::Get,
+        bytes: &bytes,
+        body_max: upstream.body_max,
+        memory: &call.memory,
+    };
+    let answered = until(worker, call.until, client::exchange(worker, request)).await;
+    worker.buffers.give(bytes);
+    let now = worker.now.get();
+    let took = now.saturating_sub(started);
+    let metrics = &worker.metrics.upstreams[part.upstream];
+    metrics.duration.record(took);
+    let (outcome, result) = judge(answered, call.cut);
+    if outcome.is_failure() {
+        metrics.failures.add(1);
+    }
+    if outcome == Outcome::Timeout {
+        metrics.timeouts.add(1);
+    }
+    pending.finish(now, took, outcome);
+    if matches!(outcome, Outcome::Ok | Outcome::Timeout) {
+        if let Some(latency) = upstream.latency() {
+            latency.record(now, took, outcome == Outcome::Timeout);
+        }
+    }
+    conclude(worker, part, picked, result)
+}
+
+/// Success is decided before the body is trusted; then the model decides (DESIGN 4).
+fn conclude(
+    worker: &Worker,
+    part: &Part,
+    picked: usize,
+    result: Result<Response, Reason>,
+) -> Attempted {
+    let picked = Some(picked);
+    match result {
+        Err(reason) => Attempted {
+            landed: Err(reason),
+            failure: failure_of(reason, 0),
+            retry_after: None,
+            picked,
+        },
+        Ok(response) => {
+            let landed = accept(worker, part, &response);
+            let failure = landed.as_ref().err().map_or(Failure::Invalid, |reason| {
+                failure_of(*reason, response.status)
+            });
+            worker.buffers.give(response.body.buffer);
+            Attempted {
+                landed,
+                failure,
+                retry_after: response.retry_after,
+                picked,
+            }
+        }
+    }
+}
+
+fn failure_of(reason: Reason, status: u16) -> Failure {
+    match reason {
+        Reason::Connect => Failure::NotSent,
+        Reason::Reset => Failure::Reset,
+        Reason::Timeout | Reason::Deadline => Failure::Timeout,
+        Reason::NotFound | Reason::ClientError | Reason::ServerError | Reason::Redirect => {
+            Failure::Status(status)
+        }
+        _ => Failure::Invalid,
+    }
+}
+
+/// The address to try; another than `avoid` when there is one.
+pub fn pick(worker: &Worker, addresses: &AddressSet, avoid: Option<usize>) -> Option<usize> {
+    match addresses.endpoints.len() {
+        0 => None,
+        1 => Some(0),
+        _ => {
+            let draw = worker.draw();
+            Some(tailrace_policy::balance::pick(
+                &addresses.endpoints,
+                worker.now.get(),
+                draw,
+                avoid,
+            ))
+        }
+    }
+}
+
+/// What the attempt means for statistics, and for the part.
+pub fn judge(
+    answered: Option<Result<Response, ExchangeError>>,
+    cut: bool,
+) -> (Outcome, Result<Response, Reason>) {
+    match answered {
+        None => (
+            Outcome::Timeout,
+            Err(if cut {
+                Reason::Deadline
+            } else {
+                Reason::Timeout
+            }),
+        ),
+        Some(Err(error)) => (Outcome::Failed, Err(error.into())),
+        Some(Ok(response)) => {
+            let outcome = match response.status {
+                429 | 503 => Outcome::RejectedByPeer,
+                500.. => Outcome::Failed,
+                400.. => Outcome::ClientError,
+                _ => Outcome::Ok,
+            };
+            (outcome, Ok(response))
+        }
+    }
+}
+
+/// Decides success by status, then validates and projects the body in one pass.
+pub fn accept(worker: &Worker, part: &Part, response: &Response) -> Landed {
+    match response.status {
+        204 => return Ok(None),
+        200..=299 if response.json => {}
+        200..=299 => return Err(Reason::ContentType),
+        300..=399 => return Err(Reason::Redirect),
+        404 | 410 => return Err(Reason::NotFound),
+        400..=499 => return Err(Reason::ClientError),
+        _ => return Err(Reason::ServerError),
+    }
+    let mut projected = worker.buffers.take();
+    match worker
+        .program
+        .shapes
+        .project(part.shape, response.body.bytes(), &mut projected)
+    {
+        Ok(()) => Ok(Some(projected)),
+        Err(_) => {
+            worker.buffers.give(projected);
+            Err(Reason::ModelMismatch)
+        }
+    }
+}
+
+/// Writes the request: what we say ourselves, then the call's own header lines.
+pub fn push_request(
+    rendered: &Rendered,
+    base: &str,
+    authority: &str,
+    left: Nanos,
+    out: &mut Vec<u8>,
+) {
+    let (target, lines) = rendered.bytes.split_at(rendered.target);
+    for bytes in [
+        b"GET ",
+        base.as_bytes(),
+        target,
+        b" HTTP/1.1\r\nhost: ",
+        authority.as_bytes(),
+        b"\r\naccept: application/json\r\nuser-agent: tailrace\r\nx-envoy-expected-rq-timeout-ms: ",
+        itoa::Buffer::new()
+            .format(millis_floor(left).max(1))
+            .as_bytes(),
+        b"\r\n",
+        lines,
+        b"\r\n",
+    ] {
+        out.extend_from_slice(bytes);
+    }
+}
