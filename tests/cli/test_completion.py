@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Run, clean_environment
+from running import Run, clean_environment
 from tailrace.cli import VERBS
 
 BASH = """

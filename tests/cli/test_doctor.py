@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import TAILRACE, Run, clean_environment
+from running import TAILRACE, Run, clean_environment
 from tailrace.cli.doctor import machine
 from tailrace.cli.doctor.finding import Finding
 

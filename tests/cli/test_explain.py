@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from conftest import SERVICE, Run
+from running import SERVICE, Run
 from tailrace.cli.explain.limits import DEFAULTS, QUEUE_LEAST, queue_of, size
 from tailrace.errors import CODES
 

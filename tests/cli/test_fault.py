@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from conftest import PATIENCE_SECONDS, Run, clean_environment
+from running import PATIENCE_SECONDS, Run, clean_environment
 from tailrace import _lab
 
 pytestmark = pytest.mark.e2e

@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 
 import pytest
-from conftest import Run, clean_environment
+from running import Run, clean_environment
 from tailrace.cli import VERBS, usage
 from tailrace.cli._command import arguments_of, command_of, options_of
 from tailrace.cli._output import VARIABLES
@@ -18,7 +18,7 @@ SLOW = {"typer", "rich", "pydantic", "pydantic_core", "click", "asyncio", "http"
 # Options that say what to do now; a variable would do it again each time.
 ACTIONS = {
     "demo": {"hold"},
-    "explain": {"origin", "codes"},
+    "explain": {"rate", "origin", "codes"},
     "fault": {
         *("hang", "errors", "reset", "slow_body", "jitter", "body", "share", "status"),
         *("latency", "off", "listing"),

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TAILRACE, Run, clean_environment
+from running import TAILRACE, Run, clean_environment
 
 ESCAPE = "\x1b"
 

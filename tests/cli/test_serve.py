@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PATIENCE_SECONDS, SERVICE, TAILRACE, clean_environment
+from running import PATIENCE_SECONDS, SERVICE, TAILRACE, clean_environment
 
 pytestmark = pytest.mark.e2e
 

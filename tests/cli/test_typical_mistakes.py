@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from conftest import SERVICE, TAILRACE, Run, clean_environment
+from running import SERVICE, TAILRACE, Run, clean_environment
 
 MISTAKES = Path(__file__).parent / "mistakes"
 CASES = sorted(MISTAKES.glob("*.txt"))

@@ -14,6 +14,26 @@ def test_a_task_per_call_is_96_000_contexts_a_second() -> None:
     assert contexts_per_second(8_000, 12) == 96_000
 
 
+def test_explain_prints_it_for_a_view() -> None:
+    """req 4.1"""
+    from tailrace.cli.explain.rate import render
+
+    things = Upstream("things", "http://127.0.0.1:1", timeout="40ms")
+    service = Service("s", deadline="1s")
+
+    class Wide(BaseModel):
+        items: list[Thing]
+
+    @service.view("/wide/{id}")
+    class WideView(View):
+        wide: Wide = strong(things.get("/wide/{id}"))
+        each: list[Thing] = strong(things.get("/things/{item.id}"), each="wide.items", each_max=11)
+
+    text = render(service.blueprint(), 8_000)
+    assert "96 000 task contexts a second" in text
+    assert "things: at most 3 840 in flight" in text
+
+
 def test_little_sizes_what_is_in_flight() -> None:
     """req 9.3"""
     assert calls_in_flight(6_000, 40) == 240

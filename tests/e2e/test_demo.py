@@ -107,7 +107,7 @@ def test_without_a_terminal_it_tells_the_story_in_lines(tmp_path: Path) -> None:
     assert "s fault: recommend hangs" in out
     assert re.search(r"Tailrace-Degraded: .*recommend;reason=", out)
     assert "s healed: recommend answers again" in out
-    figures = r"(\s+[\d.]+ m?s\s+<?[\d.]+ %\s+>?[\d.]+ %){3}"
+    figures = r"(\s+[\d.]+ m?s\s+[<>]?[\d.]+%\s+[<>]?[\d.]+%){3}"
     for side in ("naive", "governed"):
         assert any(re.fullmatch(side + figures, line) for line in lines), side
     assert "Measured: open loop, 50 requests/s to each service with Poisson" in out

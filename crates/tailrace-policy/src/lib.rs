@@ -21,6 +21,7 @@ mod queue;
 pub mod retry;
 pub mod retry_after;
 pub mod retry_budget;
+pub mod throttle;
 pub mod window;
 
 /// Monotonic time or a duration in nanoseconds.

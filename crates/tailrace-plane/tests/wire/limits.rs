@@ -2,12 +2,11 @@
 //! met. Where waiting for the default would take seconds, the limit is met at a smaller configured
 //! value.
 
-use crate::client::{Client, Reply};
+use crate::client::Client;
 use crate::patience::eventually;
 use crate::service::{strong, with, Running, Service, ANY};
-use crate::upstream::{echo, json as json_answer, Gate, Step, Upstream};
+use crate::upstream::{json as json_answer, Step, Upstream};
 use serde_json::json;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Short enough to wait for; the sweep that enforces waits looks four times a second.
@@ -62,7 +61,7 @@ fn the_defaults_are_what_the_plane_runs_with() {
 }
 
 /// A configured value is the one in force, and the admin port says so.
-fn limited(upstream: &Upstream, name: &str, value: u32) -> Running {
+pub(crate) fn limited(upstream: &Upstream, name: &str, value: u32) -> Running {
     let plane = Service::one(upstream).limit(name, value).start();
     assert_eq!(plane.config()["limits"][name], json!(value));
     plane
@@ -137,6 +136,26 @@ fn a_request_body_of_more_than_1_mib_is_413() {
     assert_eq!(upstream.count(), 1);
 }
 
+/// A refused client is usually still sending. It must find the reply, not a reset of its own bytes.
+#[test]
+fn a_refused_client_may_finish_sending() {
+    let upstream = Upstream::echo();
+    let plane = Service::one(&upstream).start();
+    for head in [
+        "POST /one/7 HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n",
+        "POST /one/7 HTTP/1.1\r\nHost: a\r\nContent-Length: +9\r\n\r\n",
+    ] {
+        let mut client = plane.client();
+        client.send(head);
+        let reply = client.reply();
+        assert!([400, 413].contains(&reply.status) && reply.closes());
+        for _ in 0..20 {
+            client.send(vec![b'x'; 8 * 1024]);
+        }
+        assert!(client.rest().is_empty());
+    }
+}
+
 #[test]
 fn a_head_that_does_not_arrive_is_408() {
     let upstream = Upstream::echo();
@@ -188,7 +207,7 @@ fn a_request_body_that_does_not_arrive_is_408() {
 
 #[test]
 fn a_reader_that_does_not_read_is_closed() {
-    let body = list_of("4194304");
+    let body = crate::upstream_limits::list_of("4194304");
     let upstream = Upstream::start(move |_| vec![Step::Send(json_answer(&body))]);
     let parts = ["a", "b", "c"].map(|name| with(strong(name, "/big"), json!({"shape": ANY})));
     let plane = Service::new()
@@ -235,155 +254,4 @@ fn connections_over_the_limit_are_told_503_and_room_is_given_back() {
     eventually("room is given back", || plane.connections() == 1);
     assert_eq!(plane.get("/one/7").status, 200);
     assert_eq!(second.get("/one/7").status, 200);
-}
-
-/// A service that passes any JSON through, and an upstream that answers with `body(target)`.
-fn anything(body: impl Fn(&str) -> String + Send + Sync + 'static) -> (Upstream, Service) {
-    let upstream = Upstream::start(move |seen| vec![Step::Send(json_answer(body(&seen.target())))]);
-    let part = |name: &str| with(strong(name, "/{n}"), json!({"shape": ANY}));
-    let service = Service::new()
-        .upstream("up", &upstream)
-        .view("one", "/one/{n}", vec![part("it")])
-        .view("two", "/two/{n}", vec![part("a"), part("b")]);
-    (upstream, service)
-}
-
-/// A JSON list of exactly this many bytes; no single text in it is long.
-fn list_of(bytes: &str) -> String {
-    const WORD: &str = "\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"";
-    let bytes: usize = bytes
-        .trim_start_matches('/')
-        .parse()
-        .expect("a number of bytes");
-    let words = (bytes - 2) / (WORD.len() + 1);
-    let list = format!("[{}]", vec![WORD; words].join(","));
-    let missing = bytes - list.len();
-    format!("{list}{}", " ".repeat(missing))
-}
-
-fn refused(reply: &Reply, status: u16, code: &str) {
-    assert_eq!(
-        (reply.status, reply.code().as_str()),
-        (status, code),
-        "{reply:?}"
-    );
-}
-
-#[test]
-fn an_upstream_body_of_more_than_4_mib_fails_its_part() {
-    let (_upstream, service) = anything(list_of);
-    let plane = service.start();
-    let most = 4 * 1024 * 1024;
-    assert_eq!(plane.get(&format!("/one/{most}")).status, 200);
-    refused(
-        &plane.get(&format!("/one/{}", most + 1)),
-        502,
-        "body_too_large",
-    );
-}
-
-#[test]
-fn one_upstream_may_have_its_own_bound() {
-    let upstream = Upstream::start(|seen| vec![Step::Send(json_answer(list_of(&seen.target())))]);
-    let plane = Service::new()
-        .upstream_with("up", &upstream, json!({"body_max_bytes": 100}))
-        .view(
-            "one",
-            "/{n}",
-            vec![with(strong("it", "/{n}"), json!({"shape": ANY}))],
-        )
-        .start();
-    assert_eq!(
-        plane.config()["upstreams"]["up"]["body_max_bytes"],
-        json!(100)
-    );
-    assert_eq!(plane.get("/100").status, 200);
-    refused(&plane.get("/101"), 502, "body_too_large");
-}
-
-#[test]
-fn all_bodies_of_a_request_share_one_bound() {
-    let (_upstream, service) = anything(list_of);
-    let plane = service.limit("request_memory_max_bytes", 100_000).start();
-    let mut client = plane.client();
-    assert_eq!(client.get("/two/50000").status, 200);
-    let reply = client.get("/two/50001");
-    refused(&reply, 503, "memory");
-    let seconds: u32 = reply
-        .header("retry-after")
-        .and_then(|s| s.parse().ok())
-        .expect("seconds");
-    assert!((1..=2).contains(&seconds));
-    assert_eq!(
-        client.get("/two/50000").status,
-        200,
-        "the bound is per request"
-    );
-}
-
-#[test]
-fn json_deeper_than_64_breaks_the_model() {
-    let (_upstream, service) = anything(|target| {
-        let depth: usize = target.trim_start_matches('/').parse().expect("a depth");
-        format!("{}{}", "[".repeat(depth), "]".repeat(depth))
-    });
-    let plane = service.start();
-    assert_eq!(plane.get("/one/64").status, 200);
-    refused(&plane.get("/one/65"), 502, "model_mismatch");
-}
-
-#[test]
-fn an_idle_upstream_connection_is_closed_before_its_peer_would() {
-    let upstream = Upstream::echo();
-    let plane = limited(&upstream, "pool_idle_ms", SHORT_MS);
-    let mut client = plane.client();
-    for _ in 0..3 {
-        assert_eq!(client.get("/one/7").status, 200);
-    }
-    assert_eq!(upstream.connections(), 1, "a warm connection is used again");
-    eventually("the idle connection is closed", || upstream.open() == 0);
-    assert_eq!(client.get("/one/7").status, 200);
-    assert_eq!(upstream.connections(), 2);
-}
-
-// req 4.4
-#[test]
-fn a_full_bulkhead_is_503_with_a_time_to_return() {
-    let gate = Arc::new(Gate::default());
-    let waiting = Arc::clone(&gate);
-    let upstream =
-        Upstream::start(move |seen| vec![Step::Wait(Arc::clone(&waiting)), Step::Send(echo(seen))]);
-    let plane = Service::new()
-        .upstream_with(
-            "up",
-            &upstream,
-            json!({"bulkhead": {"limit": 1, "queue": 0}}),
-        )
-        .view("one", "/one/{id}", vec![strong("it", "/one/{id}")])
-        .start();
-    assert_eq!(plane.config()["upstreams"]["up"]["bulkhead"], json!(1));
-    let mut holder = plane.client();
-    holder.send(crate::client::get("/one/7"));
-    eventually("the place is taken", || upstream.count() == 1);
-    let mut waits = Vec::new();
-    for _ in 0..4 {
-        let reply = plane.get("/one/8");
-        refused(&reply, 503, "bulkhead_full");
-        waits.push(
-            reply
-                .header("retry-after")
-                .expect("a time to return")
-                .to_owned(),
-        );
-    }
-    waits.sort_unstable();
-    assert_eq!(
-        waits,
-        ["1", "1", "2", "2"],
-        "refused callers do not return together"
-    );
-    gate.open();
-    assert_eq!(holder.reply().status, 200);
-    assert_eq!(plane.get("/one/9").status, 200);
-    assert_eq!((upstream.count(), upstream.active_max()), (2, 1));
 }

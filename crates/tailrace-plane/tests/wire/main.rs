@@ -32,3 +32,4 @@ mod partial;
 mod request_ids;
 mod segments;
 mod smuggling;
+mod upstream_limits;

@@ -2,7 +2,8 @@
 
 The failure prevented: having to believe. Five simulated upstreams, the order aggregation as it is
 usually first written, the same view governed, and the same open-loop load on both; half-way one
-upstream hangs, later it is healed, and the figures of both services stand side by side. Ctrl-C ends
+upstream hangs, later it is healed, and the figures of both services stand side by side (req 2.1,
+2.2). Ctrl-C ends
 everything that was started.
 """
 

@@ -1,4 +1,5 @@
-"""The order service of the demo: one page of an order from five simulated upstreams.
+"""The order service of the demo: one page of an order from five simulated upstreams
+(req 10.1).
 
 Addresses are those of a lab on its usual ports; the demo overrides them by environment. Every part
 is asked for by the order's id, at once, because that is what the naive service does: both make the

@@ -119,10 +119,10 @@ def next_steps(at: Addresses, *, held: bool) -> str:
 def _percent(share: float) -> str:
     """A share that is neither none nor all is never shown as one of them."""
     if 0 < share < 0.001:
-        return "<0.1 %"
+        return "<0.1%"
     if 0.999 < share < 1:
-        return ">99.9 %"
-    return f"{share:.1%}".replace(".0%", "%").replace("%", " %")
+        return ">99.9%"
+    return f"{share:.1%}".replace(".0%", "%")
 
 
 def _wrap(paragraph: str) -> list[str]:

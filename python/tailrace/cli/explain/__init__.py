@@ -40,6 +40,10 @@ def explain(
     origin: Annotated[
         bool, typer.Option("--origin", help="Every effective value and where it came from.")
     ] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="PER_S", help="What that many requests/s would mean."),
+    ] = None,
     codes: Annotated[bool, typer.Option("--codes", help="List every error code.")] = False,
     config: Annotated[
         str | None,
@@ -67,6 +71,10 @@ def explain(
         from tailrace.cli.explain import page
 
         print(page.render(target, resolved.blueprint))
+        if rate is not None:
+            from tailrace.cli.explain import rate as at_rate
+
+            print("\n" + at_rate.render(resolved.blueprint, rate))
     return Exit.OK
 
 
