@@ -24,6 +24,7 @@ mod cancellation;
 mod caps;
 mod deadlines;
 mod drain;
+mod extra;
 mod headers;
 mod keepalive;
 mod limits;
