@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import pytest
-from tests.contract.everything import service
-
 from tailrace._runtime import check_blueprint
+
+from tests.contract.everything import service
 
 
 def problems(blueprint: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from pydantic import BaseModel
-
 from tailrace import DeclarationError, Service, Upstream, View, strong
 from tailrace._worst import calls_in_flight, contexts_per_second, worst_cases
 

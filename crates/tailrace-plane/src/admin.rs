@@ -69,9 +69,14 @@ async fn connection(mut stream: TcpStream, shared: &Shared, local: bool) -> io::
         let answer = answer(&head, &input, shared, local);
         let keep = head.keep_alive && head.framing == h1::Framing::None;
         let connection = if keep { "" } else { "connection: close\r\n" };
+        let allow = if answer.status == 405 {
+            "allow: GET, HEAD\r\n"
+        } else {
+            ""
+        };
         let mut out = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\n\
-             x-content-type-options: nosniff\r\ncache-control: no-store\r\n{connection}\r\n",
+             x-content-type-options: nosniff\r\ncache-control: no-store\r\n{allow}{connection}\r\n",
             answer.status,
             h1::reason(answer.status),
             answer.content_type,

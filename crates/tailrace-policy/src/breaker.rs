@@ -236,7 +236,10 @@ impl Breaker {
         let in_a_row = match verdict {
             Verdict::Bad => self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1,
             Verdict::Good => {
-                self.in_a_row.store(0, Ordering::Relaxed);
+                // Usually it is zero, and a word that is only read stays in every core's cache.
+                if self.in_a_row.load(Ordering::Relaxed) > 0 {
+                    self.in_a_row.store(0, Ordering::Relaxed);
+                }
                 0
             }
             Verdict::Soft | Verdict::Nothing => 0,

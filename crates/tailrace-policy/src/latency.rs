@@ -11,9 +11,10 @@
 //! percentiles are cached, and computed anew every three seconds by whoever wins another.
 
 use crate::buckets::{highest, Buckets};
+use crate::lock::try_lock;
 use crate::Nanos;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, TryLockError};
+use std::sync::Mutex;
 
 const SECOND: Nanos = 1_000_000_000;
 /// Length of a slice; the window has three.
@@ -153,15 +154,6 @@ impl Latency {
 
 fn known(value: Nanos) -> Option<Nanos> {
     (value > 0).then_some(value)
-}
-
-/// The guard, also of a lock whose holder panicked: it guards no data that could be half-written.
-fn try_lock(mutex: &Mutex<()>) -> Option<std::sync::MutexGuard<'_, ()>> {
-    match mutex.try_lock() {
-        Ok(held) => Some(held),
-        Err(TryLockError::Poisoned(held)) => Some(held.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    }
 }
 
 /// The window's samples by bucket: exact, and at least.

@@ -5,7 +5,26 @@
 //! `u64` draw) are arguments, so every decision can be replayed. A permit is a value; dropping it
 //! releases it. One file per policy, in one shape: parameters, refusal, state, decision, feedback,
 //! tests.
+//!
+//! What a call meets, in the order in which the plane asks (its `call.rs` is the only place that
+//! orders them, and says why):
+//!
+//! | policy | scope | decides | refusal |
+//! |---|---|---|---|
+//! | `deadline` | request | what a call may take | `deadline` |
+//! | `throttle` | upstream | whether it accepts enough to be asked | `throttled` |
+//! | `bulkhead`, sized by `adaptive_limit` | upstream | how many at once, who waits | three |
+//! | `balance` with `breaker` | address | which address, and whether it is tried | `breaker_open` |
+//! | `hedge` | upstream | when a second attempt may race | `hedge_off`, `hedge_budget` |
+//! | `retry` | call | whether another attempt may follow, and when | five |
+//! | `purse` | request | extra attempts of all its calls | `purse_empty` |
+//! | `retry_budget` | upstream | extra attempts of all requests | `retry_budget` |
+//!
+//! An attempt's end is one `Outcome`, told to adaptive limit, throttle, breaker, balance and
+//! latency in that order. An attempt that is dropped tells nobody but `latency`, as a lower bound:
+//! its guards give back what they held.
 
+pub mod adaptive_limit;
 pub mod backoff;
 pub mod balance;
 pub mod breaker;
@@ -14,10 +33,14 @@ pub mod bulkhead;
 pub mod deadline;
 pub mod draw;
 pub mod hedge;
+pub mod keyed;
 pub mod latency;
+mod lock;
 pub mod outcome;
 pub mod purse;
 mod queue;
+pub mod rate;
+pub mod rate_headers;
 pub mod retry;
 pub mod retry_after;
 pub mod retry_budget;

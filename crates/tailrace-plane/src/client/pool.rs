@@ -18,6 +18,9 @@ use tailrace_policy::Nanos;
 
 use crate::upstream::{AddressSet, Upstream};
 
+/// A connection put back within this time may hold bytes that the event loop has not seen.
+const JUST_NOW: Nanos = MILLI / 20;
+
 /// An open connection to an upstream address. Dropping it closes it.
 #[derive(Debug)]
 pub struct Connection {
@@ -92,7 +95,10 @@ impl Pools {
                 .iter()
                 .rposition(|idle| idle.connection.socket == socket)?;
             let idle = pool.idle.remove(at);
-            if now.saturating_sub(idle.since) < self.idle_for && is_quiet(&idle.connection.stream) {
+            let rested = now.saturating_sub(idle.since);
+            let stream = &idle.connection.stream;
+            if rested < self.idle_for && is_quiet(stream) && (rested > JUST_NOW || is_empty(stream))
+            {
                 return Some(idle.connection);
             }
         }
@@ -139,6 +145,13 @@ fn is_quiet(stream: &TcpStream) -> bool {
         }
         Poll::Ready(Err(_)) => false,
     }
+}
+
+/// Asks the kernel whether nothing has arrived: for a connection that was put back a moment ago the
+/// event loop has had no chance to tell (RELIABILITY S02).
+fn is_empty(stream: &TcpStream) -> bool {
+    let peeked = socket2::SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]);
+    peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Opens a connection.

@@ -57,8 +57,9 @@ fn begin(worker: &Worker) -> FanOut {
     fan
 }
 
-fn json(text: &str) -> Option<Vec<u8>> {
-    Some(text.as_bytes().to_vec())
+/// What a call lands with.
+fn json(text: &str) -> crate::call::Landed {
+    Ok(Some(text.as_bytes().to_vec()))
 }
 
 fn body(worker: &Worker, fan: &FanOut) -> String {
@@ -86,11 +87,11 @@ proptest! {
         let mut arrivals = [(0, TWO), (1, "1.10"), (2, "[ 1,2 ]"), (3, "\"w\"")];
         fastrand::Rng::with_seed(seed).shuffle(&mut arrivals);
         for (part, value) in arrivals {
-            fan.land(&worker, view, part, 0, Ok(json(value))).unwrap();
+            fan.land(&worker, view, part, 0, json(value)).unwrap();
         }
         fan.unlock(&worker, view).unwrap();
-        fan.land(&worker, view, 4, 1, Ok(json("22"))).unwrap();
-        fan.land(&worker, view, 4, 0, Ok(json("11"))).unwrap();
+        fan.land(&worker, view, 4, 1, json("22")).unwrap();
+        fan.land(&worker, view, 4, 0, json("11")).unwrap();
         prop_assert_eq!(
             body(&worker, &fan),
             r#"{"a":{"items":[{"sku":1},{"sku":2}]},"b":1.10,"c":[ 1,2 ],"w":"w","list":[11,22],"#
@@ -147,7 +148,7 @@ fn weak_failures_leave_defaults_and_nulls_behind() {
     let view = &worker.program.views[0];
     let mut fan = begin(&worker);
     fan.unlock(&worker, view).unwrap();
-    fan.land(&worker, view, 0, 0, Ok(json(TWO))).unwrap();
+    fan.land(&worker, view, 0, 0, json(TWO)).unwrap();
     fan.land(&worker, view, 1, 0, Ok(None)).unwrap();
     fan.land(&worker, view, 2, 0, Err(Reason::Timeout)).unwrap();
     fan.land(&worker, view, 3, 0, Err(Reason::ModelMismatch))
@@ -155,7 +156,7 @@ fn weak_failures_leave_defaults_and_nulls_behind() {
     fan.unlock(&worker, view).unwrap();
     fan.land(&worker, view, 4, 0, Err(Reason::NotFound))
         .unwrap();
-    fan.land(&worker, view, 4, 1, Ok(json("2"))).unwrap();
+    fan.land(&worker, view, 4, 1, json("2")).unwrap();
     let body = body(&worker, &fan);
     assert!(
         body.contains(r#""b":null,"c":null,"w":{"items":[]},"list":[null,2]"#),
@@ -172,7 +173,7 @@ fn a_list_longer_than_declared_fails_its_part_before_any_call() {
     fan.unlock(&worker, view).unwrap();
     fan.ready.clear();
     let five = r#"{"items":[{"sku":1},{"sku":2},{"sku":3},{"sku":4},{"sku":5}]}"#;
-    fan.land(&worker, view, 0, 0, Ok(json(five))).unwrap();
+    fan.land(&worker, view, 0, 0, json(five)).unwrap();
     fan.unlock(&worker, view).unwrap();
     assert_eq!(fan.ends[4].failed, Some(Reason::TooManyItems));
     assert!(fan.ready.is_empty());
@@ -184,7 +185,7 @@ fn an_empty_list_needs_no_call() {
     let view = &worker.program.views[0];
     let mut fan = begin(&worker);
     fan.unlock(&worker, view).unwrap();
-    fan.land(&worker, view, 0, 0, Ok(json(r#"{"items":[]}"#)))
+    fan.land(&worker, view, 0, 0, json(r#"{"items":[]}"#))
         .unwrap();
     fan.unlock(&worker, view).unwrap();
     assert_eq!(fan.values[4].as_deref(), Some(&b"[]"[..]));

@@ -11,6 +11,7 @@ use regex::bytes::RegexBuilder;
 use serde_json::Value;
 use tailrace_blueprint::{Extra, Field, NumberLimits, Shape, ShapeId, StringFormat};
 
+use super::expect::Expect;
 use super::keys::{KeyPlan, WireKey};
 use super::table::{
     FieldPlan, JsonType, Length, Literal, Node, ObjectPlan, Shapes, Tagged, TextRule, DEPTH_MAX,
@@ -181,6 +182,7 @@ impl Compiler<'_> {
     fn object(&mut self, fields: &[Field], extra: Extra) -> Result<ObjectPlan, String> {
         let (mut names, mut accepted) = (HashSet::new(), HashSet::new());
         let (mut plans, mut keys) = (Vec::with_capacity(fields.len()), Vec::new());
+        let mut expected = Vec::new();
         for (index, field) in fields.iter().enumerate() {
             if !names.insert(field.name.as_str()) {
                 return Err(format!("two fields leave as {:?}", field.name));
@@ -191,15 +193,22 @@ impl Compiler<'_> {
             } else {
                 &field.from
             };
+            let text = self
+                .shapes
+                .get(field.shape as usize)
+                .is_some_and(is_plain_text);
             for name in from {
                 if !accepted.insert(name.as_str()) {
                     return Err(format!("two fields accept the key {name:?}"));
                 }
-                keys.push(WireKey::new(name, index, *name != field.name));
+                let renamed = *name != field.name;
+                keys.push(WireKey::new(name, index, renamed));
+                let simple = !renamed && from.len() == 1;
+                expected.push(Expect::new(name, (index as u32, field.shape), text, simple));
             }
             plans.push(self.field(field)?);
         }
-        Ok(ObjectPlan::new(KeyPlan::new(keys), plans, extra))
+        Ok(ObjectPlan::new(KeyPlan::new(keys), expected, plans, extra))
     }
 
     fn field(&self, field: &Field) -> Result<FieldPlan, String> {
@@ -224,6 +233,19 @@ impl Compiler<'_> {
             name_json: name_json.into(),
             default_json: default_json.into(),
         })
+    }
+}
+
+/// Will this shape be [`Node::Text`]? See `text`.
+fn is_plain_text(shape: &Shape) -> bool {
+    match shape {
+        Shape::String {
+            length_min,
+            length_max,
+            pattern: None,
+            format: None,
+        } => length_min.unwrap_or(0) == 0 && length_max.unwrap_or(u32::MAX) == u32::MAX,
+        _ => false,
     }
 }
 

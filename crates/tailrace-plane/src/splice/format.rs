@@ -5,6 +5,8 @@
 
 use tailrace_blueprint::StringFormat;
 
+use super::scan::{byte_at, digits_end};
+
 pub(super) fn format_ok(format: StringFormat, text: &[u8]) -> bool {
     match format {
         StringFormat::Date => date_end(text) == Some(10) && text.len() == 10,
@@ -22,8 +24,8 @@ pub(super) fn format_ok(format: StringFormat, text: &[u8]) -> bool {
 /// Two digits at `at`.
 fn pair(text: &[u8], at: usize) -> Option<u32> {
     let digits = text.get(at..)?.first_chunk::<2>()?;
-    let value = |digit: u8| char::from(digit).to_digit(10);
-    Some(value(digits[0])? * 10 + value(digits[1])?)
+    let (tens, ones) = (digits[0].wrapping_sub(b'0'), digits[1].wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| u32::from(tens) * 10 + u32::from(ones))
 }
 
 /// 10 where `text` starts with a real calendar date `YYYY-MM-DD`.
@@ -106,24 +108,19 @@ fn uuid_ok(text: &[u8]) -> bool {
 
 /// A finite decimal: sign, digits with at most one point, optional exponent.
 fn decimal_ok(text: &[u8]) -> bool {
-    let unsigned = match text {
-        [b'+' | b'-', rest @ ..] => rest,
-        _ => text,
-    };
-    let mantissa_len = unsigned
-        .iter()
-        .position(|byte| byte | 0x20 == b'e')
-        .unwrap_or(unsigned.len());
-    let (mantissa, exponent) = unsigned.split_at(mantissa_len);
-    let digits = mantissa.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let points = mantissa.iter().filter(|byte| **byte == b'.').count();
-    if digits == 0 || points > 1 || digits + points != mantissa.len() {
-        return false;
+    let start = usize::from(matches!(text.first(), Some(b'+' | b'-')));
+    let whole_end = digits_end(text, start);
+    let mut end = whole_end;
+    let mut digits = whole_end - start;
+    if byte_at(text, end) == b'.' {
+        end = digits_end(text, end + 1);
+        digits += end - whole_end - 1;
     }
-    match exponent {
-        [] => true,
-        [_, b'+' | b'-', digits @ ..] | [_, digits @ ..] => {
-            !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
-        }
+    if digits > 0 && byte_at(text, end) | 0x20 == b'e' {
+        let sign = usize::from(matches!(byte_at(text, end + 1), b'+' | b'-'));
+        let exponent = end + 1 + sign;
+        end = digits_end(text, exponent);
+        digits = end - exponent;
     }
+    digits > 0 && end == text.len()
 }

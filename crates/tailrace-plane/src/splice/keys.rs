@@ -1,8 +1,7 @@
-//! Object keys: scanning them and matching them against the declared ones. Prevents the look-up by
-//! name that usually dominates reading an object. Upstreams keep their field order, so the key
-//! expected next is compared as a whole, quotes and colon included, before anything is scanned;
-//! otherwise a key's first eight bytes and its length stand in registers and most comparisons end
-//! there. Limits: up to [`LINEAR_MAX`] declared keys are walked, more are searched by halves.
+//! Object keys: scanning them and matching them against the declared ones. Prevents a look-up by
+//! name per member: a key's first eight bytes and its length stand in registers, a 64-bit filter
+//! says "certainly not declared" for most undeclared keys, and most other comparisons end with one
+//! word. Limits: up to [`LINEAR_MAX`] declared keys are walked, more are searched by halves.
 
 use std::borrow::Cow;
 
@@ -40,6 +39,13 @@ impl Key {
         body.get(self.start..self.end).unwrap_or(&[])
     }
 
+    /// One bit of a filter over heads and lengths. Its constant is no secret: a filter only saves
+    /// comparisons, it never decides.
+    #[inline(always)]
+    pub(super) fn filter_bit(&self) -> u64 {
+        filter_bit(self.head, self.end - self.start)
+    }
+
     pub(super) fn text<'a>(&self, body: &'a [u8]) -> Cow<'a, [u8]> {
         if !self.escaped {
             return Cow::Borrowed(self.raw(body));
@@ -53,52 +59,63 @@ impl Key {
 /// Scans the key whose opening quote is at `at`.
 #[inline(always)]
 pub(super) fn key_at(body: &[u8], at: usize) -> Result<Key, Fault> {
+    match plain_key(body, at) {
+        Some(key) => Ok(key),
+        None => key_rest(body, at),
+    }
+}
+
+/// A key of at most sixteen bytes without escapes; `None` says nothing about the key.
+#[inline(always)]
+pub(super) fn plain_key(body: &[u8], at: usize) -> Option<Key> {
     if byte_at(body, at) != b'"' {
-        return Err(Fault::new(MismatchCode::Syntax, at));
+        return None;
     }
     let start = at + 1;
-    let Some(head) = word_at(body, start) else {
-        return key_rest(body, start);
+    let mut head = word_at(body, start)?;
+    let (mut word, mut from) = (head, start);
+    let mut specials = special_bytes(head);
+    let bits = if specials == 0 {
+        from += 8;
+        word = word_at(body, from)?;
+        specials = special_bytes(word);
+        specials.trailing_zeros() & !7
+    } else {
+        let bits = specials.trailing_zeros() & !7;
+        head &= !(u64::MAX << bits);
+        bits
     };
-    let specials = special_bytes(head);
-    if specials != 0 {
-        let bits = specials.trailing_zeros() & !7;
-        if (head >> bits) as u8 == b'"' {
-            let end = start + (bits >> 3) as usize;
-            return Ok(Key {
-                start,
-                end,
-                head: head & !(u64::MAX << bits),
-                escaped: false,
-            });
-        }
-        return key_rest(body, start);
+    if specials == 0 || (word >> bits) as u8 != b'"' {
+        return None;
     }
-    if let Some(word) = word_at(body, start + 8) {
-        let specials = special_bytes(word);
-        let bits = specials.trailing_zeros() & !7;
-        if specials != 0 && (word >> bits) as u8 == b'"' {
-            let end = start + 8 + (bits >> 3) as usize;
-            return Ok(Key {
-                start,
-                end,
-                head,
-                escaped: false,
-            });
-        }
-    }
-    key_rest(body, start)
+    Some(Key {
+        start,
+        end: from + (bits >> 3) as usize,
+        head,
+        escaped: false,
+    })
 }
 
 /// Keys that are long, have escapes, stand at the end of the body, or are wrong.
 #[inline(never)]
-fn key_rest(body: &[u8], start: usize) -> Result<Key, Fault> {
-    let end = string_rest(body, start, start)?;
-    Ok(Key::at(body, start, end))
+pub(super) fn key_rest(body: &[u8], at: usize) -> Result<Key, Fault> {
+    if byte_at(body, at) != b'"' {
+        return Err(Fault::new(MismatchCode::Syntax, at));
+    }
+    let end = string_rest(body, at + 1)?;
+    Ok(Key::at(body, at + 1, end))
+}
+
+#[inline(always)]
+fn filter_bit(head: u64, len: usize) -> u64 {
+    1 << (head
+        .wrapping_add(len as u64)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        >> 58)
 }
 
 /// The first eight bytes of `text`, padded with NUL.
-fn head_of(text: &[u8]) -> u64 {
+pub(super) fn head_of(text: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     let len = text.len().min(8);
     bytes[..len].copy_from_slice(&text[..len]);
@@ -115,61 +132,18 @@ pub(super) struct WireKey {
     /// An alias: the field leaves under another name.
     pub(super) renamed: bool,
     pub(super) bytes: Box<[u8]>,
-    /// `"name":` as compact JSON has it; empty where the name needs escapes.
-    member: Box<[u8]>,
-    /// Its first bytes, up to eight, and which bits of them count.
-    member_head: u64,
-    member_mask: u64,
-    /// Its last eight bytes where it is longer than that.
-    member_tail: u64,
 }
 
 impl WireKey {
     pub(super) fn new(name: &str, field: usize, renamed: bool) -> Self {
         let bytes: Box<[u8]> = name.as_bytes().into();
-        let plain = !bytes
-            .iter()
-            .any(|byte| matches!(byte, 0..=0x1f | b'"' | b'\\'));
-        let member = if plain {
-            format!("\"{name}\":").into_bytes()
-        } else {
-            Vec::new()
-        };
-        // Without a member every comparison must fail: no bits of any word equal all ones and zero.
-        let (member_head, member_mask) = match member.len() {
-            0 => (u64::MAX, 0),
-            len @ 1..8 => (head_of(&member), !(u64::MAX << (8 * len))),
-            _ => (head_of(&member), u64::MAX),
-        };
-        let member_tail = word_at(&member, member.len().saturating_sub(8)).unwrap_or(0);
         Self {
             head: head_of(&bytes),
             len: bytes.len(),
             field,
             renamed,
             bytes,
-            member: member.into(),
-            member_head,
-            member_mask,
-            member_tail,
         }
-    }
-
-    /// Does the body go on with exactly this key and its colon? If so, the byte after the colon.
-    #[inline(always)]
-    pub(super) fn member_end(&self, body: &[u8], at: usize) -> Option<usize> {
-        let len = self.member.len();
-        if word_at(body, at)? & self.member_mask != self.member_head {
-            return None;
-        }
-        let end = at + len;
-        let same = len <= 8
-            || if len <= 16 {
-                word_at(body, end - 8) == Some(self.member_tail)
-            } else {
-                body.get(at..end) == Some(&self.member)
-            };
-        same.then_some(end)
     }
 
     /// Is `key`, which has no escapes, this key?
@@ -203,6 +177,8 @@ impl WireKey {
 #[derive(Debug)]
 pub(super) struct KeyPlan {
     keys: Box<[WireKey]>,
+    /// Filter bits of all keys.
+    filter: u64,
     /// Indexes into `keys` by (head, length, text); empty where the list is short enough to walk.
     sorted: Box<[u32]>,
 }
@@ -217,29 +193,35 @@ impl KeyPlan {
                 (key.head, key.len, key.bytes.clone())
             });
         }
+        let filter = keys
+            .iter()
+            .fold(0, |bits, key| bits | filter_bit(key.head, key.len));
         Self {
             keys: keys.into(),
+            filter,
             sorted: sorted.into(),
         }
     }
 
-    #[inline(always)]
     pub(super) fn get(&self, index: usize) -> Option<&WireKey> {
         self.keys.get(index)
     }
 
+    #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// The declared key equal to `key`, and its index.
-    #[inline]
-    pub(super) fn find(&self, body: &[u8], key: &Key) -> Option<(usize, &WireKey)> {
-        let found = self.search(body, key)?;
-        Some((found, self.keys.get(found)?))
+    /// Index of the declared key equal to `key`, whose filter bit is `bit`.
+    #[inline(always)]
+    pub(super) fn find(&self, body: &[u8], key: &Key, bit: u64) -> Option<usize> {
+        if self.filter & bit == 0 && !key.escaped {
+            return None;
+        }
+        self.search(body, key)
     }
 
-    #[inline]
+    #[inline(never)]
     fn search(&self, body: &[u8], key: &Key) -> Option<usize> {
         if key.escaped {
             return self

@@ -22,6 +22,7 @@
 //! [`lookup`], [`items`] and [`scalar_text`] read single values out of projected bytes.
 
 mod compile;
+mod expect;
 #[cfg(test)]
 mod flood;
 mod format;

@@ -4,9 +4,9 @@
 
 use tailrace_blueprint::Extra;
 
-use super::keys::{key_at, Key, WireKey};
+use super::keys::{key_rest, plain_key, Key};
 use super::mismatch::{Expected, Fault, MismatchCode, Segment};
-use super::scan::{byte_at, space, Step};
+use super::scan::{byte_at, space, string_end, Step};
 use super::seen::{Bits, Others};
 use super::table::ObjectPlan;
 use super::walk::Walk;
@@ -32,6 +32,7 @@ struct Open<'a> {
 }
 
 impl<'a> Walk<'a> {
+    #[inline(never)]
     pub(super) fn object(&mut self, shape: u32, plan: &'a ObjectPlan, at: usize) -> Step {
         let body = self.body;
         if byte_at(body, at) != b'{' {
@@ -51,14 +52,20 @@ impl<'a> Walk<'a> {
         let mut cursor = space(body, at + 1);
         if byte_at(body, cursor) != b'}' {
             loop {
-                let end = self.member(&mut open, cursor)?;
-                open.kept_end = end;
-                cursor = space(body, end);
-                match byte_at(body, cursor) {
-                    b',' => cursor = space(body, cursor + 1),
-                    b'}' => break,
-                    _ => return Err(Fault::new(MismatchCode::Syntax, cursor)),
+                open.kept_end = match self.expected(&mut open, cursor)? {
+                    0 => self.member(&mut open, cursor)?,
+                    end => end,
+                };
+                cursor = open.kept_end;
+                if byte_at(body, cursor) != b',' {
+                    cursor = space(body, cursor);
+                    match byte_at(body, cursor) {
+                        b',' => {}
+                        b'}' => break,
+                        _ => return Err(Fault::new(MismatchCode::Syntax, cursor)),
+                    }
                 }
+                cursor = space(body, cursor + 1);
             }
         }
         let filled = if plan.aliased { open.filled } else { open.seen };
@@ -74,55 +81,93 @@ impl<'a> Walk<'a> {
         Ok(cursor + 1)
     }
 
-    /// One member whose key starts at `at`; the byte after its value.
+    /// The member at `at` if it is the expected one and leaves as it came; 0 where it is not.
     #[inline(always)]
+    fn expected(&mut self, open: &mut Open<'a>, at: usize) -> Step {
+        let Some(expect) = open.plan.expected.get(open.guess) else {
+            return Ok(0);
+        };
+        let Some(key_end) = expect.end(self.body, at) else {
+            return Ok(0);
+        };
+        if !expect.simple || !open.seen.insert(open.guess, &mut self.keys) {
+            return Ok(0);
+        }
+        if open.plan.aliased {
+            open.filled.insert(expect.field as usize, &mut self.keys);
+        }
+        open.guess += 1;
+        self.keep(open, at);
+        let end = if expect.text && byte_at(self.body, key_end) == b'"' {
+            string_end(self.body, key_end + 1).map(|end| end + 1)
+        } else {
+            self.value(expect.shape, space(self.body, key_end))
+        };
+        match end {
+            Ok(end) => Ok(end),
+            Err(fault) => Err(self.at_key(at + 1, key_end - 2, fault)),
+        }
+    }
+
+    /// Any other member.
+    #[inline(never)]
     fn member(&mut self, open: &mut Open<'a>, at: usize) -> Step {
-        let body = self.body;
-        if let Some(wire) = open.plan.keys.get(open.guess) {
-            if let Some(end) = wire.member_end(body, at) {
-                let index = open.guess;
-                return self.declared(open, wire, index, (at + 1, end - 2), space(body, end));
-            }
+        match plain_key(self.body, at) {
+            Some(key) => self.keyed(open, &key),
+            None => self.member_rest(open, at),
         }
-        let key = key_at(body, at)?;
+    }
+
+    #[inline(never)]
+    fn member_rest(&mut self, open: &mut Open<'a>, at: usize) -> Step {
+        let key = key_rest(self.body, at)?;
+        self.keyed(open, &key)
+    }
+
+    /// The member whose key has been scanned.
+    #[inline(always)]
+    fn keyed(&mut self, open: &mut Open<'a>, key: &Key) -> Step {
         let value_at = self.colon(key.end + 1)?;
-        if let Some((index, wire)) = open.plan.keys.find(body, &key) {
-            return self.declared(open, wire, index, (key.start, key.end), value_at);
+        let bit = key.filter_bit();
+        if let Some(index) = open.plan.keys.find(self.body, key, bit) {
+            return self.declared(open, index, (key.start, key.end), value_at);
         }
-        match self.keys.insert(&mut open.others, body, &key) {
+        match self.keys.insert(&mut open.others, self.body, key, bit) {
             Ok(()) => self.undeclared(open, (key.start, key.end), value_at),
             Err(fault) => Err(self.at_key(key.start, key.end, fault)),
         }
     }
 
     /// A member whose key is declared; `key` is where its raw text stands.
-    #[inline(always)]
+    #[inline(never)]
     fn declared(
         &mut self,
         open: &mut Open<'a>,
-        wire: &'a WireKey,
         index: usize,
         key: (usize, usize),
         value_at: usize,
     ) -> Step {
+        let plan = open.plan;
+        let wire = plan.keys.get(index);
+        let Some((wire, field)) = wire.and_then(|wire| Some((wire, plan.fields.get(wire.field)?)))
+        else {
+            return Err(Fault::new(MismatchCode::UnknownShape, key.0));
+        };
         if !open.seen.insert(index, &mut self.keys) {
             return Err(self.at_key(key.0, key.1, Fault::new(MismatchCode::DuplicateKey, key.0)));
         }
         open.guess = index + 1;
         // A second alias of a filled field is an undeclared key: the first to arrive has won.
-        if open.plan.aliased && !open.filled.insert(wire.field, &mut self.keys) {
+        if plan.aliased && !open.filled.insert(wire.field, &mut self.keys) {
             return self.undeclared(open, key, value_at);
         }
-        let Some(field) = open.plan.fields.get(wire.field) else {
-            return Err(Fault::new(MismatchCode::UnknownShape, key.0));
-        };
         self.keep(open, key.0 - 1);
         if wire.renamed {
             self.copy_run(key.0 - 1);
             self.out.extend_from_slice(&field.name_json);
             self.run = key.1 + 1;
         }
-        match self.item(field.shape, value_at) {
+        match self.value(field.shape, value_at) {
             Ok(end) => Ok(end),
             Err(fault) => Err(self.at_key(key.0, key.1, fault)),
         }

@@ -67,32 +67,37 @@ fn space_run(body: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// Index of the closing quote; `at` is the byte after the opening one.
+/// Index of the closing quote of a string that ends within a few words and has no escapes; most do.
+/// `None` says nothing about the string.
 #[inline(always)]
-pub(super) fn string_end(body: &[u8], at: usize) -> Step {
-    // Most strings end within sixteen bytes: these two steps need no limit and no loop.
+pub(super) fn plain_end(body: &[u8], at: usize) -> Option<usize> {
     let mut cursor = at;
-    for _ in 0..2 {
-        let Some(word) = word_at(body, cursor) else {
-            return string_rest(body, at, cursor);
-        };
+    for _ in 0..3 {
+        let word = word_at(body, cursor)?;
         let specials = special_bytes(word);
         if specials != 0 {
             let bits = specials.trailing_zeros() & !7;
-            cursor += (bits >> 3) as usize;
-            if (word >> bits) as u8 == b'"' {
-                return Ok(cursor);
-            }
-            return string_rest(body, at, cursor);
+            let end = cursor + (bits >> 3) as usize;
+            return ((word >> bits) as u8 == b'"').then_some(end);
         }
         cursor += 8;
     }
-    string_rest(body, at, cursor)
+    None
 }
 
-/// The rest of a string that is long, has escapes, touches the end of the body, or is wrong.
+/// Index of the closing quote; `at` is the byte after the opening one.
+#[inline(always)]
+pub(super) fn string_end(body: &[u8], at: usize) -> Step {
+    match plain_end(body, at) {
+        Some(end) => Ok(end),
+        None => string_rest(body, at),
+    }
+}
+
+/// Any other string: long, with escapes, at the end of the body, or wrong.
 #[inline(never)]
-pub(super) fn string_rest(body: &[u8], start: usize, mut at: usize) -> Step {
+pub(super) fn string_rest(body: &[u8], start: usize) -> Step {
+    let mut at = start;
     loop {
         while let Some(word) = word_at(body, at) {
             let specials = special_bytes(word);
@@ -198,7 +203,7 @@ pub(super) fn number_end(body: &[u8], at: usize) -> Result<Number, Fault> {
 }
 
 #[inline(always)]
-fn digits_end(body: &[u8], mut at: usize) -> usize {
+pub(super) fn digits_end(body: &[u8], mut at: usize) -> usize {
     while byte_at(body, at).is_ascii_digit() {
         at += 1;
     }

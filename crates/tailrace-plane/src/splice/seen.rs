@@ -19,7 +19,7 @@ pub(super) const LIST_MAX: usize = 16;
 /// Most undeclared (or dict) keys in one object.
 pub(super) const KEYS_MAX: usize = 10_000;
 /// Undeclared keys of all open objects that are held without an allocation.
-const FEW: usize = 24;
+const FEW: usize = 32;
 
 /// A set of small integers; those from 64 on live on the stack of [`SeenKeys`].
 #[derive(Debug, Clone, Copy)]
@@ -158,20 +158,17 @@ impl<'a> SeenKeys<'a> {
         }
     }
 
-    /// Notes `key` in the innermost open object; a key seen before, or one too many, is refused.
+    /// Notes `key`, whose filter bit is `bit`, in the innermost open object; a key seen before, or
+    /// one too many, is refused.
     #[inline(always)]
     pub(super) fn insert(
         &mut self,
         others: &mut Others,
         body: &'a [u8],
         key: &Key,
+        bit: u64,
     ) -> Result<(), Fault> {
         let len = key.end - key.start;
-        let mixed = key
-            .head
-            .wrapping_add(len as u64)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let bit = 1 << (mixed >> 58);
         let fresh = others.filter & bit == 0;
         others.filter |= bit;
         if fresh && !key.escaped && !others.large && self.len - others.base < LIST_MAX {

@@ -6,6 +6,7 @@
 use regex::bytes::Regex;
 use tailrace_blueprint::{Extra, NumberLimits, StringFormat};
 
+use super::expect::Expect;
 use super::format::format_ok;
 use super::keys::KeyPlan;
 use super::mismatch::MismatchCode;
@@ -159,6 +160,8 @@ pub(super) enum Literal {
 #[derive(Debug)]
 pub(super) struct ObjectPlan {
     pub(super) keys: KeyPlan,
+    /// One for each key, in the same order.
+    pub(super) expected: Box<[Expect]>,
     pub(super) fields: Box<[FieldPlan]>,
     pub(super) extra: Extra,
     /// Some field accepts several keys; otherwise key n fills field n.
@@ -179,15 +182,22 @@ pub(super) struct FieldPlan {
 }
 
 impl ObjectPlan {
-    pub(super) fn new(keys: KeyPlan, fields: Vec<FieldPlan>, extra: Extra) -> Self {
+    pub(super) fn new(
+        keys: KeyPlan,
+        expected: Vec<Expect>,
+        fields: Vec<FieldPlan>,
+        extra: Extra,
+    ) -> Self {
         let aliased = keys.len() != fields.len();
         let full_low = match fields.len() {
             count @ 0..64 => (1 << count) - 1,
             _ => u64::MAX,
         };
+        let (expected, fields) = (expected.into(), fields.into());
         Self {
             keys,
-            fields: fields.into(),
+            expected,
+            fields,
             extra,
             aliased,
             full_low,

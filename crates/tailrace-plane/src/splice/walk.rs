@@ -10,7 +10,7 @@
 use super::keys::key_at;
 use super::mismatch::{Expected, Fault, MismatchCode, Segment};
 use super::scalar;
-use super::scan::{byte_at, number_end, space, string_end, word_end, Step};
+use super::scan::{byte_at, number_end, plain_end, space, string_end, string_rest, word_end, Step};
 use super::seen::SeenKeys;
 use super::table::{JsonType, Length, Node, Shapes, Tagged, TextRule, NONE};
 use super::text::unescape_into;
@@ -142,8 +142,14 @@ impl<'a> Walk<'a> {
             };
             return Err(Fault::wrong_or_broken(expected, self.body, at));
         }
-        let end = string_end(self.body, at + 1)?;
-        match rule.refuse(self.decoded(at + 1, end)) {
+        let (end, refused) = match plain_end(self.body, at + 1) {
+            Some(end) => (end, rule.refuse(self.body.get(at + 1..end).unwrap_or(&[]))),
+            None => {
+                let end = string_rest(self.body, at + 1)?;
+                (end, rule.refuse(self.decoded(at + 1, end)))
+            }
+        };
+        match refused {
             None => Ok(end + 1),
             Some(code) => Err(Fault::new(code, at)),
         }
@@ -354,7 +360,8 @@ impl<'a> Walk<'a> {
         if byte_at(body, cursor) != b'}' {
             loop {
                 let key = key_at(body, cursor)?;
-                self.keys.insert(&mut others, body, &key)?;
+                self.keys
+                    .insert(&mut others, body, &key, key.filter_bit())?;
                 let value_at = self.colon(key.end + 1)?;
                 let end = match value(self, value_at) {
                     Ok(end) => end,

@@ -79,3 +79,27 @@ fn defaults_follow_what_arrived() {
         ],
     );
 }
+
+#[test]
+fn fields_without_aliases_count_beside_those_with() {
+    let fields = json!([
+        {"name": "id", "from": ["ID", "id"], "shape": 1, "required": true},
+        {"name": "size", "shape": 1, "required": true},
+        {"name": "last", "shape": 1, "required": false, "default": 0},
+    ]);
+    table(
+        json!([{"kind": "object", "extra": "drop", "fields": fields}, {"kind": "integer"}]),
+        &[
+            (
+                r#"{"id":1,"size":2,"last":3}"#,
+                Ok(r#"{"id":1,"size":2,"last":3}"#),
+            ),
+            (
+                r#"{"ID":1,"id":9,"size":2}"#,
+                Ok(r#"{"id":1,"size":2,"last":0}"#),
+            ),
+            (r#"{"id":1,"size":2,"size":2}"#, Err(DuplicateKey)),
+            (r#"{"id":1,"last":2}"#, Err(MissingField)),
+        ],
+    );
+}

@@ -84,6 +84,19 @@ fn nothing_changes_by_a_request() {
     );
 }
 
+/// RFC 9110 15.5.6: a 405 names what is allowed.
+#[test]
+fn a_refused_method_is_told_what_is_allowed() {
+    let (_upstream, plane) = start();
+    let mut client = Client::connect(plane.admin_address());
+    client.send("POST /config HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let reply = client.reply();
+    assert_eq!(
+        (reply.status, reply.header("allow")),
+        (405, Some("GET, HEAD"))
+    );
+}
+
 #[test]
 fn every_listed_path_answers_and_head_has_no_body() {
     let (_upstream, plane) = start();

@@ -26,6 +26,7 @@ mod deadlines;
 mod drain;
 mod extra;
 mod headers;
+mod honest;
 mod keepalive;
 mod limits;
 mod lists;

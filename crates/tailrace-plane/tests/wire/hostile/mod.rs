@@ -69,8 +69,7 @@ fn corpus() -> Vec<Hostile> {
             ["ok", "304", ..] => "redirect",
             ["ok", "404", ..] => "not_found",
             ["ok", "503" | "599", ..] => "server_error",
-            ["ok", "204", ..] => "model_mismatch",
-            ["ok", .., "json", _] => "model_mismatch",
+            ["ok", "204", ..] | ["ok", .., "json", _] => "model_mismatch",
             ["ok", ..] => "content_type",
             _ => panic!("{}: an unknown expectation", row[0]),
         };
