@@ -7,7 +7,7 @@ them loads neither pydantic nor the plane, so that `tailrace --help` is instant.
 from tailrace.dependencies import strong, weak
 from tailrace.errors import ConfigError, DeclarationError, TailraceError
 from tailrace.parameters import header, path, query
-from tailrace.policies import Bulkhead
+from tailrace.policies import Bulkhead, Hedge, Retry
 from tailrace.service import Service
 from tailrace.typing import Raw
 from tailrace.upstream import Upstream
@@ -17,7 +17,9 @@ __all__ = [
     "Bulkhead",
     "ConfigError",
     "DeclarationError",
+    "Hedge",
     "Raw",
+    "Retry",
     "Service",
     "TailraceError",
     "Upstream",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tailrace.typing import Duration, Percentile, Share
+
 
 @dataclass(frozen=True, slots=True)
 class Bulkhead:
@@ -18,3 +20,32 @@ class Bulkhead:
 
     limit: int
     queue: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Another attempt after a failure that another attempt may mend (req 9.4).
+
+    `attempts` counts the first one: 1 means no retry. Before a retry is a wait anywhere between 0
+    and `backoff`, which doubles with each retry up to `backoff_max`. Over ten seconds at most
+    `budget` extra attempts per call of this upstream are made; `budget_min` a second always may.
+    """
+
+    attempts: int = 2
+    backoff: Duration = "10ms"
+    backoff_max: Duration = "100ms"
+    budget: Share = 0.1
+    budget_min: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hedge:
+    """A second attempt while the first one is slower than usual (req 8.3).
+
+    It starts when the first has taken as long as the percentile `after` of recent attempts, and
+    never before `delay_min`. Over ten seconds at most `extra` hedges per call are sent.
+    """
+
+    after: Percentile = "p95"
+    extra: Share = 0.05
+    delay_min: Duration = "1ms"

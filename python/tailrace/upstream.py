@@ -12,19 +12,23 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tailrace._source import Place, caller
-from tailrace.policies import Bulkhead
+from tailrace.policies import Bulkhead, Hedge, Retry
 from tailrace.typing import Duration, Size
 
 TIMEOUT_DEFAULT: Final = "1s"
 BULKHEAD_DEFAULT: Final = 64
+RETRY_DEFAULT: Final = Retry()
+"""What stands when nothing was said about retries; the lowering knows it by its identity."""
 
 
 class Upstream:
     """A downstream service we call, at one or several `http://` addresses.
 
     `timeout` bounds one call (default 1s; what is left of the request's deadline may be less),
-    `bulkhead` the calls in flight over the whole process (default 64). Only request headers named
-    in `forward_headers` are passed on.
+    `bulkhead` the calls in flight over the whole process (default 64). A failed call is
+    retried once, within a budget (`retry=None`: never); a slow one is raced by a second attempt
+    only where `hedge=Hedge()` says so. Only request headers named in `forward_headers` are passed
+    on.
     """
 
     __slots__ = (
@@ -32,8 +36,10 @@ class Upstream:
         "body_max",
         "bulkhead",
         "forward_headers",
+        "hedge",
         "name",
         "place",
+        "retry",
         "timeout",
     )
 
@@ -44,6 +50,8 @@ class Upstream:
         *,
         timeout: Duration | None = None,
         bulkhead: int | Bulkhead | None = None,
+        retry: Retry | None = RETRY_DEFAULT,
+        hedge: Hedge | None = None,
         forward_headers: Sequence[str] = (),
         body_max: Size | None = None,
     ) -> None:
@@ -51,6 +59,8 @@ class Upstream:
         self.address = address
         self.timeout = timeout
         self.bulkhead = bulkhead
+        self.retry = retry
+        self.hedge = hedge
         self.forward_headers = forward_headers
         self.body_max = body_max
         self.place = caller()

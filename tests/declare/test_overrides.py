@@ -11,6 +11,8 @@ import shop
 from tailrace import ConfigError, DeclarationError
 from tailrace._config import resolve, variables
 
+ORDERS = "TAILRACE_UPSTREAMS_ORDERS"
+
 
 def write(tmp_path: Path, text: str) -> str:
     path = tmp_path / "tailrace.toml"
@@ -55,16 +57,20 @@ path = "/var/log/access.log"
 url = "http://10.0.0.7:9001"
 timeout = "70ms"
 bulkhead = { limit = 10, queue = 3 }
+retry = { attempts = 1, budget = "5%" }
+hedge.after = "p99"
 forward_headers = ["x-tenant"]
 body_max = "1MiB"
 
 [upstreams.users]
 addresses = ["http://a:1", "http://b:1"]
 bulkhead = 7
+retry = "off"
 
 [views.order]
 deadline = "120ms"
 fanout = 2
+extra_attempts = 1
 """
 
 
@@ -79,13 +85,22 @@ def test_a_file_sets_everything(tmp_path: Path) -> None:
         "addresses": ["http://10.0.0.7:9001"],
         "timeout_ms": 70.0,
         "bulkhead": {"limit": 10, "queue": 3},
+        "retry": {
+            "attempts": 1,
+            "backoff_ms": 10.0,
+            "backoff_max_ms": 100.0,
+            "budget": 0.05,
+            "budget_min": 1,
+        },
+        "hedge": {"after": 0.99, "extra": 0.05, "delay_min_ms": 1.0},
         "forward_headers": ["x-tenant"],
         "body_max_bytes": 1 << 20,
     }
     assert upstream(found, "users")["addresses"] == ["http://a:1", "http://b:1"]
     assert upstream(found, "users")["bulkhead"] == {"limit": 7}
+    assert "retry" not in upstream(found, "users")
     view = found["views"][0]
-    assert (view["deadline_ms"], view["fanout"]) == (120.0, 2)
+    assert (view["deadline_ms"], view["fanout"], view["extra_attempts"]) == (120.0, 2, 1)
 
 
 def test_the_environment_sets_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +114,11 @@ def test_the_environment_sets_the_same(tmp_path: Path, monkeypatch: pytest.Monke
         "TAILRACE_UPSTREAMS_ORDERS_BULKHEAD_QUEUE": "0",
         "TAILRACE_UPSTREAMS_USERS_ADDRESSES": "http://a:1, http://b:1",
         "TAILRACE_UPSTREAMS_ORDERS_FORWARD_HEADERS": "x-a,x-b",
+        "TAILRACE_UPSTREAMS_ORDERS_RETRY_ATTEMPTS": "1",
+        "TAILRACE_UPSTREAMS_ORDERS_RETRY_BUDGET": "0.2",
+        "TAILRACE_UPSTREAMS_ORDERS_HEDGE_AFTER": "p99.5",
+        "TAILRACE_UPSTREAMS_USERS_RETRY": "off",
+        "TAILRACE_SERVICE_EXTRA_ATTEMPTS": "0",
         "TAILRACE_VIEWS_ORDER_FANOUT": "3",
         "PATH": "/bin",
     }
@@ -111,6 +131,15 @@ def test_the_environment_sets_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     assert upstream(found, "orders")["forward_headers"] == ["x-a", "x-b"]
     assert upstream(found, "users")["addresses"] == ["http://a:1", "http://b:1"]
     assert (found["views"][0]["deadline_ms"], found["views"][0]["fanout"]) == (300.0, 3)
+    retry, hedge = upstream(found, "orders")["retry"], upstream(found, "orders")["hedge"]
+    assert (retry["attempts"], retry["budget"], hedge["after"]) == (1, 0.2, 0.995)
+    assert "retry" not in upstream(found, "users")
+    assert found["views"][0]["extra_attempts"] == 0
+    retry_key = "upstreams.orders.retry"
+    assert resolved.origin(f"{retry_key}.attempts") == f"env {ORDERS}_RETRY_ATTEMPTS"
+    assert resolved.origin(f"{retry_key}.backoff_ms") == "default"
+    assert resolved.origin("upstreams.users.retry") == "env TAILRACE_UPSTREAMS_USERS_RETRY"
+    assert resolved.origin("views.order.extra_attempts") == "env TAILRACE_SERVICE_EXTRA_ATTEMPTS"
     assert resolved.origin("limits.drain_ms") == "env TAILRACE_LIMITS_DRAIN"
 
 
@@ -149,7 +178,9 @@ REFUSED = [
     ("TR201", '[limits]\ndrian = "1s"\n', 2, "did you mean `drain`?"),
     ("TR201", 'drain = "1s"\n', 1, "it belongs under [limits]"),
     ("TR201", "[upstreams.orders]\nbulkhead = { limt = 1 }\n", 2, "bulkhead"),
-    ("TR201", '[views.order]\ntimeout = "1s"\n', 2, "keys: `deadline`, `fanout`"),
+    ("TR201", '[views.order]\ntimeout = "1s"\n', 2, "keys: `deadline`, `extra_attempts`, `fanout`"),
+    ("TR201", "[upstreams.orders]\nretry = { attemps = 1 }\n", 2, "did you mean `retry.attempts`?"),
+    ("TR203", "[upstreams.orders]\nretry = 3\n", 2, 'write "on" or "off"'),
     ("TR203", '[listen]\nport = "http"\n', 2, "write a whole number from 0 to 65535"),
     ("TR203", "[listen]\nport = 70000\n", 2, "write a whole number from 0 to 65535"),
     ("TR203", "[listen]\nport = true\n", 2, "write a whole number from 0 to 65535"),

@@ -11,7 +11,9 @@ from tailrace import (
     Bulkhead,
     ConfigError,
     DeclarationError,
+    Hedge,
     Raw,
+    Retry,
     Service,
     TailraceError,
     Upstream,
@@ -40,13 +42,18 @@ two = Upstream(
     ("http://a:9001", "http://b:9001"),
     timeout=timedelta(milliseconds=80),
     bulkhead=Bulkhead(limit=4, queue=8),
+    retry=Retry(attempts=3, backoff=timedelta(milliseconds=5), backoff_max="40ms", budget=0.2),
+    hedge=Hedge(after="p99.5", extra="2%", delay_min="2ms"),
     forward_headers=["authorization"],
     body_max="1MiB",
 )
-service = Service("shop", deadline="150ms", fanout=8)
+service = Service("shop", deadline="150ms", fanout=8, extra_attempts=4)
+once = Upstream("once", "http://once:1", retry=None, hedge=None)
 
 
-@service.view("/orders/{order_id}", deadline=timedelta(seconds=1), fanout=2, name="order")
+@service.view(
+    "/orders/{order_id}", deadline=timedelta(seconds=1), fanout=2, extra_attempts=0, name="order"
+)
 class OrderView(View):
     order_id: str = path(max_length=64, pattern=r"^\w+$")
     verbose: bool = query(default=False)
@@ -65,6 +72,9 @@ wrong: type[TailraceError] = ConfigError
 
 # A mistake that a type checker sees is seen: each line would be reported without its ignore.
 Upstream("bare", "http://bare:1", timeout=80)  # type: ignore[arg-type]
+Upstream("tries", "http://tries:1", retry=3)  # type: ignore[arg-type]
+Retry(3)  # type: ignore[call-arg]
+Hedge(after=95)  # type: ignore[arg-type]
 Service("late")  # type: ignore[call-arg]
 strong("/orders")  # type: ignore[arg-type]
 query(max_lenght=3)  # type: ignore[call-arg]
