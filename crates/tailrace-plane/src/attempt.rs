@@ -11,6 +11,8 @@ use crate::reason::Reason;
 use crate::template::Rendered;
 use crate::upstream::{AddressSet, Upstream};
 use crate::worker::Worker;
+use tailrace_policy::balance;
+use tailrace_policy::breaker::Guard;
 use tailrace_policy::deadline::millis_floor;
 use tailrace_policy::outcome::Outcome;
 use tailrace_policy::retry::Failure;
@@ -25,18 +27,28 @@ pub struct Attempted {
     pub retry_after: Option<Nanos>,
     /// Index of the address tried.
     pub picked: Option<usize>,
+    /// What it says about the upstream.
+    pub outcome: Outcome,
 }
 
 impl Attempted {
-    /// There was no address to try.
-    pub fn nowhere() -> Self {
+    /// Nothing was sent: there is no address, or none that may be tried.
+    pub fn nowhere(reason: Reason) -> Self {
         Self {
-            landed: Err(Reason::Connect),
+            landed: Err(reason),
             failure: Failure::NotSent,
             retry_after: None,
             picked: None,
+            outcome: Outcome::LocalReject,
         }
     }
+}
+
+/// The address to try, and its breaker's leave to do so.
+#[derive(Debug)]
+pub struct Chosen {
+    pub index: usize,
+    guard: Option<Guard>,
 }
 
 /// One wire attempt, bounded by the call's time.
@@ -46,8 +58,12 @@ pub async fn attempt(
     part: &Part,
     upstream: &Upstream,
     addresses: &AddressSet,
-    picked: usize,
+    chosen: Chosen,
 ) -> Attempted {
+    let Chosen {
+        index: picked,
+        guard,
+    } = chosen;
     let worker = &*call.worker;
     let address = &addresses.addresses[picked];
     let pending = addresses.endpoints[picked].start();
@@ -83,12 +99,21 @@ pub async fn attempt(
         metrics.timeouts.add(1);
     }
     pending.finish(now, took, outcome);
+    if let Some(guard) = guard {
+        guard.settle(now, outcome, took, worker.draw());
+    }
+    if let Some(adaptive) = &upstream.policies.adaptive {
+        let in_flight = upstream.bulkhead.in_flight();
+        if let Some(limit) = adaptive.sample(now, took, in_flight, outcome) {
+            upstream.bulkhead.set_limit(limit);
+        }
+    }
     if matches!(outcome, Outcome::Ok | Outcome::Timeout) {
-        if let Some(latency) = upstream.latency() {
+        if let Some(latency) = upstream.policies.latency() {
             latency.record(now, took, outcome == Outcome::Timeout);
         }
     }
-    conclude(worker, part, picked, result)
+    conclude(worker, part, picked, outcome, result)
 }
 
 /// Success is decided before the body is trusted; then the model decides (DESIGN 4).
@@ -96,6 +121,7 @@ fn conclude(
     worker: &Worker,
     part: &Part,
     picked: usize,
+    outcome: Outcome,
     result: Result<Response, Reason>,
 ) -> Attempted {
     let picked = Some(picked);
@@ -105,6 +131,7 @@ fn conclude(
             failure: failure_of(reason, 0),
             retry_after: None,
             picked,
+            outcome,
         },
         Ok(response) => {
             let landed = accept(worker, part, &response);
@@ -117,6 +144,7 @@ fn conclude(
                 failure,
                 retry_after: response.retry_after,
                 picked,
+                outcome,
             }
         }
     }
@@ -134,21 +162,39 @@ fn failure_of(reason: Reason, status: u16) -> Failure {
     }
 }
 
-/// The address to try; another than `avoid` when there is one.
-pub fn pick(worker: &Worker, addresses: &AddressSet, avoid: Option<usize>) -> Option<usize> {
-    match addresses.endpoints.len() {
-        0 => None,
-        1 => Some(0),
-        _ => {
-            let draw = worker.draw();
-            Some(tailrace_policy::balance::pick(
-                &addresses.endpoints,
-                worker.now.get(),
-                draw,
-                avoid,
-            ))
-        }
+/// The address to try; another than `avoid` when there is one. An ejected address is left out,
+/// unless so many are that ejecting them would only move the load (panic).
+pub fn choose(
+    worker: &Worker,
+    addresses: &AddressSet,
+    avoid: Option<usize>,
+) -> Result<Chosen, Reason> {
+    let (endpoints, now) = (&addresses.endpoints, worker.now.get());
+    if endpoints.is_empty() {
+        return Err(Reason::Connect);
     }
+    if addresses.breakers.is_empty() {
+        let draw = if endpoints.len() > 1 {
+            worker.draw()
+        } else {
+            0
+        };
+        return Ok(Chosen {
+            index: balance::pick(endpoints, now, draw, avoid),
+            guard: None,
+        });
+    }
+    let picked = balance::pick_available(endpoints, &addresses.breakers, now, worker.draw(), avoid);
+    let breaker = &addresses.breakers[picked.index];
+    let guard = if picked.panic {
+        breaker.admit_anyway(now)
+    } else {
+        breaker.admit(now).map_err(|_| Reason::BreakerOpen)?
+    };
+    Ok(Chosen {
+        index: picked.index,
+        guard: Some(guard),
+    })
 }
 
 /// What the attempt means for statistics, and for the part.

@@ -1,7 +1,8 @@
 //! The life of one governed call. This is the only place where policies are ordered.
 //!
 //! ```text
-//! deadline -> bulkhead -> attempt (address -> exchange -> status -> model) -> hedge -> retry
+//! deadline -> throttle -> bulkhead -> attempt (address, breaker -> exchange -> status -> model)
+//!          -> hedge -> retry
 //! ```
 //!
 //! Each step can refuse; the cheapest refusals come first, and what a step took (a place in the
@@ -83,6 +84,12 @@ async fn governed(mut call: Call) -> Landed {
     worker.metrics.upstreams[part.upstream].calls.add(1);
     extra::earn(upstream, worker.now.get());
 
+    // Throttle first: an upstream that refuses is not worth a place, nor a wait.
+    if let Some(throttle) = &upstream.policies.throttle {
+        let admitted = throttle.admit(worker.now.get(), worker.draw());
+        admitted.map_err(|_| Reason::Throttled)?;
+    }
+
     // Bulkhead before address: a call that may not run must not disturb the load statistics, and
     // the limit is the upstream's, whatever the number of its addresses (req 4.4).
     let mut permit = enter(worker, part.upstream, upstream, call.until).await?;
@@ -95,6 +102,9 @@ async fn governed(mut call: Call) -> Landed {
         let attempted = extra::hedged(call, &rendered, part, upstream, avoid).await;
         permit.settle(worker.now.get().saturating_sub(sent));
         drop(permit);
+        if let Some(throttle) = &upstream.policies.throttle {
+            throttle.settle(worker.now.get(), attempted.outcome);
+        }
         if attempted.landed.is_ok() {
             break attempted.landed;
         }

@@ -6,7 +6,7 @@
 //! reused half-read; how long it had run is recorded as a lower bound, so that the percentile that
 //! decides the next hedge does not collapse.
 
-use crate::attempt::{attempt, pick, Attempted};
+use crate::attempt::{attempt, choose, Attempted};
 use crate::call::Call;
 use crate::metrics::UpstreamMetrics;
 use crate::program::Part;
@@ -21,10 +21,10 @@ use tailrace_policy::Nanos;
 
 /// Every call earns its upstream a share of an extra attempt.
 pub fn earn(upstream: &Upstream, now: Nanos) {
-    if let Some(retry) = &upstream.retry {
+    if let Some(retry) = &upstream.policies.retry {
         retry.budget.deposit(now);
     }
-    if let Some(hedge) = &upstream.hedge {
+    if let Some(hedge) = &upstream.policies.hedge {
         hedge.deposit(now);
     }
 }
@@ -39,12 +39,15 @@ pub async fn hedged(
 ) -> Attempted {
     let worker = &*call.worker;
     let addresses = worker.pools.addresses(part.upstream, upstream);
-    let Some(picked) = pick(worker, &addresses, avoid) else {
-        return Attempted::nowhere();
+    let chosen = match choose(worker, &addresses, avoid) {
+        Ok(chosen) => chosen,
+        Err(reason) => return Attempted::nowhere(reason),
     };
+    let picked = chosen.index;
     let started = worker.now.get();
-    let mut first = pin!(attempt(call, rendered, part, upstream, &addresses, picked));
+    let mut first = pin!(attempt(call, rendered, part, upstream, &addresses, chosen));
     let Some(delay) = upstream
+        .policies
         .hedge
         .as_ref()
         .and_then(|hedge| hedge.delay(started))
@@ -57,7 +60,7 @@ pub async fn hedged(
     let Some(place) = may_hedge(call, part, upstream) else {
         return first.await;
     };
-    let Some(other) = pick(worker, &addresses, Some(picked)) else {
+    let Ok(other) = choose(worker, &addresses, Some(picked)) else {
         return first.await;
     };
     let hedged_at = worker.now.get();
@@ -69,7 +72,7 @@ pub async fn hedged(
     if won {
         metrics.hedge_wins.add(1);
     }
-    if let Some(hedge) = &upstream.hedge {
+    if let Some(hedge) = &upstream.policies.hedge {
         hedge.record(now, now.saturating_sub(loser), true);
     }
     done
@@ -107,7 +110,7 @@ async fn race(
 fn may_hedge(call: &Call, part: &Part, upstream: &Upstream) -> Option<Permit> {
     let worker = &*call.worker;
     let metrics = &worker.metrics.upstreams[part.upstream];
-    let hedge = upstream.hedge.as_ref()?;
+    let hedge = upstream.policies.hedge.as_ref()?;
     if let Err(refused) = call.purse.try_take() {
         return refuse(metrics, refused.code());
     }
@@ -133,7 +136,7 @@ pub async fn again(
 ) -> Option<Permit> {
     let worker = &*call.worker;
     let metrics = &worker.metrics.upstreams[part.upstream];
-    let retrying = upstream.retry.as_ref()?;
+    let retrying = upstream.policies.retry.as_ref()?;
     let now = worker.now.get();
     let attempt = retry::Attempt {
         number,

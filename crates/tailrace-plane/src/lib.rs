@@ -20,6 +20,7 @@ mod naive;
 mod net;
 mod parameters;
 mod plane;
+mod policies;
 mod program;
 mod reason;
 mod reply;

@@ -5,17 +5,14 @@
 //! re-resolving must not reset what was learned (ALGORITHMS 9).
 
 use crate::clock;
+use crate::policies::Policies;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tailrace_blueprint as blueprint;
-use tailrace_policy::backoff::Backoff;
 use tailrace_policy::balance::Endpoint;
+use tailrace_policy::breaker::Breaker;
 use tailrace_policy::bulkhead::{self, Bulkhead};
-use tailrace_policy::hedge::{self, Hedge};
-use tailrace_policy::latency::Latency;
-use tailrace_policy::retry::{self, Retry};
-use tailrace_policy::retry_budget::{self, RetryBudget};
 use tailrace_policy::Nanos;
 
 /// One resolved address and the request-line parts that go with it.
@@ -33,6 +30,8 @@ pub struct Address {
 pub struct AddressSet {
     pub addresses: Vec<Address>,
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// Empty when addresses are never ejected.
+    pub breakers: Vec<Arc<Breaker>>,
 }
 
 /// A configured origin, before resolution.
@@ -44,17 +43,6 @@ pub struct Origin {
     pub base: Arc<str>,
 }
 
-/// Retries of one upstream: whether, from which budget, and what an answer usually takes.
-#[derive(Debug)]
-pub struct Retrying {
-    pub policy: Retry,
-    pub budget: RetryBudget,
-    pub latency: Arc<Latency>,
-}
-
-/// Fewer answers than this say nothing about how long one takes.
-const LATENCY_SAMPLES_MIN: u32 = 100;
-
 #[derive(Debug)]
 pub struct Upstream {
     pub name: String,
@@ -64,8 +52,7 @@ pub struct Upstream {
     /// Lower-case names of request headers passed on.
     pub forward_headers: Vec<String>,
     pub origins: Vec<Origin>,
-    pub retry: Option<Retrying>,
-    pub hedge: Option<Hedge>,
+    pub policies: Policies,
     current: Mutex<Arc<AddressSet>>,
     version: AtomicU64,
 }
@@ -78,8 +65,7 @@ impl Upstream {
             .map(|address| Origin::parse(address))
             .collect::<Result<Vec<_>, _>>()?;
         let limit = declared.bulkhead.limit;
-        let hedge = hedge_of(declared)?;
-        let retry = retry_of(declared, hedge.as_ref())?;
+        let policies = Policies::new(declared)?;
         Ok(Self {
             name: declared.name.clone(),
             timeout: clock::from_ms(declared.timeout_ms),
@@ -95,17 +81,10 @@ impl Upstream {
                 .map(|name| name.to_ascii_lowercase())
                 .collect(),
             origins,
-            retry,
-            hedge,
+            policies,
             current: Mutex::new(Arc::new(AddressSet::default())),
             version: AtomicU64::new(0),
         })
-    }
-
-    /// What attempts to this upstream usually take, when a policy keeps it.
-    pub fn latency(&self) -> Option<&Latency> {
-        let hedge = self.hedge.as_ref().map(|hedge| &**hedge.latency());
-        hedge.or(self.retry.as_ref().map(|retry| &*retry.latency))
     }
 
     pub fn version(&self) -> u64 {
@@ -132,73 +111,31 @@ impl Upstream {
         if same {
             return;
         }
-        let endpoints = addresses
-            .iter()
-            .map(|address| {
-                let known = current
-                    .addresses
-                    .iter()
-                    .position(|old| old.same_as(address));
-                known.map_or_else(
-                    || Arc::new(Endpoint::joining(&current.endpoints, clock::now())),
-                    |index| Arc::clone(&current.endpoints[index]),
-                )
-            })
-            .collect();
+        let known = |address: &Address| {
+            current
+                .addresses
+                .iter()
+                .position(|old| old.same_as(address))
+        };
+        let endpoints = addresses.iter().map(|address| match known(address) {
+            Some(index) => Arc::clone(&current.endpoints[index]),
+            None => Arc::new(Endpoint::joining(&current.endpoints, clock::now())),
+        });
+        let endpoints = endpoints.collect();
+        let breakers = self.policies.breaker.map_or_else(Vec::new, |params| {
+            let breaker = |address| match known(address) {
+                Some(index) => Arc::clone(&current.breakers[index]),
+                None => Breaker::new(params),
+            };
+            addresses.iter().map(breaker).collect()
+        });
         *current = Arc::new(AddressSet {
             addresses,
             endpoints,
+            breakers,
         });
         self.version.fetch_add(1, Ordering::Release);
     }
-}
-
-fn hedge_of(declared: &blueprint::Upstream) -> Result<Option<Hedge>, String> {
-    let Some(asked) = &declared.hedge else {
-        return Ok(None);
-    };
-    let params = hedge::Params {
-        after: asked.after,
-        extra: asked.extra,
-        delay_min: clock::from_ms(asked.delay_min_ms),
-        ..hedge::Params::default()
-    };
-    let at = |message| format!("upstream {} hedge: {message}", declared.name);
-    params.check().map_err(at)?;
-    Ok(Some(Hedge::new(params)))
-}
-
-fn retry_of(
-    declared: &blueprint::Upstream,
-    hedge: Option<&Hedge>,
-) -> Result<Option<Retrying>, String> {
-    let Some(asked) = &declared.retry else {
-        return Ok(None);
-    };
-    let at = |message| format!("upstream {} retry: {message}", declared.name);
-    let params = retry::Params {
-        attempts: asked.attempts,
-        backoff: Backoff {
-            base: clock::from_ms(asked.backoff_ms),
-            cap: clock::from_ms(asked.backoff_max_ms),
-        },
-    };
-    params.check().map_err(at)?;
-    let budget = retry_budget::Params {
-        share: asked.budget,
-        min_per_second: asked.budget_min,
-        ..retry_budget::Params::default()
-    };
-    budget.check().map_err(at)?;
-    let latency = hedge.map_or_else(
-        || Arc::new(Latency::new(0.95, LATENCY_SAMPLES_MIN)),
-        |hedge| Arc::clone(hedge.latency()),
-    );
-    Ok(Some(Retrying {
-        policy: Retry::new(params),
-        budget: RetryBudget::new(budget),
-        latency,
-    }))
 }
 
 impl Address {
@@ -257,6 +194,9 @@ mod tests {
             body_max_bytes: None,
             retry: None,
             hedge: None,
+            breaker: None,
+            throttle: None,
+            adaptive: None,
         };
         Upstream::new(&declared, 1024).unwrap()
     }
