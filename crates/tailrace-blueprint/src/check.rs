@@ -8,6 +8,7 @@
 //! every other producer of a blueprint. What needs a regular expression or a route tree is checked
 //! when the plane compiles the blueprint.
 
+mod attempts;
 mod graph;
 mod header;
 mod shape;

@@ -1,5 +1,6 @@
 //! One sample with nothing wrong; every test breaks one thing and names the place.
 
+mod attempts;
 mod shapes;
 mod upstreams;
 mod views;

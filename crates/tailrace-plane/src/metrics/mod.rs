@@ -7,6 +7,7 @@
 
 pub mod histogram;
 pub mod text;
+mod upstreams;
 
 use crate::program::Program;
 use crate::reason::Reason;
