@@ -107,7 +107,7 @@ def _worst(view: dict[str, Any], timeouts: dict[str, float], per_call: dict[str,
         count = int(part["each"]["items_max"]) if part.get("each") else 1
         calls[part["upstream"]] = calls.get(part["upstream"], 0) + count
     wanted = sum(count * per_call[name] for name, count in calls.items())
-    purse = int(view.get("extra_attempts", 0))
+    purse = int(view["extra_attempts"])
     chain, total = _longest_chain(parts, timeouts, fanout)
     return Worst(
         view=view["name"],
