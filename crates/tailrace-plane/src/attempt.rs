@@ -11,6 +11,7 @@ use crate::reason::Reason;
 use crate::template::Rendered;
 use crate::upstream::{AddressSet, Upstream};
 use crate::worker::Worker;
+use std::sync::Arc;
 use tailrace_policy::balance;
 use tailrace_policy::breaker::Guard;
 use tailrace_policy::deadline::millis_floor;
@@ -27,8 +28,6 @@ pub struct Attempted {
     pub retry_after: Option<Nanos>,
     /// Index of the address tried.
     pub picked: Option<usize>,
-    /// What it says about the upstream.
-    pub outcome: Outcome,
 }
 
 impl Attempted {
@@ -39,14 +38,16 @@ impl Attempted {
             failure: Failure::NotSent,
             retry_after: None,
             picked: None,
-            outcome: Outcome::LocalReject,
         }
     }
 }
 
-/// The address to try, and its breaker's leave to do so.
+/// The address to try, and its breaker's leave to do so. Dropped without an attempt, it gives the
+/// leave back.
 #[derive(Debug)]
 pub struct Chosen {
+    /// The set that `index` counts in: names may resolve anew meanwhile.
+    pub addresses: Arc<AddressSet>,
     pub index: usize,
     guard: Option<Guard>,
 }
@@ -57,10 +58,10 @@ pub async fn attempt(
     rendered: &Rendered,
     part: &Part,
     upstream: &Upstream,
-    addresses: &AddressSet,
     chosen: Chosen,
 ) -> Attempted {
     let Chosen {
+        addresses,
         index: picked,
         guard,
     } = chosen;
@@ -102,6 +103,10 @@ pub async fn attempt(
     if let Some(guard) = guard {
         guard.settle(now, outcome, took, worker.draw());
     }
+    // Every attempt that ended counts, a hedge as well: each one was sent.
+    if let Some(throttle) = &upstream.policies.throttle {
+        throttle.settle(now, outcome);
+    }
     if let Some(adaptive) = &upstream.policies.adaptive {
         let in_flight = upstream.bulkhead.in_flight();
         if let Some(limit) = adaptive.sample(now, took, in_flight, outcome) {
@@ -113,7 +118,7 @@ pub async fn attempt(
             latency.record(now, took, outcome == Outcome::Timeout);
         }
     }
-    conclude(worker, part, picked, outcome, result)
+    conclude(worker, part, picked, result)
 }
 
 /// Success is decided before the body is trusted; then the model decides (DESIGN 4).
@@ -121,7 +126,6 @@ fn conclude(
     worker: &Worker,
     part: &Part,
     picked: usize,
-    outcome: Outcome,
     result: Result<Response, Reason>,
 ) -> Attempted {
     let picked = Some(picked);
@@ -131,7 +135,6 @@ fn conclude(
             failure: failure_of(reason, 0),
             retry_after: None,
             picked,
-            outcome,
         },
         Ok(response) => {
             let landed = accept(worker, part, &response);
@@ -144,7 +147,6 @@ fn conclude(
                 failure,
                 retry_after: response.retry_after,
                 picked,
-                outcome,
             }
         }
     }
@@ -166,34 +168,56 @@ fn failure_of(reason: Reason, status: u16) -> Failure {
 /// unless so many are that ejecting them would only move the load (panic).
 pub fn choose(
     worker: &Worker,
-    addresses: &AddressSet,
+    addresses: &Arc<AddressSet>,
     avoid: Option<usize>,
 ) -> Result<Chosen, Reason> {
-    let (endpoints, now) = (&addresses.endpoints, worker.now.get());
-    if endpoints.is_empty() {
+    if addresses.endpoints.is_empty() {
         return Err(Reason::Connect);
     }
-    if addresses.breakers.is_empty() {
-        let draw = if endpoints.len() > 1 {
-            worker.draw()
-        } else {
-            0
-        };
-        return Ok(Chosen {
-            index: balance::pick(endpoints, now, draw, avoid),
-            guard: None,
-        });
+    let first = pick(worker, addresses, avoid);
+    admit(worker, addresses, first)
+        // Another worker took the probe in between: its address is no longer offered.
+        .or_else(|| {
+            admit(
+                worker,
+                addresses,
+                pick(worker, addresses, Some(first.index)),
+            )
+        })
+        .ok_or(Reason::BreakerOpen)
+}
+
+/// Whether `choose` would find an address now. Asks no breaker for its leave.
+pub fn may_choose(worker: &Worker, addresses: &AddressSet, avoid: Option<usize>) -> bool {
+    if addresses.endpoints.is_empty() {
+        return false;
     }
-    let picked = balance::pick_available(endpoints, &addresses.breakers, now, worker.draw(), avoid);
-    let breaker = &addresses.breakers[picked.index];
-    let guard = if picked.panic {
-        breaker.admit_anyway(now)
-    } else {
-        breaker.admit(now).map_err(|_| Reason::BreakerOpen)?
+    let picked = pick(worker, addresses, avoid);
+    let breaker = addresses.breakers.get(picked.index);
+    picked.panic || breaker.is_none_or(|breaker| breaker.available(worker.now.get()))
+}
+
+/// `addresses` is not empty.
+fn pick(worker: &Worker, addresses: &AddressSet, avoid: Option<usize>) -> balance::Picked {
+    let (endpoints, now) = (&addresses.endpoints, worker.now.get());
+    let draw = match endpoints.len() {
+        1 => 0,
+        _ => worker.draw(),
     };
-    Ok(Chosen {
+    balance::pick_available(endpoints, &addresses.breakers, now, draw, avoid)
+}
+
+fn admit(worker: &Worker, addresses: &Arc<AddressSet>, picked: balance::Picked) -> Option<Chosen> {
+    let now = worker.now.get();
+    let guard = match addresses.breakers.get(picked.index) {
+        None => None,
+        Some(breaker) if picked.panic => Some(breaker.admit_anyway(now)),
+        Some(breaker) => Some(breaker.admit(now).ok()?),
+    };
+    Some(Chosen {
+        addresses: Arc::clone(addresses),
         index: picked.index,
-        guard: Some(guard),
+        guard,
     })
 }
 

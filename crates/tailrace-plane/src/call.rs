@@ -9,6 +9,7 @@
 //! bulkhead, a connection, a pending count) is a value whose drop gives it back. So a call that is
 //! dropped, because it timed out, a sibling failed or the client left, needs no clean-up code.
 
+use crate::attempt::{choose, Attempted};
 use crate::clock::MILLI;
 use crate::extra;
 use crate::naive;
@@ -77,7 +78,13 @@ pub fn start(call: Call) -> Running {
 
 async fn governed(mut call: Call) -> Landed {
     let rendered = std::mem::take(&mut call.rendered);
-    let call = &call;
+    let landed = attempts(&call, &rendered).await;
+    call.worker.buffers.give(rendered.bytes);
+    landed
+}
+
+/// The policies in their order, around the attempts.
+async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
     let worker = &*call.worker;
     let part = &worker.program.views[call.view].parts[call.part];
     let upstream = &worker.program.upstreams[part.upstream];
@@ -95,30 +102,34 @@ async fn governed(mut call: Call) -> Landed {
     let mut permit = enter(worker, part.upstream, upstream, call.until).await?;
     let mut number = 1;
     let mut avoid = None;
-    let landed = loop {
+    let addresses = worker.pools.addresses(part.upstream, upstream);
+    let mut chosen = choose(worker, &addresses, avoid);
+    loop {
         // Attempt, with a second one beside it when the first is slower than usual. The clock of
-        // the round trip starts at dispatch, not while queueing.
-        let sent = worker.now.get();
-        let attempted = extra::hedged(call, &rendered, part, upstream, avoid).await;
-        permit.settle(worker.now.get().saturating_sub(sent));
+        // the round trip starts at dispatch, not while queueing; nothing sent is no round trip.
+        let attempted = match chosen {
+            Ok(chosen) => {
+                let sent = worker.now.get();
+                let attempted = extra::hedged(call, rendered, part, upstream, chosen).await;
+                permit.settle(worker.now.get().saturating_sub(sent));
+                attempted
+            }
+            Err(reason) => Attempted::nowhere(reason),
+        };
         drop(permit);
-        if let Some(throttle) = &upstream.policies.throttle {
-            throttle.settle(worker.now.get(), attempted.outcome);
-        }
         if attempted.landed.is_ok() {
-            break attempted.landed;
+            return attempted.landed;
         }
         // Retry: everything that can refuse is asked before the wait, and each refusal is counted
         // (req 9.4). A retry never queues: it takes a free place or is refused.
-        match extra::again(call, part, upstream, number, &attempted).await {
-            Some(place) => permit = place,
-            None => break attempted.landed,
-        }
+        avoid = attempted.picked.or(avoid);
+        let Some(next) = extra::again(call, part, upstream, number, avoid, &attempted).await else {
+            return attempted.landed;
+        };
+        permit = next.place;
+        chosen = Ok(next.chosen);
         number += 1;
-        avoid = attempted.picked;
-    };
-    worker.buffers.give(rendered.bytes);
-    landed
+    }
 }
 
 /// Takes a place in the upstream's bulkhead, waiting in its bounded queue when it is full.

@@ -66,14 +66,19 @@ impl Upstream {
             .collect::<Result<Vec<_>, _>>()?;
         let limit = declared.bulkhead.limit;
         let policies = Policies::new(declared)?;
+        let bulkhead = Bulkhead::new(bulkhead::Params {
+            limit,
+            queue: declared.bulkhead.queue.unwrap_or(limit.max(8)),
+            ..bulkhead::Params::default()
+        });
+        // An adaptive limit begins where it was told to, not at the bulkhead's.
+        if let Some(adaptive) = &policies.adaptive {
+            bulkhead.set_limit(adaptive.limit());
+        }
         Ok(Self {
             name: declared.name.clone(),
             timeout: clock::from_ms(declared.timeout_ms),
-            bulkhead: Bulkhead::new(bulkhead::Params {
-                limit,
-                queue: declared.bulkhead.queue.unwrap_or(limit.max(8)),
-                ..bulkhead::Params::default()
-            }),
+            bulkhead,
             body_max: u64::from(declared.body_max_bytes.unwrap_or(body_max)),
             forward_headers: declared
                 .forward_headers

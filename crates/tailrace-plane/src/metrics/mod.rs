@@ -87,7 +87,7 @@ pub struct UpstreamMetrics {
 }
 
 /// Codes of refused extra attempts; anything else counts as the last.
-pub const REFUSALS: [&str; 11] = [
+pub const REFUSALS: [&str; 12] = [
     "attempts",
     "not_retriable",
     "not_idempotent",
@@ -98,6 +98,7 @@ pub const REFUSALS: [&str; 11] = [
     "hedge_off",
     "hedge_budget",
     "bulkhead_full",
+    "no_address",
     "other",
 ];
 

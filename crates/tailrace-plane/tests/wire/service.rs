@@ -241,4 +241,9 @@ impl Running {
         assert!(found, "no metric {name} with {label}");
         sum
     }
+
+    /// As `metric`, for what is counted in whole numbers.
+    pub(crate) fn counter(&self, name: &str, label: &str) -> u64 {
+        self.metric(name, label) as u64
+    }
 }

@@ -182,6 +182,10 @@ fn nonsense_is_refused() {
             ..sound
         },
         Params {
+            after: 0.9991,
+            ..sound
+        },
+        Params {
             extra: 0.0,
             ..sound
         },
