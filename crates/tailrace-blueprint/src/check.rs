@@ -10,6 +10,7 @@
 
 mod attempts;
 mod graph;
+mod guards;
 mod header;
 mod shape;
 mod template;
