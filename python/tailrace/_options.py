@@ -72,6 +72,16 @@ def whole(value: Any) -> Any:
     return value
 
 
+def _number(value: Any) -> Any:
+    """A number, also as a variable's text; anything else is left to the caller's check."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
 def _count(least: int, most: int) -> Read:
     def read(value: Any) -> int:
         number = whole(value)
@@ -165,10 +175,24 @@ UPSTREAM: Final[dict[str, Option]] = {
     "hedge.after": Option(_as_is, "hedge_after"),
     "hedge.extra": Option(_as_is, "hedge_extra"),
     "hedge.delay_min": Option(_as_is, "hedge_delay_min"),
+    "breaker": Option(_switch),
+    "breaker.consecutive": Option(whole, "breaker_consecutive"),
+    "breaker.success_min": Option(_as_is, "breaker_success_min"),
+    "breaker.samples_min": Option(whole, "breaker_samples_min"),
+    "breaker.slow": Option(_as_is, "breaker_slow"),
+    "breaker.open": Option(_as_is, "breaker_open"),
+    "breaker.open_max": Option(_as_is, "breaker_open_max"),
+    "throttle": Option(_switch),
+    "throttle.factor": Option(_number, "throttle_factor"),
+    "throttle.requests_min": Option(whole, "throttle_requests_min"),
+    "throttle.reject_max": Option(_as_is, "throttle_reject_max"),
+    "adaptive": Option(_switch),
+    "adaptive.min": Option(whole, "adaptive_min"),
+    "adaptive.init": Option(whole, "adaptive_init"),
     "forward_headers": Option(_texts),
     "body_max": Option(_as_is),
 }
-POLICIES: Final = ("bulkhead", "retry", "hedge")
+POLICIES: Final = ("bulkhead", "retry", "hedge", "breaker", "throttle", "adaptive")
 """Keys of an upstream that may also be a table: `retry = { attempts = 1 }`."""
 
 VIEW: Final[dict[str, Option]] = {

@@ -37,6 +37,10 @@ upstream  attempts    backoff  budget  min/s  hedge after  extra  delay min
 orders           2  10-100 ms     10%      1            -      -          -
 users            2  10-100 ms     10%      1            -      -          -
 
+upstream  in a row  success  slow  out for  throttle  at most  in flight
+orders           7     <50%     -   1s-60s        x2      90%          -
+users            7     <50%     -   1s-60s        x2      90%          -
+
 Times and counts are bounds from the declaration; nothing was measured.
 --origin shows where each value came from, --json the blueprint itself.
 """
@@ -87,6 +91,9 @@ def test_origins_name_the_source_of_each_value(run: Run, folder: Path) -> None:
     assert ["bulkhead.queue", "40", "default"] in lines
     assert ["retry.attempts", "2", "default"] in lines
     assert ["hedge", "off", "default"] in lines
+    assert ["breaker.open_ms", "1000", "default"] in lines
+    assert ["throttle.reject_max", "0.9", "default"] in lines
+    assert ["adaptive", "off", "default"] in lines
     assert ["extra_attempts", "3", "default"] in lines
     assert max(map(len, ended.out.splitlines())) <= 80
 
@@ -114,6 +121,18 @@ def test_a_hedge_and_its_share_of_the_purse_are_shown(run: Run) -> None:
     assert ["users", *"-------"] in cells
     once = run("explain", "service.py", env={"TAILRACE_SERVICE_EXTRA_ATTEMPTS": "0"}).out
     assert "\n  attempts     each call is sent once: no retries, no hedges\n" in once
+
+
+def test_guards_are_shown_and_a_dash_is_off(run: Run) -> None:
+    env = {
+        "TAILRACE_UPSTREAMS_ORDERS_BREAKER_SLOW": "60ms",
+        "TAILRACE_UPSTREAMS_ORDERS_ADAPTIVE": "on",
+        "TAILRACE_UPSTREAMS_USERS_BREAKER": "off",
+        "TAILRACE_UPSTREAMS_USERS_THROTTLE": "off",
+    }
+    cells = [line.split() for line in run("explain", "service.py", env=env).out.splitlines()]
+    assert ["orders", "7", "<50%", "60ms", "1s-60s", "x2", "90%", "4-40"] in cells
+    assert ["users", *"-------"] in cells
 
 
 def test_variables_of_other_verbs_are_no_mistake(run: Run) -> None:

@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from tailrace import (
+    AdaptiveLimit,
+    Breaker,
     Bulkhead,
     Hedge,
     Raw,
     Retry,
     Service,
+    Throttle,
     Upstream,
     View,
     header,
@@ -65,6 +68,16 @@ main = Upstream(
     bulkhead=Bulkhead(limit=4, queue=8),
     retry=Retry(attempts=3, backoff="5ms", backoff_max="40ms", budget="20%", budget_min=2),
     hedge=Hedge(after="p99.5", extra="2%", delay_min="2ms"),
+    breaker=Breaker(
+        consecutive=5,
+        success_min="60%",
+        samples_min=10,
+        slow="70ms",
+        open="2s",
+        open_max="30s",
+    ),
+    throttle=Throttle(factor=1.5, requests_min=20, reject_max="80%"),
+    adaptive=AdaptiveLimit(min=2, init=3),
     forward_headers=["authorization"],
     body_max="1MiB",
 )

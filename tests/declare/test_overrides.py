@@ -59,6 +59,9 @@ timeout = "70ms"
 bulkhead = { limit = 10, queue = 3 }
 retry = { attempts = 1, budget = "5%" }
 hedge.after = "p99"
+breaker = { consecutive = 3, slow = "60ms" }
+throttle.factor = 3
+adaptive = { min = 2, init = 5 }
 forward_headers = ["x-tenant"]
 body_max = "1MiB"
 
@@ -66,6 +69,9 @@ body_max = "1MiB"
 addresses = ["http://a:1", "http://b:1"]
 bulkhead = 7
 retry = "off"
+breaker = "off"
+throttle = "off"
+adaptive = "on"
 
 [views.order]
 deadline = "120ms"
@@ -93,12 +99,23 @@ def test_a_file_sets_everything(tmp_path: Path) -> None:
             "budget_min": 1,
         },
         "hedge": {"after": 0.99, "extra": 0.05, "delay_min_ms": 1.0},
+        "breaker": {
+            "consecutive": 3,
+            "success_min": 0.5,
+            "samples_min": 20,
+            "slow_ms": 60.0,
+            "open_ms": 1_000.0,
+            "open_max_ms": 60_000.0,
+        },
+        "throttle": {"factor": 3.0, "requests_min": 50, "reject_max": 0.9},
+        "adaptive": {"min": 2, "init": 5},
         "forward_headers": ["x-tenant"],
         "body_max_bytes": 1 << 20,
     }
     assert upstream(found, "users")["addresses"] == ["http://a:1", "http://b:1"]
     assert upstream(found, "users")["bulkhead"] == {"limit": 7}
-    assert "retry" not in upstream(found, "users")
+    assert not {"retry", "breaker", "throttle"} & set(upstream(found, "users"))
+    assert upstream(found, "users")["adaptive"] == {"min": 4, "init": 7}, "fitted to its bulkhead"
     view = found["views"][0]
     assert (view["deadline_ms"], view["fanout"], view["extra_attempts"]) == (120.0, 2, 1)
 
@@ -118,6 +135,10 @@ def test_the_environment_sets_the_same(tmp_path: Path, monkeypatch: pytest.Monke
         "TAILRACE_UPSTREAMS_ORDERS_RETRY_BUDGET": "0.2",
         "TAILRACE_UPSTREAMS_ORDERS_HEDGE_AFTER": "p99.5",
         "TAILRACE_UPSTREAMS_USERS_RETRY": "off",
+        "TAILRACE_UPSTREAMS_ORDERS_BREAKER_OPEN": "2s",
+        "TAILRACE_UPSTREAMS_ORDERS_THROTTLE_FACTOR": "1.5",
+        "TAILRACE_UPSTREAMS_ORDERS_ADAPTIVE_MIN": "2",
+        "TAILRACE_UPSTREAMS_USERS_BREAKER": "off",
         "TAILRACE_SERVICE_EXTRA_ATTEMPTS": "0",
         "TAILRACE_VIEWS_ORDER_FANOUT": "3",
         "PATH": "/bin",
@@ -134,6 +155,12 @@ def test_the_environment_sets_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     retry, hedge = upstream(found, "orders")["retry"], upstream(found, "orders")["hedge"]
     assert (retry["attempts"], retry["budget"], hedge["after"]) == (1, 0.2, 0.995)
     assert "retry" not in upstream(found, "users")
+    orders = upstream(found, "orders")
+    assert orders["breaker"]["open_ms"] == 2_000.0
+    assert (orders["throttle"]["factor"], orders["adaptive"]["min"]) == (1.5, 2)
+    assert "breaker" not in upstream(found, "users")
+    assert resolved.origin("upstreams.orders.breaker.open_ms") == f"env {ORDERS}_BREAKER_OPEN"
+    assert resolved.origin("upstreams.orders.throttle.reject_max") == "default"
     assert found["views"][0]["extra_attempts"] == 0
     retry_key = "upstreams.orders.retry"
     assert resolved.origin(f"{retry_key}.attempts") == f"env {ORDERS}_RETRY_ATTEMPTS"

@@ -8,6 +8,8 @@ from typing import Literal, assert_type
 
 from pydantic import BaseModel
 from tailrace import (
+    AdaptiveLimit,
+    Breaker,
     Bulkhead,
     ConfigError,
     DeclarationError,
@@ -16,6 +18,7 @@ from tailrace import (
     Retry,
     Service,
     TailraceError,
+    Throttle,
     Upstream,
     View,
     header,
@@ -49,6 +52,14 @@ two = Upstream(
 )
 service = Service("shop", deadline="150ms", fanout=8, extra_attempts=4)
 once = Upstream("once", "http://once:1", retry=None, hedge=None)
+guarded = Upstream(
+    "guarded",
+    "http://guarded:1",
+    breaker=Breaker(consecutive=5, success_min="60%", slow="50ms", open=timedelta(seconds=2)),
+    throttle=Throttle(factor=1.5, requests_min=20, reject_max=0.8),
+    adaptive=AdaptiveLimit(min=2, init=10),
+)
+unguarded = Upstream("unguarded", "http://un:1", breaker=None, throttle=None, adaptive=None)
 
 
 @service.view(
@@ -75,6 +86,11 @@ Upstream("bare", "http://bare:1", timeout=80)  # type: ignore[arg-type]
 Upstream("tries", "http://tries:1", retry=3)  # type: ignore[arg-type]
 Retry(3)  # type: ignore[call-arg]
 Hedge(after=95)  # type: ignore[arg-type]
+Breaker(5)  # type: ignore[call-arg]
+Breaker(open=5)  # type: ignore[arg-type]
+Throttle(factor="2")  # type: ignore[arg-type]
+AdaptiveLimit(max=9)  # type: ignore[call-arg]
+Upstream("opens", "http://opens:1", breaker=7)  # type: ignore[arg-type]
 Service("late")  # type: ignore[call-arg]
 strong("/orders")  # type: ignore[arg-type]
 query(max_lenght=3)  # type: ignore[call-arg]

@@ -231,4 +231,34 @@ PAGES: Final[dict[str, CodeDoc]] = {
         fix="Derive from `View`.",
         example="class OrderView(View):",
     ),
+    "TR031": CodeDoc(
+        title="A breaker cannot work like this",
+        what=(
+            "A count or a time of a breaker is out of range, `open_max` is below `open`, or `slow` "
+            "is not below the call's timeout."
+        ),
+        why_bad=(
+            "An address would be ejected for nothing, for ever or never: a call that is over at "
+            "its timeout has no answer that could be slower."
+        ),
+        fix="Counts from 1, 1us <= open <= open_max <= 1h, `slow` below the timeout or left out.",
+        example='breaker=Breaker(consecutive=7, slow="60ms", open="1s", open_max="60s")',
+    ),
+    "TR032": CodeDoc(
+        title="A throttle cannot work like this",
+        what="The factor or the number of calls of a throttle is out of range.",
+        why_bad=(
+            "A factor below 1 refuses calls to an upstream that accepts all of them; a large one "
+            "refuses nothing."
+        ),
+        fix="A factor from 1 to 10, `requests_min` from 1.",
+        example='throttle=Throttle(factor=2.0, requests_min=50, reject_max="90%")',
+    ),
+    "TR033": CodeDoc(
+        title="An adaptive limit cannot work like this",
+        what="1 <= `min` < bulkhead does not hold, or `init` is not between the two.",
+        why_bad="The limit moves between `min` and the bulkhead; without room it never moves.",
+        fix="Lower `min` or raise the bulkhead; leave `init` out to have it fitted.",
+        example="bulkhead=200, adaptive=AdaptiveLimit(min=4, init=20)",
+    ),
 }

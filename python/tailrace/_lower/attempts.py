@@ -9,35 +9,21 @@ producers. A retry nobody declared is fitted to a short timeout, a declared one 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, Final
 
 from tailrace._lower.context import Context, at
-from tailrace._origin import DEFAULT, Setting
-from tailrace._source import inner_argument
+from tailrace._lower.policy import Settings, later, quantity, settings, share_of, wait
+from tailrace._origin import DEFAULT
 from tailrace.policies import Hedge, Retry
-from tailrace.quantities import (
-    QuantityError,
-    duration_ms,
-    duration_text,
-    percentile,
-    share,
-    share_text,
-)
+from tailrace.quantities import duration_text, percentile
 from tailrace.upstream import RETRY_DEFAULT, Upstream
 
 ATTEMPTS_MAX: Final = 5
 BUDGET_MIN_MAX: Final = 1_000
-SHARE_MIN: Final = 0.001
 EXTRA_MAX: Final = 0.5
 WAIT_MIN_MS: Final = 0.001
 HEDGE_DELAY_MAX_MS: Final = 2_000.0
 """At or above it the plane hedges nothing: the upstream is slow altogether."""
-UNKNOWN: Final = math.nan
-"""A quantity that is reported already: no comparison with it holds."""
-
-Settings = dict[str, Setting]
 
 
 def lower_attempts(
@@ -45,67 +31,21 @@ def lower_attempts(
 ) -> dict[str, Any]:
     """The keys `retry` and `hedge` of an upstream; a policy that is off has none."""
     lowered: dict[str, Any] = {}
-    retry = _settings(context, upstream, "retry", Retry, "TR016")
+    retry = settings(context, upstream, "retry", Retry, "TR016")
     if retry is not None:
         lowered["retry"] = _retry(context, upstream, retry, timeout_ms)
-    hedge = _settings(context, upstream, "hedge", Hedge, "TR017")
+    hedge = settings(context, upstream, "hedge", Hedge, "TR017")
     if hedge is not None:
         lowered["hedge"] = _hedge(context, upstream, hedge, timeout_ms, limit)
     return lowered
-
-
-def _settings(
-    context: Context, upstream: Upstream, word: str, kind: type[Any], code: str
-) -> Settings | None:
-    """The policy's effective values by field, or `None` when it is off.
-
-    An override of one field turns a policy on that the code left off: it must not be ignored.
-    """
-    declared = getattr(upstream, word)
-    key, base = ("upstreams", upstream.name), f"upstreams.{upstream.name}.{word}"
-    if declared is not None and not isinstance(declared, kind):
-        message = f"{word} of upstream `{upstream.name}` cannot be {declared!r}"
-        helps = (f"write {word}={kind.__name__}(...), or {word}=None for none",)
-        context.problem(code, message, at(upstream.place, word), helps=helps)
-        return None
-    names = [field.name for field in fields(kind)]
-    switch = context.overrides.find((*key, word))
-    touched = any(context.overrides.find((*key, f"{word}_{name}")) for name in names)
-    on = (declared is not None or touched) if switch is None else switch.value
-    if not on:
-        said_off = word == "retry" and declared is None
-        place = at(upstream.place, word)
-        context.origins[base] = (
-            switch.origin if switch else f"code {place}" if said_off else DEFAULT
-        )
-        return None
-    usual, found = kind(), {}
-    for name in names:
-        default = getattr(usual, name)
-        value = default if declared is None else getattr(declared, name)
-        found[name] = context.setting(
-            (*key, f"{word}_{name}"),
-            None if value is default or value == default else value,
-            default,
-            inner_argument(upstream.place, word, name),
-            f"{base}.{_BLUEPRINT_NAMES.get(name, name)}",
-        )
-    return found
-
-
-_BLUEPRINT_NAMES: Final = {
-    "backoff": "backoff_ms",
-    "backoff_max": "backoff_max_ms",
-    "delay_min": "delay_min_ms",
-}
 
 
 def _retry(
     context: Context, upstream: Upstream, found: Settings, timeout_ms: float
 ) -> dict[str, Any]:
     subject = f"retry of upstream `{upstream.name}`"
-    backoff = _wait(context, found["backoff"], f"backoff in the {subject}")
-    backoff_max = _wait(context, found["backoff_max"], f"backoff_max in the {subject}")
+    backoff = wait(context, found["backoff"], f"backoff in the {subject}")
+    backoff_max = wait(context, found["backoff_max"], f"backoff_max in the {subject}")
     undeclared = upstream.retry is RETRY_DEFAULT and found["backoff"].origin == DEFAULT
     if undeclared and backoff >= timeout_ms:
         backoff = timeout_ms / 2
@@ -127,12 +67,12 @@ def _retry(
             f"its backoff already {duration_text(backoff)}"
         )
         helps = ("raise backoff_max or lower backoff",)
-        place = _later(found["backoff_max"], found["backoff"]).place
+        place = later(found["backoff_max"], found["backoff"]).place
         context.problem("TR016", message, place, helps=helps)
     attempts = context.count(
         found["attempts"], f"attempts in the {subject}", "TR016", 1, ATTEMPTS_MAX
     )
-    budget = _share(context, found["budget"], f"budget in the {subject}", 1.0, zero=True)
+    budget = share_of(context, found["budget"], f"budget in the {subject}", 1.0, zero=True)
     budget_min = context.count(
         found["budget_min"], f"budget_min in the {subject}", "TR016", 0, BUDGET_MIN_MAX
     )
@@ -149,8 +89,8 @@ def _hedge(
     context: Context, upstream: Upstream, found: Settings, timeout_ms: float, limit: int
 ) -> dict[str, Any]:
     subject = f"hedge of upstream `{upstream.name}`"
-    after = _read(context, found["after"], f"after in the {subject}", percentile)
-    delay = _wait(context, found["delay_min"], f"delay_min in the {subject}")
+    after = quantity(context, found["after"], f"after in the {subject}", percentile)
+    delay = wait(context, found["delay_min"], f"delay_min in the {subject}")
     if not WAIT_MIN_MS <= delay < HEDGE_DELAY_MAX_MS and not math.isnan(delay):
         message = f"delay_min in the {subject} cannot be {duration_text(delay)}"
         helps = ("from 1us to below 2s: what usually takes longer is not hedged",)
@@ -169,43 +109,5 @@ def _hedge(
         helps = ("raise the bulkhead to 2 or more, or leave hedge out",)
         place = at(upstream.place, "hedge")
         context.problem("TR017", message, place, notes=notes, helps=helps)
-    extra = _share(context, found["extra"], f"extra in the {subject}", EXTRA_MAX, zero=False)
+    extra = share_of(context, found["extra"], f"extra in the {subject}", EXTRA_MAX, zero=False)
     return {"after": after, "extra": extra, "delay_min_ms": delay}
-
-
-def _read(
-    context: Context, setting: Setting, subject: str, read: Callable[[object], float]
-) -> float:
-    try:
-        return read(setting.value)
-    except QuantityError as error:
-        context.quantity(error, subject, setting.place)
-        return UNKNOWN
-
-
-def _wait(context: Context, setting: Setting, subject: str) -> float:
-    """Milliseconds; what is wrong with a wait of nothing is not what is wrong with such a limit."""
-    try:
-        return duration_ms(setting.value)
-    except QuantityError as error:
-        hint = error.hint
-        if error.code == "TR003":
-            hint = "without a wait, what fails together is sent again together"
-        context.problem(error.code, f"{subject}: {error}", setting.place, helps=(hint,))
-        return UNKNOWN
-
-
-def _share(context: Context, setting: Setting, subject: str, most: float, *, zero: bool) -> float:
-    """Extra attempts per call; below a thousandth the plane's tokens cannot count them."""
-    number = _read(context, setting, subject, share)
-    if math.isnan(number) or SHARE_MIN <= number <= most or (zero and number == 0):
-        return number
-    least = "0%, or from 0.1%" if zero else "from 0.1%"
-    helps = (f"a share of the calls: {least} to {share_text(most)}",)
-    context.problem("TR018", f"{subject} cannot be {setting.value!r}", setting.place, helps=helps)
-    return number
-
-
-def _later(one: Setting, other: Setting) -> Setting:
-    """The setting somebody wrote, when the other is only the default."""
-    return other if one.origin == DEFAULT else one

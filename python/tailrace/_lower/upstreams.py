@@ -10,8 +10,10 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tailrace._lower.attempts import UNKNOWN, lower_attempts
+from tailrace._lower.attempts import lower_attempts
 from tailrace._lower.context import Context, at
+from tailrace._lower.guards import lower_guards
+from tailrace._lower.policy import UNKNOWN
 from tailrace._origin import Setting
 from tailrace._source import Place
 from tailrace.policies import Bulkhead
@@ -99,6 +101,7 @@ def _upstream(context: Context, upstream: Upstream) -> dict[str, Any]:
         "timeout_ms": timeout_ms,
         "bulkhead": bulkhead,
         **lower_attempts(context, upstream, timeout_ms, bulkhead["limit"]),
+        **lower_guards(context, upstream, timeout_ms, bulkhead["limit"]),
         "forward_headers": _forward(context, name, forward),
     }
     size = context.size(body_max, f"body_max of upstream `{name}`")
