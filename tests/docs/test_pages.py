@@ -15,6 +15,7 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import tailrace
@@ -117,6 +118,12 @@ def test_every_refusal_of_an_extra_attempt_has_its_line() -> None:
     assert [code for code in codes if not any(f"| `{code}` |" in text for text in pages)] == []
 
 
+@pytest.mark.parametrize(("name", "code"), [("breaker", "breaker_open"), ("throttle", "throttled")])
+def test_a_guard_that_refuses_explains_its_code(name: str, code: str) -> None:
+    assert f'=> "{code}"' in rust("tailrace-plane/src/reason.rs")
+    assert f"| `{code}` |" in (DOCS / "concepts" / f"{name}.md").read_text(encoding="utf-8")
+
+
 def test_every_metric_has_a_row() -> None:
     text = page("metrics.md")
     names = series()
@@ -202,14 +209,23 @@ def test_defaults_of_the_other_sections_are_those_of_the_code() -> None:
     table = rows(text, "[upstreams.NAME]")
     assert table["timeout"][0] == upstream.TIMEOUT_DEFAULT
     assert table["bulkhead"][0] == table["bulkhead.limit"][0] == str(upstream.BULKHEAD_DEFAULT)
-    retry, hedge = policies.Retry(), policies.Hedge()
-    for word, policy in (("retry", retry), ("hedge", hedge)):
+    usual: dict[str, Any] = {
+        "retry": policies.Retry(),
+        "hedge": policies.Hedge(),
+        "breaker": policies.Breaker(),
+        "throttle": policies.Throttle(),
+        "adaptive": policies.AdaptiveLimit(),
+    }
+    for word, policy in usual.items():
         for field in dataclasses.fields(policy):
             shown = table[f"{word}.{field.name}"][0]
             value = getattr(policy, field.name)
-            read = share if isinstance(value, float) else str
-            assert read(shown) == read(value), field.name
-    assert (table["retry"][0], table["hedge"][0]) == ("on", "off")
+            read = str if not isinstance(value, float) else float if value > 1 else share
+            assert read(shown) == read("none" if value is None else value), field.name
+    declared = inspect.signature(upstream.Upstream).parameters
+    for word in usual:
+        on = declared[word].default is not None
+        assert table[word][0] == ("on" if on else "off"), word
     purse = rows(text, "[service]")["extra_attempts"][0]
     assert purse == str(service.EXTRA_ATTEMPTS_DEFAULT)
     assert "limit.max(8)" in rust("tailrace-plane/src/upstream.rs")

@@ -1,7 +1,7 @@
 //! One wire attempt of a call: address, exchange, status, model.
 //!
-//! What an attempt means is decided here once: for the address's load, for the percentiles that hedges
-//! and retries read, and for the part.
+//! What an attempt means is decided here once: for the address's load, for the percentiles that
+//! hedges and retries read, and for the part.
 
 use crate::call::{until, Call, Landed};
 use crate::client::{self, ExchangeError, Response};

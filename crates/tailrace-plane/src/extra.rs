@@ -1,11 +1,11 @@
 //! Extra attempts: the hedge beside a slow attempt and the retry after a failed one.
 //!
-//! Both draw on the same two purses, before any wait: the request's own, so that one request cannot
-//! multiply its calls, and the upstream's budget, so that all requests together cannot. Each refusal
-//! has a code and a count, and what was taken for an attempt that another policy refused is given
-//! back. The loser of a hedge is dropped, which closes its connection: it is never reused half-read;
-//! how long it had run is recorded as a lower bound, so that the percentile that decides the next
-//! hedge does not collapse.
+//! Both draw on the same two purses, before any wait: the request's own, so that one request
+//! cannot multiply its calls, and the upstream's budget, so that all requests together cannot.
+//! Each refusal has a code and a count, and what was taken for an attempt that another policy
+//! refused is given back. The loser of a hedge is dropped, which closes its connection: it is
+//! never reused half-read; how long it had run is recorded as a lower bound, so that the
+//! percentile that decides the next hedge does not collapse.
 //!
 //! Limits: a retry pays its upstream's budget before the wait. When no place or address is free
 //! after it, the purse gets its attempt back, the budget does not: another moment's share is not

@@ -1,7 +1,7 @@
 //! The policies of one upstream, as its declaration asks for them.
 //!
-//! Each is absent unless declared; what is shared by all workers is shared here. A nonsense value is
-//! refused when the plane starts, with the upstream's name.
+//! Each is absent unless declared; what is shared by all workers is shared here. A nonsense value
+//! is refused when the plane starts, with the upstream's name.
 
 use crate::clock;
 use std::sync::Arc;

@@ -1,11 +1,12 @@
 //! Rates of many keys: one word of state for each client or route, in bounded memory (req 9.1a).
 //!
-//! The failure prevented is a table of clients that grows with whoever invents clients, and a lock on
-//! the path of every request. The table has a fixed number of places, in buckets of eight; a key is
-//! its 64-bit hash under a secret of this process, so nobody can aim at a bucket. A known key costs
-//! one compare-and-swap. A new one takes a place under the lock of its shard, one of 64: an idle
-//! place, whose time has passed and which is therefore no state at all, so that no sweep is needed;
-//! or else the place that owes least. Whoever asks most owes most, and is never forgotten for others.
+//! The failure prevented is a table of clients that grows with whoever invents clients, and a lock
+//! on the path of every request. The table has a fixed number of places, in buckets of eight; a
+//! key is its 64-bit hash under a secret of this process, so nobody can aim at a bucket. A known
+//! key costs one compare-and-swap. A new one takes a place under the lock of its shard, one of 64:
+//! an idle place, whose time has passed and which is therefore no state at all, so that no sweep
+//! is needed; or else the place that owes least. Whoever asks most owes most, and is never
+//! forgotten for others.
 //!
 //! Limits: two keys of one hash share a rate (one chance in 2^64 for each pair). A key that was
 //! forgotten early starts anew with its whole burst; `evicted` counts them, and says that the table
@@ -110,8 +111,8 @@ impl Keyed {
         cells: u32,
     ) -> Option<Result<Allowed, RateExceeded>> {
         loop {
-            // The state before the key: a state written for another key is seen with that key. And a
-            // place that is given away passes through another state, which fails the exchange.
+            // The state before the key: a state written for another key is seen with that key. And
+            // a place that is given away passes through another state, which fails the exchange.
             let state = place.paid_at.load(Ordering::Acquire);
             if state == CLAIMED || place.key.load(Ordering::Acquire) != hash {
                 return None;

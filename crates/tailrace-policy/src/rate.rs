@@ -1,12 +1,13 @@
 //! Rate: how many requests a second one key may make, and how many at once (req 9.1a).
 //!
-//! The failure prevented is one client taking what all share, and a limiter that itself costs a lock
-//! or a timer. The generic cell rate algorithm keeps one word, the time at which the key will have
-//! paid for everything it did: a request is allowed when that time lies less than a burst ahead. It
-//! equals a token bucket whose tokens arrive continuously (ALGORITHMS 7).
+//! The failure prevented is one client taking what all share, and a limiter that itself costs a
+//! lock or a timer. The generic cell rate algorithm keeps one word, the time at which the key will
+//! have paid for everything it did: a request is allowed when that time lies less than a burst
+//! ahead. It equals a token bucket whose tokens arrive continuously (ALGORITHMS 7).
 //!
-//! Limits: the word 0 means no state, and is never stored. A cost above the burst can never pass and
-//! says so. Periods are whole nanoseconds: at a million a second the rate is exact to a thousandth.
+//! Limits: the word 0 means no state, and is never stored. A cost above the burst can never pass
+//! and says so. Periods are whole nanoseconds: at a million a second the rate is exact to a
+//! thousandth.
 
 use crate::Nanos;
 use std::fmt;

@@ -1,10 +1,11 @@
 //! What a client is told about its rate: `RateLimit`, `RateLimit-Policy` and `Retry-After`.
 //!
-//! The failure prevented is a client that must guess, and clients that were refused together and come
-//! back together. The fields are those of the draft after its sixth version: a policy has a quota
-//! `q` and a window `w` in seconds, a limit has what remains `r` and a time `t` (ALGORITHMS 7).
-//! `Retry-After` is whole seconds rounded up, plus a fifth of it at most by chance: never shorter
-//! than computed, and never earlier than `t`, which on a refusal is the wait without the chance.
+//! The failure prevented is a client that must guess, and clients that were refused together and
+//! come back together. The fields are those of the draft after its sixth version: a policy has a
+//! quota `q` and a window `w` in seconds, a limit has what remains `r` and a time `t` (ALGORITHMS
+//! 7). `Retry-After` is whole seconds rounded up, plus a fifth of it at most by chance: never
+//! shorter than computed, and never earlier than `t`, which on a refusal is the wait without the
+//! chance.
 //!
 //! Values are written into the caller's buffer: a refusal allocates nothing.
 
