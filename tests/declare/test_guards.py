@@ -1,6 +1,6 @@
 """Breakers, throttles and adaptive limits: what is on, what is fitted, where values came from.
 
-req 9.1, 16.4: nonsense is refused where it stands (`mistakes/TR031` to `TR033`).
+req 9.1b, 16.4: nonsense is refused where it stands (`mistakes/TR031` to `TR033`).
 """
 
 from pathlib import Path

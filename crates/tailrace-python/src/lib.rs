@@ -130,6 +130,7 @@ fn build_info() -> (String, &'static str) {
 
 /// Runs the lab with `arguments` until it ends; returns its exit code. For a process of its own.
 #[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // Python hands over a list of its own
 fn run_lab(py: Python<'_>, arguments: Vec<String>) -> i32 {
     py.detach(|| tailrace_lab::run(&arguments))
 }

@@ -1,5 +1,5 @@
 //! Breakers, throttles and adaptive limits: guards that can act, and cannot shut an upstream out
-//! for good (req 9.1, 16.4).
+//! for good (req 9.1b, 16.4).
 //!
 //! The failure prevented is a guard that reads well and does nothing, or harm: a "slow" that no
 //! answer can reach because the call times out first, a throttle that lets nothing find out about

@@ -1,5 +1,5 @@
 //! Breakers and throttles on real sockets: a broken address loses its calls and gets them back, a
-//! broken upstream is asked less, and neither makes half a failure a whole one (req 9.1, 9.2).
+//! broken upstream is asked less, and neither makes half a failure a whole one (req 9.1b, 9.2).
 
 use crate::client::{get, Client};
 use crate::patience::{eventually, now};

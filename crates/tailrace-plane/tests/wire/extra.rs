@@ -1,14 +1,18 @@
 //! Extra attempts on real sockets: a retry mends what it can, a hedge outruns a slow attempt, and
 //! neither multiplies load (req 9.4, RELIABILITY S26).
 
+use crate::client::Reply;
 use crate::patience::eventually;
-use crate::service::{strong, with, Service};
+use crate::service::{strong, with, Running, Service};
 use crate::upstream::{answer, echo, Seen, Step, Upstream};
 use serde_json::{json, Value};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
 use std::sync::Mutex;
 use std::time::Duration;
+
+/// Calls after which a percentile is known, once it is read.
+const USUAL: usize = 150;
 
 fn unavailable() -> Vec<Step> {
     vec![Step::Send(answer(
@@ -132,40 +136,144 @@ fn one_request_spends_from_one_purse() {
     assert!(plane.metric("tailrace_attempt_refusals_total", refused) >= 4.0);
 }
 
+// A name that never resolves: there is nothing to send to, so nothing is spent on trying again.
 #[test]
-fn a_slow_attempt_is_outrun_and_its_bytes_are_never_read() {
-    const USUAL: usize = 150;
-    const SLOW: Duration = Duration::from_millis(400);
-    let known = Mutex::new(HashSet::new());
-    let upstream = Upstream::start(move |seen: &Seen| {
-        let slow = seen.target().contains("slow");
-        if slow && known.lock().expect("no panic").insert(seen.target()) {
-            return vec![Step::Pause(SLOW), Step::Send(echo(seen))];
-        }
-        vec![Step::Send(echo(seen))]
+fn without_an_address_neither_purse_nor_budget_is_spent() {
+    let upstream = second_time_lucky(unavailable);
+    let nowhere = json!({
+        "addresses": ["http://nobody.invalid:1"],
+        "retry": {"attempts": 3, "budget_min": 1000},
     });
-    let hedge = json!({"hedge": {"after": 0.95, "extra": 0.5}, "timeout_ms": 10_000.0});
+    let own = json!({"strength": "weak", "shape": crate::service::THING_OR_NULL});
+    let gone = json!({"upstream": "gone"});
+    let parts = vec![
+        with(with(strong("gone", "/gone"), own), gone),
+        strong("it", "/it/{id}"),
+    ];
     let plane = Service::new()
-        .upstream_with("up", &upstream, hedge)
-        .view_with(
-            "one",
-            "/one/{id}",
-            vec![strong("it", "/one/{id}")],
-            json!({"deadline_ms": 15_000.0}),
-        )
+        .upstream_with("up", &upstream, json!({"retry": {"attempts": 2}}))
+        .upstream_with("gone", &upstream, nowhere)
+        .view_with("both", "/both/{id}", parts, json!({"extra_attempts": 1}))
         .start();
+    let reply = plane.get("/both/7");
+    assert_eq!(reply.status, 200, "the one extra attempt is there for `it`");
+    assert_eq!(
+        reply.header("tailrace-degraded"),
+        Some("gone;reason=connect")
+    );
+    let refused = r#"upstream="gone",code="no_address""#;
+    assert_eq!(plane.counter("tailrace_attempt_refusals_total", refused), 1);
+    let gone = r#"upstream="gone""#;
+    assert_eq!(plane.counter("tailrace_upstream_retries_total", gone), 0);
+}
+
+/// Attempts that end well at once, but for targets with `slow`: each takes its turn of `turns`.
+fn usually_fast(turns: impl Fn(usize) -> Vec<Step> + Send + Sync + 'static) -> Upstream {
+    let known: Mutex<HashMap<String, usize>> = Mutex::default();
+    Upstream::start(move |seen: &Seen| {
+        if !seen.target().contains("slow") {
+            return vec![Step::Send(echo(seen))];
+        }
+        let mut known = known.lock().expect("no panic");
+        let turn = known.entry(seen.target()).or_default();
+        *turn += 1;
+        turns(*turn)
+    })
+}
+
+/// Ordinary traffic, then one slow call, until `done`: the percentile that decides a hedge is read
+/// anew every few seconds.
+fn until_hedged(plane: &Running, done: impl Fn() -> bool, check: impl Fn(&Reply)) {
     let mut client = plane.client();
-    // The percentile is read anew every few seconds: ordinary traffic until it is known.
     let mut sent = 0;
     eventually("the percentile is known", || {
         for _ in 0..USUAL {
             sent += 1;
             assert_eq!(client.get(&format!("/one/{sent}")).status, 200);
         }
-        let reply = client.get(&format!("/one/slow-{sent}"));
-        assert_eq!(reply.status, 200);
-        plane.metric("tailrace_upstream_hedge_wins_total", "") >= 1.0
+        check(&client.get(&format!("/one/slow-{sent}")));
+        done()
     });
+}
+
+fn hedging(upstream: &Upstream, with: Value) -> Running {
+    let mut declared = json!({"hedge": {"after": 0.95, "extra": 0.5}, "timeout_ms": 10_000.0});
+    crate::service::merge(&mut declared, with);
+    let deadline = json!({"deadline_ms": 15_000.0});
+    Service::new()
+        .upstream_with("up", upstream, declared)
+        .view_with(
+            "one",
+            "/one/{id}",
+            vec![strong("it", "/one/{id}")],
+            deadline,
+        )
+        .start()
+}
+
+// Both attempts fail, the second one last: it ended the race and won nothing.
+#[test]
+fn a_race_that_both_lose_is_no_win() {
+    let upstream = usually_fast(|turn| {
+        let pause = Duration::from_millis(if turn == 1 { 150 } else { 300 });
+        let mut script = vec![Step::Pause(pause)];
+        script.extend(unavailable());
+        script
+    });
+    let plane = hedging(&upstream, json!({}));
+    let hedges = || plane.counter("tailrace_upstream_hedges_total", "");
+    until_hedged(
+        &plane,
+        || hedges() >= 1,
+        |reply| assert_eq!(reply.status, 502),
+    );
+    assert_eq!(plane.counter("tailrace_upstream_hedge_wins_total", ""), 0);
+    assert_eq!(upstream.abandoned(), 0, "both were waited for");
+}
+
+// ALGORITHMS 4: retries and hedges share the upstream's budget; here it is empty for good.
+#[test]
+fn a_hedge_draws_on_the_budget_of_retries() {
+    let upstream = usually_fast(|_| {
+        vec![
+            Step::Pause(Duration::from_millis(150)),
+            Step::Send(json_answer()),
+        ]
+    });
+    let plane = hedging(
+        &upstream,
+        json!({"retry": {"budget": 0.0, "budget_min": 0}}),
+    );
+    let refused = r#"code="retry_budget""#;
+    let refusals = || plane.counter("tailrace_attempt_refusals_total", refused);
+    until_hedged(
+        &plane,
+        || refusals() >= 3,
+        |reply| assert_eq!(reply.status, 200),
+    );
+    assert_eq!(plane.counter("tailrace_upstream_hedges_total", ""), 0);
+}
+
+fn json_answer() -> Vec<u8> {
+    answer("200 OK", "application/json", r#"{"id":"late"}"#)
+}
+
+#[test]
+fn a_slow_attempt_is_outrun_and_its_bytes_are_never_read() {
+    let upstream = usually_fast(|turn| {
+        let slow = if turn == 1 { 400 } else { 0 };
+        vec![
+            Step::Pause(Duration::from_millis(slow)),
+            Step::Send(json_answer()),
+        ]
+    });
+    let plane = hedging(&upstream, json!({}));
+    let wins = || plane.counter("tailrace_upstream_hedge_wins_total", "");
+    until_hedged(
+        &plane,
+        || wins() >= 1,
+        |reply| assert_eq!(reply.status, 200),
+    );
     eventually("the loser's connection is closed", || {
         upstream.abandoned() >= 1
     });

@@ -131,7 +131,7 @@ impl Service {
     }
 }
 
-fn merge(into: &mut Value, from: Value) {
+pub(crate) fn merge(into: &mut Value, from: Value) {
     if let Value::Object(fields) = from {
         for (name, value) in fields {
             into[name] = value;
