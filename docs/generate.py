@@ -27,6 +27,7 @@ LABELS: Final = {
     "tailrace_degraded_replies": "view",
     "tailrace_cancelled_requests": "view",
     "tailrace_part_results": "view, part, result",
+    "tailrace_attempt_refusals": "upstream, code",
     "tailrace_request_duration_seconds": "view",
 }
 PER_UPSTREAM: Final = ("tailrace_upstream_", "tailrace_bulkhead_")
@@ -101,16 +102,17 @@ def bodies() -> str:
 def metrics() -> str:
     """Every series, as it is called in a query."""
     text = _source("metrics", "text.rs")
+    upstreams = _source("metrics", "upstreams.rs")
     rows = []
-    kinds = {
-        "process_counters": "counter",
-        "view_counters": "counter",
-        "upstream_counters": "counter",
-        "gauges": "gauge",
-        "histograms": "histogram",
-    }
-    for function, kind in kinds.items():
-        found = re.findall(r'\(\s*"(tailrace_\w+)",\s*"([^"]+)"', _function(text, function))
+    kinds = (
+        (text, "process_counters", "counter"),
+        (text, "view_counters", "counter"),
+        (upstreams, "counters", "counter"),
+        (text, "gauges", "gauge"),
+        (text, "histograms", "histogram"),
+    )
+    for source, function, kind in kinds:
+        found = re.findall(r'\(\s*"(tailrace_\w+)",\s*"([^"]+)"', _function(source, function))
         for name, help_ in found:
             shown = f"{name}_total" if kind == "counter" else name
             upstream = "upstream" if name.startswith(PER_UPSTREAM) else ""

@@ -7,19 +7,24 @@ them loads neither pydantic nor the plane, so that `tailrace --help` is instant.
 from tailrace.dependencies import strong, weak
 from tailrace.errors import ConfigError, DeclarationError, TailraceError
 from tailrace.parameters import header, path, query
-from tailrace.policies import Bulkhead
+from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
 from tailrace.service import Service
 from tailrace.typing import Raw
 from tailrace.upstream import Upstream
 from tailrace.view import View
 
 __all__ = [
+    "AdaptiveLimit",
+    "Breaker",
     "Bulkhead",
     "ConfigError",
     "DeclarationError",
+    "Hedge",
     "Raw",
+    "Retry",
     "Service",
     "TailraceError",
+    "Throttle",
     "Upstream",
     "View",
     "header",

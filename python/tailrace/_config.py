@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tailrace import _toml
-from tailrace._options import NAMED, PREFIX, SECTIONS, Option
+from tailrace._options import NAMED, POLICIES, PREFIX, SECTIONS, Option
 from tailrace._origin import DEFAULT, Key, Overrides, Setting
 from tailrace._source import Place
 from tailrace.errors import ConfigError, Problem, suggestion
@@ -191,12 +191,16 @@ class _Layers:
 
 
 def _flat(section: str, table: dict[str, Any]) -> dict[str, Any]:
-    """`bulkhead = { limit = 4, queue = 8 }` as its two keys."""
-    inner = table.get("bulkhead")
-    if section != "upstreams" or not isinstance(inner, dict):
+    """`bulkhead = { limit = 4, queue = 8 }` as its two keys, and the other policies likewise."""
+    if section != "upstreams":
         return table
-    flat = {name: value for name, value in table.items() if name != "bulkhead"}
-    return flat | {f"bulkhead.{name}": value for name, value in inner.items()}
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        if name in POLICIES and isinstance(value, dict):
+            flat |= {f"{name}.{inner}": one for inner, one in value.items()}
+        else:
+            flat[name] = value
+    return flat
 
 
 def _upper(part: str) -> str:

@@ -72,6 +72,16 @@ def whole(value: Any) -> Any:
     return value
 
 
+def _number(value: Any) -> Any:
+    """A number, also as a variable's text; anything else is left to the caller's check."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
 def _count(least: int, most: int) -> Read:
     def read(value: Any) -> int:
         number = whole(value)
@@ -95,10 +105,22 @@ def _choice(*known: str) -> Read:
     return read
 
 
+def _switch(value: Any) -> bool:
+    """A policy as a whole; in a variable as text."""
+    known = {"on": True, "off": False, True: True, False: False}
+    if not isinstance(value, str | bool) or value not in known:
+        raise _wrong(value, '"on" or "off"')
+    return known[value]
+
+
 _PORT = _count(0, (1 << 16) - 1)
 
 SECTIONS: Final[dict[str, dict[str, Option]]] = {
-    "service": {"deadline": Option(_as_is), "fanout": Option(whole)},
+    "service": {
+        "deadline": Option(_as_is),
+        "fanout": Option(whole),
+        "extra_attempts": Option(whole),
+    },
     "listen": {
         "host": Option(_text),
         "port": Option(_PORT),
@@ -143,10 +165,40 @@ UPSTREAM: Final[dict[str, Option]] = {
     "bulkhead": Option(whole),
     "bulkhead.limit": Option(whole, "bulkhead"),
     "bulkhead.queue": Option(whole, "bulkhead_queue"),
+    "retry": Option(_switch),
+    "retry.attempts": Option(whole, "retry_attempts"),
+    "retry.backoff": Option(_as_is, "retry_backoff"),
+    "retry.backoff_max": Option(_as_is, "retry_backoff_max"),
+    "retry.budget": Option(_as_is, "retry_budget"),
+    "retry.budget_min": Option(whole, "retry_budget_min"),
+    "hedge": Option(_switch),
+    "hedge.after": Option(_as_is, "hedge_after"),
+    "hedge.extra": Option(_as_is, "hedge_extra"),
+    "hedge.delay_min": Option(_as_is, "hedge_delay_min"),
+    "breaker": Option(_switch),
+    "breaker.consecutive": Option(whole, "breaker_consecutive"),
+    "breaker.success_min": Option(_as_is, "breaker_success_min"),
+    "breaker.samples_min": Option(whole, "breaker_samples_min"),
+    "breaker.slow": Option(_as_is, "breaker_slow"),
+    "breaker.open": Option(_as_is, "breaker_open"),
+    "breaker.open_max": Option(_as_is, "breaker_open_max"),
+    "throttle": Option(_switch),
+    "throttle.factor": Option(_number, "throttle_factor"),
+    "throttle.requests_min": Option(whole, "throttle_requests_min"),
+    "throttle.reject_max": Option(_as_is, "throttle_reject_max"),
+    "adaptive": Option(_switch),
+    "adaptive.min": Option(whole, "adaptive_min"),
+    "adaptive.init": Option(whole, "adaptive_init"),
     "forward_headers": Option(_texts),
     "body_max": Option(_as_is),
 }
+POLICIES: Final = ("bulkhead", "retry", "hedge", "breaker", "throttle", "adaptive")
+"""Keys of an upstream that may also be a table: `retry = { attempts = 1 }`."""
 
-VIEW: Final[dict[str, Option]] = {"deadline": Option(_as_is), "fanout": Option(whole)}
+VIEW: Final[dict[str, Option]] = {
+    "deadline": Option(_as_is),
+    "fanout": Option(whole),
+    "extra_attempts": Option(whole),
+}
 
 NAMED: Final[dict[str, dict[str, Option]]] = {"upstreams": UPSTREAM, "views": VIEW}

@@ -41,6 +41,10 @@ class Overrides:
             return Setting(declared, f"code {place}", place)
         return Setting(default, DEFAULT, place)
 
+    def find(self, key: Key) -> Setting | None:
+        """The override of `key`, if there is one."""
+        return self._settings.get(key)
+
     def under(self, section: str) -> dict[str, Setting]:
         """Overrides of one flat section, e.g. `listen`."""
         return {key[1]: one for key, one in self._settings.items() if key[0] == section}

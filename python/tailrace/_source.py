@@ -77,6 +77,19 @@ def argument(place: Place, name: str, position: int | None = None) -> Place:
     return place
 
 
+def inner_argument(place: Place, name: str, inner: str) -> Place:
+    """The argument `inner` of the call that is the argument `name` of the call at `place`."""
+    import ast
+
+    outer = _index(place.file).calls.get(_key(place))
+    for keyword in outer.keywords if outer is not None else ():
+        if keyword.arg == name and isinstance(keyword.value, ast.Call):
+            for one in keyword.value.keywords:
+                if one.arg == inner:
+                    return _span(place, one)
+    return argument(place, name)
+
+
 def entry(place: Place, name: str, key: str) -> Place:
     """The value of `key` in the dict display given as the argument `name`."""
     import ast

@@ -2,7 +2,7 @@
 
 The failure prevented: a deadline or a bulkhead chosen by feeling. From a blueprint alone, without
 running it: which parts start together, how long the longest chain of timeouts is, and how many
-calls one request can make, in total and per upstream. Times are bounds of calls, not expectations;
+calls and attempts one request can make. Times are bounds of calls, not expectations;
 the plane cuts every call at the request's deadline anyway.
 """
 
@@ -27,6 +27,8 @@ class Worst:
     deadline_ms: float
     calls_max: int
     """Calls one request can make."""
+    attempts_max: int
+    """Wire attempts of these calls: retries and hedges included, as far as the purse reaches."""
     calls_by_upstream: dict[str, int]
     in_flight_by_upstream: dict[str, int]
     """Calls of one request in flight at once: never more than the fan-out."""
@@ -40,7 +42,14 @@ class Worst:
 def worst_cases(blueprint: dict[str, Any]) -> list[Worst]:
     """One per view, in declared order."""
     timeouts = {row["name"]: float(row["timeout_ms"]) for row in blueprint["upstreams"]}
-    return [_worst(view, timeouts) for view in blueprint["views"]]
+    per_call = {row["name"]: attempts_per_call(row) for row in blueprint["upstreams"]}
+    return [_worst(view, timeouts, per_call) for view in blueprint["views"]]
+
+
+def attempts_per_call(upstream: dict[str, Any]) -> int:
+    """Wire attempts one call may make: each of its tries may have a hedge beside it."""
+    tries = int(upstream["retry"]["attempts"]) if upstream.get("retry") else 1
+    return tries * 2 if upstream.get("hedge") else tries
 
 
 def contexts_per_second(rate: float, calls: int) -> float:
@@ -90,13 +99,15 @@ def rounds(part: Part, fanout: int) -> int:
     return -(-int(each["items_max"]) // max(1, fanout)) if each else 1
 
 
-def _worst(view: dict[str, Any], timeouts: dict[str, float]) -> Worst:
+def _worst(view: dict[str, Any], timeouts: dict[str, float], per_call: dict[str, int]) -> Worst:
     parts: list[Part] = view["parts"]
     fanout = int(view["fanout"])
     calls: dict[str, int] = {}
     for part in parts:
         count = int(part["each"]["items_max"]) if part.get("each") else 1
         calls[part["upstream"]] = calls.get(part["upstream"], 0) + count
+    wanted = sum(count * per_call[name] for name, count in calls.items())
+    purse = int(view["extra_attempts"])
     chain, total = _longest_chain(parts, timeouts, fanout)
     return Worst(
         view=view["name"],
@@ -105,6 +116,7 @@ def _worst(view: dict[str, Any], timeouts: dict[str, float]) -> Worst:
         strong_ms=total,
         deadline_ms=float(view["deadline_ms"]),
         calls_max=sum(calls.values()),
+        attempts_max=min(wanted, sum(calls.values()) + purse),
         calls_by_upstream=calls,
         in_flight_by_upstream={name: min(count, fanout) for name, count in calls.items()},
     )

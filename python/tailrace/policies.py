@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tailrace.typing import Duration, Percentile, Share
+
 
 @dataclass(frozen=True, slots=True)
 class Bulkhead:
@@ -18,3 +20,75 @@ class Bulkhead:
 
     limit: int
     queue: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Another attempt after a failure that another attempt may mend (req 9.4).
+
+    `attempts` counts the first one: 1 means no retry. Before a retry is a wait anywhere between 0
+    and `backoff`, which doubles with each retry up to `backoff_max`. Over ten seconds at most
+    `budget` extra attempts per call of this upstream are made; `budget_min` a second always may.
+    """
+
+    attempts: int = 2
+    backoff: Duration = "10ms"
+    backoff_max: Duration = "100ms"
+    budget: Share = 0.1
+    budget_min: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hedge:
+    """A second attempt while the first one is slower than usual (req 8.3).
+
+    It starts when the first has taken as long as the percentile `after` of recent attempts, and
+    never before `delay_min`. Over ten seconds at most `extra` hedges per call are sent.
+    """
+
+    after: Percentile = "p95"
+    extra: Share = 0.05
+    delay_min: Duration = "1ms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """Each address on its own: one that fails gets no calls for a while, then one probe (req 9.1b).
+
+    It is ejected by `consecutive` failures in a row, or by a lower share of successes than
+    `success_min` once there were `samples_min` answers in ten seconds. An answer that takes longer
+    than `slow` is no success. The time out is `open`, doubled by each probe that fails up to
+    `open_max`. When less than half of the addresses would be left, ejection is ignored.
+    """
+
+    consecutive: int = 7
+    success_min: Share = 0.5
+    samples_min: int = 20
+    slow: Duration | None = None
+    open: Duration = "1s"
+    open_max: Duration = "60s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttle:
+    """An upstream that refuses most calls is asked less, in proportion (req 9.1a).
+
+    Over half a minute, calls beyond `factor` times the accepted ones are refused here by chance:
+    none before there were `requests_min` calls, never more than the share `reject_max`.
+    """
+
+    factor: float = 2.0
+    requests_min: int = 50
+    reject_max: Share = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptiveLimit:
+    """Calls in flight follow the upstream's latency, between `min` and the bulkhead (req 16.4).
+
+    It begins at `init`. Off unless declared: until it has learned it caps a bulkhead that was sized
+    on purpose.
+    """
+
+    min: int = 4
+    init: int = 20

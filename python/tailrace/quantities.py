@@ -1,8 +1,9 @@
-"""Durations and sizes, parsed once, with their unit always visible.
+"""Durations, sizes, shares and percentiles, parsed once, with their unit always visible.
 
 The failure prevented: `timeout=80` that one reader takes for seconds and another for milliseconds.
 A quantity is text with a unit (`"80ms"`, `"4MiB"`) or, for durations, a `timedelta`; a bare number
-is refused with the text that was probably meant. Inside, durations are milliseconds (float) and
+is refused with the text that was probably meant. Only a share has no unit: 0.1 is `"10%"`, and
+a number above 1 is refused. Inside, durations are milliseconds (float) and
 sizes are bytes (int), as the blueprint has them. Nothing longer than 24 hours or larger than 4 GiB
 is accepted: such a limit does not limit.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 _DURATION_UNITS: Final = {
@@ -33,6 +35,10 @@ _SIZE_UNITS: Final = {
 }
 DURATION_MAX_MS: Final = 24 * 3_600_000.0
 SIZE_MAX_BYTES: Final = (1 << 32) - 1
+PERCENTILE_MIN: Final = Decimal("0.5")
+PERCENTILE_MAX: Final = Decimal("0.999")
+_SHARE: Final = re.compile(r"([+-]?\d+(?:\.\d+)?(?:e-?\d+)?)\s*(%?)")
+_PERCENTILE: Final = re.compile(r"[pP](\d+(?:\.\d+)?)")
 _TEXT: Final = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*([A-Za-zµ]*)\s*")
 
 
@@ -62,6 +68,44 @@ def size_bytes(value: object, *, zero: bool = False) -> int:
     if number != int(number):
         raise QuantityError("TR002", f"`{value}` is not a whole number of bytes", 'try "512B"')
     return int(_within(number, str(value), zero=zero, limit=SIZE_MAX_BYTES, most="4GiB"))
+
+
+def share(value: object) -> float:
+    """A share of `"10%"`, `0.1` or, in a variable, `"0.1"`: from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        message = f"a {type(value).__name__} is not a share"
+        raise QuantityError("TR018", message, 'write "10%" or 0.1')
+    text = str(value).strip()
+    match = _SHARE.fullmatch(text)
+    if match is None:
+        raise QuantityError("TR018", f"`{value}` cannot be read", 'write "10%" or 0.1')
+    number = Decimal(match[1]) / (100 if match[2] else 1)
+    if not 0 <= number <= 1:
+        meant = f'did you mean "{match[1]}%"?' if 1 < number <= 100 else 'write "10%" or 0.1'
+        raise QuantityError("TR018", f"`{value}` is not between 0 and 1", meant)
+    return float(number)
+
+
+def percentile(value: object) -> float:
+    """The share below the percentile `"p95"` or `"p99.5"`: from p50 to p99.9."""
+    match = _PERCENTILE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise QuantityError("TR017", f"{value!r} is not a percentile", 'write "p95" or "p99.5"')
+    number = Decimal(match[1]) / 100
+    if not PERCENTILE_MIN <= number <= PERCENTILE_MAX:
+        hint = "below it most calls would be doubled, above it nothing is left to gain"
+        raise QuantityError("TR017", f"`{value}` is not between p50 and p99.9", hint)
+    return float(number)
+
+
+def share_text(number: float) -> str:
+    """`0.1` as `10%`."""
+    return f"{number * 100:g}%"
+
+
+def percentile_text(number: float) -> str:
+    """`0.95` as `p95`."""
+    return f"p{number * 100:g}"
 
 
 def duration_text(milliseconds: float) -> str:

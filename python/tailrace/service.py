@@ -18,6 +18,7 @@ from tailrace.upstream import Call, Upstream
 from tailrace.view import View, ViewDeclaration, default_name
 
 FANOUT_DEFAULT: Final = 8
+EXTRA_ATTEMPTS_DEFAULT: Final = 3
 
 ViewClass = TypeVar("ViewClass", bound=View)
 
@@ -26,8 +27,9 @@ class Service:
     """Views that are deployed together.
 
     `deadline` bounds every request of a view that has none of its own; `fanout` is the number of
-    calls one request may have in flight (default 8). `envelope` renames the reply's own fields
-    `degraded`, `request_id` and `served_at_ms`.
+    calls one request may have in flight (default 8), `extra_attempts` the retries and hedges that
+    all its calls share (default 3). `envelope` renames the reply's own fields `degraded`,
+    `request_id` and `served_at_ms`.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class Service:
         *,
         deadline: Duration,
         fanout: int | None = None,
+        extra_attempts: int | None = None,
         envelope: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.deadline = deadline
         self.fanout = fanout
+        self.extra_attempts = extra_attempts
         self.envelope = dict(envelope or {})
         self.place = caller()
         self._views: list[ViewDeclaration] = []
@@ -51,6 +55,7 @@ class Service:
         *,
         deadline: Duration | None = None,
         fanout: int | None = None,
+        extra_attempts: int | None = None,
         name: str | None = None,
     ) -> Callable[[type[ViewClass]], type[ViewClass]]:
         """Registers a view class at the route `path`; the view's name follows the class's."""
@@ -63,7 +68,9 @@ class Service:
             where = place if place.line else frame_place(frame)
             chosen = default_name(cls) if name is None else name
             self._views.append(
-                ViewDeclaration(cls, path, chosen, deadline, fanout, where, namespace)
+                ViewDeclaration(
+                    cls, path, chosen, deadline, fanout, extra_attempts, where, namespace
+                )
             )
             return cls
 

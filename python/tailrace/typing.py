@@ -35,3 +35,9 @@ Duration: TypeAlias = str | timedelta
 
 Size: TypeAlias = str
 """`"4MiB"`, `"16KiB"`, `"500KB"`."""
+
+Share: TypeAlias = str | float
+"""`"10%"`, or a number from 0 to 1: 0.1."""
+
+Percentile: TypeAlias = str
+"""`"p95"`, `"p99.5"`."""

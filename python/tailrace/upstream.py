@@ -12,28 +12,42 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tailrace._source import Place, caller
-from tailrace.policies import Bulkhead
+from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
 from tailrace.typing import Duration, Size
 
 TIMEOUT_DEFAULT: Final = "1s"
 BULKHEAD_DEFAULT: Final = 64
+RETRY_DEFAULT: Final = Retry()
+"""What stands when nothing was said about retries; the lowering knows it by its identity."""
+BREAKER_DEFAULT: Final = Breaker()
+THROTTLE_DEFAULT: Final = Throttle()
 
 
 class Upstream:
     """A downstream service we call, at one or several `http://` addresses.
 
     `timeout` bounds one call (default 1s; what is left of the request's deadline may be less),
-    `bulkhead` the calls in flight over the whole process (default 64). Only request headers named
-    in `forward_headers` are passed on.
+    `bulkhead` the calls in flight over the whole process (default 64). A failed call is
+    retried once, within a budget (`retry=None`: never); a slow one is raced by a second attempt
+    only where `hedge=Hedge()` says so. An address that fails gets no calls for a while
+    (`breaker=None`: it does), an upstream that refuses most calls is asked less (`throttle=None`:
+    it is not). `adaptive=AdaptiveLimit()` lets the calls in flight follow the latency; it is off by
+    default because until it has learned it caps a bulkhead that was sized on purpose. Only request
+    headers named in `forward_headers` are passed on.
     """
 
     __slots__ = (
+        "adaptive",
         "address",
         "body_max",
+        "breaker",
         "bulkhead",
         "forward_headers",
+        "hedge",
         "name",
         "place",
+        "retry",
+        "throttle",
         "timeout",
     )
 
@@ -44,6 +58,11 @@ class Upstream:
         *,
         timeout: Duration | None = None,
         bulkhead: int | Bulkhead | None = None,
+        retry: Retry | None = RETRY_DEFAULT,
+        hedge: Hedge | None = None,
+        breaker: Breaker | None = BREAKER_DEFAULT,
+        throttle: Throttle | None = THROTTLE_DEFAULT,
+        adaptive: AdaptiveLimit | None = None,
         forward_headers: Sequence[str] = (),
         body_max: Size | None = None,
     ) -> None:
@@ -51,6 +70,11 @@ class Upstream:
         self.address = address
         self.timeout = timeout
         self.bulkhead = bulkhead
+        self.retry = retry
+        self.hedge = hedge
+        self.breaker = breaker
+        self.throttle = throttle
+        self.adaptive = adaptive
         self.forward_headers = forward_headers
         self.body_max = body_max
         self.place = caller()

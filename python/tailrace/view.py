@@ -43,6 +43,7 @@ class ViewDeclaration:
     name: str
     deadline: Duration | None
     fanout: int | None
+    extra_attempts: int | None
     place: Place = field(repr=False)
     namespace: dict[str, Any] = field(repr=False)
     """Local names of the function the class was declared in, for its annotations."""

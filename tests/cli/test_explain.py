@@ -26,11 +26,20 @@ GET /api/orders/{order_id}
   worst time   order 80 ms of 150 ms, 70 ms to spare
   worst calls  2 calls per request (orders 1, users 1); to one upstream at most
                1 at a time
+  attempts     4 at most: 2 calls, 2 retries or hedges
   degrades     user: missing rather than late
 
 upstream  timeout  bulkhead  queue  body max  address
 orders      80 ms        40     40     4 MiB  http://127.0.0.1:9001
 users       60 ms        40     40     4 MiB  http://127.0.0.1:9002
+
+upstream  attempts    backoff  budget  min/s  hedge after  extra  delay min
+orders           2  10-100 ms     10%      1            -      -          -
+users            2  10-100 ms     10%      1            -      -          -
+
+upstream  in a row  success  slow  out for  throttle  at most  in flight
+orders           7     <50%     -   1s-60s        x2      90%          -
+users            7     <50%     -   1s-60s        x2      90%          -
 
 Times and counts are bounds from the declaration; nothing was measured.
 --origin shows where each value came from, --json the blueprint itself.
@@ -80,6 +89,12 @@ def test_origins_name_the_source_of_each_value(run: Run, folder: Path) -> None:
     assert ["deadline_ms", "150", "code service.py:18"] in lines
     assert ["idle_ms", "30000", "default"] in lines
     assert ["bulkhead.queue", "40", "default"] in lines
+    assert ["retry.attempts", "2", "default"] in lines
+    assert ["hedge", "off", "default"] in lines
+    assert ["breaker.open_ms", "1000", "default"] in lines
+    assert ["throttle.reject_max", "0.9", "default"] in lines
+    assert ["adaptive", "off", "default"] in lines
+    assert ["extra_attempts", "3", "default"] in lines
     assert max(map(len, ended.out.splitlines())) <= 80
 
 
@@ -91,6 +106,33 @@ def test_json_is_the_blueprint_and_its_analysis(run: Run) -> None:
     (view,) = found["analysis"]["views"]
     assert view["stages"] == [["order"], ["user"]]
     assert (view["strong_ms"], view["over_ms"], view["calls_max"]) == (80.0, 0.0, 2)
+    assert view["attempts_max"] == 4
+
+
+def test_a_hedge_and_its_share_of_the_purse_are_shown(run: Run) -> None:
+    env = {
+        "TAILRACE_UPSTREAMS_ORDERS_HEDGE_AFTER": "p99.5",
+        "TAILRACE_UPSTREAMS_USERS_RETRY": "off",
+    }
+    out = run("explain", "service.py", env=env).out
+    assert "\n  attempts     5 at most: 2 calls, 3 retries or hedges (extra_attempts 3)\n" in out
+    cells = [line.split() for line in out.splitlines()]
+    assert ["orders", "2", "10-100", "ms", "10%", "1", "p99.5", "5%", "1", "ms"] in cells
+    assert ["users", *"-------"] in cells
+    once = run("explain", "service.py", env={"TAILRACE_SERVICE_EXTRA_ATTEMPTS": "0"}).out
+    assert "\n  attempts     each call is sent once: no retries, no hedges\n" in once
+
+
+def test_guards_are_shown_and_a_dash_is_off(run: Run) -> None:
+    env = {
+        "TAILRACE_UPSTREAMS_ORDERS_BREAKER_SLOW": "60ms",
+        "TAILRACE_UPSTREAMS_ORDERS_ADAPTIVE": "on",
+        "TAILRACE_UPSTREAMS_USERS_BREAKER": "off",
+        "TAILRACE_UPSTREAMS_USERS_THROTTLE": "off",
+    }
+    cells = [line.split() for line in run("explain", "service.py", env=env).out.splitlines()]
+    assert ["orders", "7", "<50%", "60ms", "1s-60s", "x2", "90%", "4-40"] in cells
+    assert ["users", *"-------"] in cells
 
 
 def test_variables_of_other_verbs_are_no_mistake(run: Run) -> None:

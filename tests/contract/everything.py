@@ -6,7 +6,23 @@ import uuid
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from tailrace import Bulkhead, Raw, Service, Upstream, View, header, path, query, strong, weak
+from tailrace import (
+    AdaptiveLimit,
+    Breaker,
+    Bulkhead,
+    Hedge,
+    Raw,
+    Retry,
+    Service,
+    Throttle,
+    Upstream,
+    View,
+    header,
+    path,
+    query,
+    strong,
+    weak,
+)
 
 
 class Card(BaseModel):
@@ -50,10 +66,22 @@ main = Upstream(
     ["http://a:9001", "http://b:9001/base"],
     timeout="80ms",
     bulkhead=Bulkhead(limit=4, queue=8),
+    retry=Retry(attempts=3, backoff="5ms", backoff_max="40ms", budget="20%", budget_min=2),
+    hedge=Hedge(after="p99.5", extra="2%", delay_min="2ms"),
+    breaker=Breaker(
+        consecutive=5,
+        success_min="60%",
+        samples_min=10,
+        slow="70ms",
+        open="2s",
+        open_max="30s",
+    ),
+    throttle=Throttle(factor=1.5, requests_min=20, reject_max="80%"),
+    adaptive=AdaptiveLimit(min=2, init=3),
     forward_headers=["authorization"],
     body_max="1MiB",
 )
-service = Service("everything", deadline="150ms", fanout=8)
+service = Service("everything", deadline="150ms", fanout=8, extra_attempts=4)
 
 
 @service.view("/all/{id}")

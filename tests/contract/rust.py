@@ -62,3 +62,10 @@ def variant_fields(name: str) -> dict[str, set[str]]:
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", variant).lower()
         found[snake] = set(re.findall(r"(\w+):", text_))
     return found
+
+
+def defaults(name: str) -> dict[str, float]:
+    """The numbers in `impl Default for Name`."""
+    found = re.search(rf"impl Default for {name} \{{.*?Self \{{(.*?)\}}", text(), re.DOTALL)
+    assert found is not None, f"no defaults of {name}"
+    return {key: float(value) for key, value in re.findall(r"(\w+): ([0-9._]+)", found[1])}

@@ -11,6 +11,7 @@ from typing import Any
 import everything
 import pytest
 import rust
+from tailrace import AdaptiveLimit, Hedge, Raw, Service, Upstream, View, strong
 from tailrace._config import resolve
 from tailrace._lower import build
 from tailrace._lower.service import ENVELOPE, FORMAT_VERSION
@@ -82,6 +83,11 @@ def test_every_kind_is_declared_and_compiled(name: str, produced: set[str]) -> N
         ("NamedTemplate", keys(VIEW["parts"][2]["query"] + VIEW["parts"][2]["headers"])),
         ("Upstream", keys(BLUEPRINT["upstreams"])),
         ("BulkheadParams", keys([row["bulkhead"] for row in BLUEPRINT["upstreams"]])),
+        ("RetryParams", keys([row["retry"] for row in BLUEPRINT["upstreams"]])),
+        ("HedgeParams", keys([row["hedge"] for row in BLUEPRINT["upstreams"]])),
+        ("BreakerParams", keys([row["breaker"] for row in BLUEPRINT["upstreams"]])),
+        ("ThrottleParams", keys([row["throttle"] for row in BLUEPRINT["upstreams"]])),
+        ("AdaptiveParams", keys([row["adaptive"] for row in BLUEPRINT["upstreams"]])),
         ("Field", keys([f for row in SHAPES if row["kind"] == "object" for f in row["fields"]])),
         ("NumberLimits", keys([row["limits"] for row in SHAPES if "limits" in row])),
         ("Listen", set(BLUEPRINT["listen"])),
@@ -116,6 +122,31 @@ def test_listen_and_limits_are_left_to_the_crates_defaults() -> None:
     """Each default stands once, in Rust (DESIGN 9): what nobody set is not written."""
     blueprint = build(everything.service).blueprint
     assert not {"listen", "limits", "access_log"} & set(blueprint)
+
+
+@pytest.mark.parametrize(
+    ("policy", "name"),
+    [
+        ("retry", "RetryParams"),
+        ("hedge", "HedgeParams"),
+        ("breaker", "BreakerParams"),
+        ("throttle", "ThrottleParams"),
+        ("adaptive", "AdaptiveParams"),
+    ],
+)
+def test_the_defaults_of_a_policy_are_the_crates(policy: str, name: str) -> None:
+    up = Upstream("up", "http://up:1", hedge=Hedge(), adaptive=AdaptiveLimit())
+    service = Service("defaults", deadline="1s")
+
+    @service.view("/x")
+    class XView(View):
+        x: Raw = strong(up.get("/x"))
+
+    blueprint = service.blueprint()
+    assert blueprint["upstreams"][0][policy] == rust.defaults(name)
+    assert f"fn extra_attempts() -> u32 {{\n    {blueprint['views'][0]['extra_attempts']}\n}}" in (
+        rust.text()
+    )
 
 
 def test_shapes_are_all_used_and_in_range() -> None:

@@ -25,6 +25,11 @@ def test_a_declaration_of_every_kind_is_accepted() -> None:
     [
         ((), "surprise"),
         (("upstreams", 0), "retries"),
+        (("upstreams", 0, "retry"), "tries"),
+        (("upstreams", 0, "hedge"), "before"),
+        (("upstreams", 0, "breaker"), "fuse"),
+        (("upstreams", 0, "throttle"), "share"),
+        (("upstreams", 0, "adaptive"), "max"),
         (("upstreams", 0, "bulkhead"), "limits"),
         (("views", 0), "timeout"),
         (("views", 0, "parts", 0), "optional"),

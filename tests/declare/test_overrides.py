@@ -11,6 +11,8 @@ import shop
 from tailrace import ConfigError, DeclarationError
 from tailrace._config import resolve, variables
 
+ORDERS = "TAILRACE_UPSTREAMS_ORDERS"
+
 
 def write(tmp_path: Path, text: str) -> str:
     path = tmp_path / "tailrace.toml"
@@ -55,16 +57,26 @@ path = "/var/log/access.log"
 url = "http://10.0.0.7:9001"
 timeout = "70ms"
 bulkhead = { limit = 10, queue = 3 }
+retry = { attempts = 1, budget = "5%" }
+hedge.after = "p99"
+breaker = { consecutive = 3, slow = "60ms" }
+throttle.factor = 3
+adaptive = { min = 2, init = 5 }
 forward_headers = ["x-tenant"]
 body_max = "1MiB"
 
 [upstreams.users]
 addresses = ["http://a:1", "http://b:1"]
 bulkhead = 7
+retry = "off"
+breaker = "off"
+throttle = "off"
+adaptive = "on"
 
 [views.order]
 deadline = "120ms"
 fanout = 2
+extra_attempts = 1
 """
 
 
@@ -79,13 +91,33 @@ def test_a_file_sets_everything(tmp_path: Path) -> None:
         "addresses": ["http://10.0.0.7:9001"],
         "timeout_ms": 70.0,
         "bulkhead": {"limit": 10, "queue": 3},
+        "retry": {
+            "attempts": 1,
+            "backoff_ms": 10.0,
+            "backoff_max_ms": 100.0,
+            "budget": 0.05,
+            "budget_min": 1,
+        },
+        "hedge": {"after": 0.99, "extra": 0.05, "delay_min_ms": 1.0},
+        "breaker": {
+            "consecutive": 3,
+            "success_min": 0.5,
+            "samples_min": 20,
+            "slow_ms": 60.0,
+            "open_ms": 1_000.0,
+            "open_max_ms": 60_000.0,
+        },
+        "throttle": {"factor": 3.0, "requests_min": 50, "reject_max": 0.9},
+        "adaptive": {"min": 2, "init": 5},
         "forward_headers": ["x-tenant"],
         "body_max_bytes": 1 << 20,
     }
     assert upstream(found, "users")["addresses"] == ["http://a:1", "http://b:1"]
     assert upstream(found, "users")["bulkhead"] == {"limit": 7}
+    assert not {"retry", "breaker", "throttle"} & set(upstream(found, "users"))
+    assert upstream(found, "users")["adaptive"] == {"min": 4, "init": 7}, "fitted to its bulkhead"
     view = found["views"][0]
-    assert (view["deadline_ms"], view["fanout"]) == (120.0, 2)
+    assert (view["deadline_ms"], view["fanout"], view["extra_attempts"]) == (120.0, 2, 1)
 
 
 def test_the_environment_sets_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +131,15 @@ def test_the_environment_sets_the_same(tmp_path: Path, monkeypatch: pytest.Monke
         "TAILRACE_UPSTREAMS_ORDERS_BULKHEAD_QUEUE": "0",
         "TAILRACE_UPSTREAMS_USERS_ADDRESSES": "http://a:1, http://b:1",
         "TAILRACE_UPSTREAMS_ORDERS_FORWARD_HEADERS": "x-a,x-b",
+        "TAILRACE_UPSTREAMS_ORDERS_RETRY_ATTEMPTS": "1",
+        "TAILRACE_UPSTREAMS_ORDERS_RETRY_BUDGET": "0.2",
+        "TAILRACE_UPSTREAMS_ORDERS_HEDGE_AFTER": "p99.5",
+        "TAILRACE_UPSTREAMS_USERS_RETRY": "off",
+        "TAILRACE_UPSTREAMS_ORDERS_BREAKER_OPEN": "2s",
+        "TAILRACE_UPSTREAMS_ORDERS_THROTTLE_FACTOR": "1.5",
+        "TAILRACE_UPSTREAMS_ORDERS_ADAPTIVE_MIN": "2",
+        "TAILRACE_UPSTREAMS_USERS_BREAKER": "off",
+        "TAILRACE_SERVICE_EXTRA_ATTEMPTS": "0",
         "TAILRACE_VIEWS_ORDER_FANOUT": "3",
         "PATH": "/bin",
     }
@@ -111,6 +152,21 @@ def test_the_environment_sets_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     assert upstream(found, "orders")["forward_headers"] == ["x-a", "x-b"]
     assert upstream(found, "users")["addresses"] == ["http://a:1", "http://b:1"]
     assert (found["views"][0]["deadline_ms"], found["views"][0]["fanout"]) == (300.0, 3)
+    retry, hedge = upstream(found, "orders")["retry"], upstream(found, "orders")["hedge"]
+    assert (retry["attempts"], retry["budget"], hedge["after"]) == (1, 0.2, 0.995)
+    assert "retry" not in upstream(found, "users")
+    orders = upstream(found, "orders")
+    assert orders["breaker"]["open_ms"] == 2_000.0
+    assert (orders["throttle"]["factor"], orders["adaptive"]["min"]) == (1.5, 2)
+    assert "breaker" not in upstream(found, "users")
+    assert resolved.origin("upstreams.orders.breaker.open_ms") == f"env {ORDERS}_BREAKER_OPEN"
+    assert resolved.origin("upstreams.orders.throttle.reject_max") == "default"
+    assert found["views"][0]["extra_attempts"] == 0
+    retry_key = "upstreams.orders.retry"
+    assert resolved.origin(f"{retry_key}.attempts") == f"env {ORDERS}_RETRY_ATTEMPTS"
+    assert resolved.origin(f"{retry_key}.backoff_ms") == "default"
+    assert resolved.origin("upstreams.users.retry") == "env TAILRACE_UPSTREAMS_USERS_RETRY"
+    assert resolved.origin("views.order.extra_attempts") == "env TAILRACE_SERVICE_EXTRA_ATTEMPTS"
     assert resolved.origin("limits.drain_ms") == "env TAILRACE_LIMITS_DRAIN"
 
 
@@ -149,7 +205,9 @@ REFUSED = [
     ("TR201", '[limits]\ndrian = "1s"\n', 2, "did you mean `drain`?"),
     ("TR201", 'drain = "1s"\n', 1, "it belongs under [limits]"),
     ("TR201", "[upstreams.orders]\nbulkhead = { limt = 1 }\n", 2, "bulkhead"),
-    ("TR201", '[views.order]\ntimeout = "1s"\n', 2, "keys: `deadline`, `fanout`"),
+    ("TR201", '[views.order]\ntimeout = "1s"\n', 2, "keys: `deadline`, `extra_attempts`, `fanout`"),
+    ("TR201", "[upstreams.orders]\nretry = { attemps = 1 }\n", 2, "did you mean `retry.attempts`?"),
+    ("TR203", "[upstreams.orders]\nretry = 3\n", 2, 'write "on" or "off"'),
     ("TR203", '[listen]\nport = "http"\n', 2, "write a whole number from 0 to 65535"),
     ("TR203", "[listen]\nport = 70000\n", 2, "write a whole number from 0 to 65535"),
     ("TR203", "[listen]\nport = true\n", 2, "write a whole number from 0 to 65535"),

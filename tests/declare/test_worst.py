@@ -13,7 +13,13 @@ def part(name: str, *after: str, **more: Any) -> dict[str, Any]:
 
 
 def worst(*parts: dict[str, Any], fanout: int = 8, deadline: float = 100.0) -> Any:
-    view = {"name": "v", "deadline_ms": deadline, "fanout": fanout, "parts": list(parts)}
+    view = {
+        "name": "v",
+        "deadline_ms": deadline,
+        "fanout": fanout,
+        "extra_attempts": 3,
+        "parts": list(parts),
+    }
     upstreams = [{"name": "up", "timeout_ms": 30.0}]
     return worst_cases({"upstreams": upstreams, "views": [view]})[0]
 

@@ -8,20 +8,22 @@ nothing has to be built. Services in the pages must become blueprints.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib.util
 import inspect
 import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import tailrace
-from tailrace import _options, dependencies, service, upstream
+from tailrace import _options, dependencies, policies, service, upstream
 from tailrace._codes import CODES
 from tailrace.cli import VERBS
 from tailrace.cli._exit import Exit
-from tailrace.quantities import duration_ms, size_bytes
+from tailrace.quantities import duration_ms, share, size_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -101,9 +103,30 @@ def test_every_code_of_a_problem_is_there() -> None:
     assert [code for code in sorted(found) if f"`{code}`" not in text] == []
 
 
+def series() -> set[str]:
+    """Every metric the plane writes, as its sources name it."""
+    sources = (rust(f"tailrace-plane/src/metrics/{name}.rs") for name in ("text", "upstreams"))
+    return {name for source in sources for name in re.findall(r'"(tailrace_\w+)"', source)}
+
+
+def test_every_refusal_of_an_extra_attempt_has_its_line() -> None:
+    """A code in `tailrace_attempt_refusals` is explained where its policy is."""
+    source = rust("tailrace-plane/src/metrics/mod.rs")
+    codes = re.findall(r'"(\w+)"', source.partition("REFUSALS: ")[2].partition("];")[0])
+    assert len(codes) >= 11
+    pages = [(DOCS / "concepts" / name).read_text() for name in ("retry.md", "hedge.md")]
+    assert [code for code in codes if not any(f"| `{code}` |" in text for text in pages)] == []
+
+
+@pytest.mark.parametrize(("name", "code"), [("breaker", "breaker_open"), ("throttle", "throttled")])
+def test_a_guard_that_refuses_explains_its_code(name: str, code: str) -> None:
+    assert f'=> "{code}"' in rust("tailrace-plane/src/reason.rs")
+    assert f"| `{code}` |" in (DOCS / "concepts" / f"{name}.md").read_text(encoding="utf-8")
+
+
 def test_every_metric_has_a_row() -> None:
     text = page("metrics.md")
-    names = set(re.findall(r'"(tailrace_\w+)"', rust("tailrace-plane/src/metrics/text.rs")))
+    names = series()
     assert len(names) > 20
     assert [name for name in sorted(names) if not re.search(rf"\| `{name}(_total)?`", text)] == []
     bounds = re.search(
@@ -115,8 +138,7 @@ def test_every_metric_has_a_row() -> None:
 
 
 def test_metrics_that_pages_name_exist() -> None:
-    text = rust("tailrace-plane/src/metrics/text.rs")
-    known = set(re.findall(r'"(tailrace_\w+)"', text))
+    known = series()
     for path in PAGES:
         for name in re.findall(r"\btailrace_[a-z_]+\b", path.read_text(encoding="utf-8")):
             bare = re.sub(r"_(total|bucket|sum|count)$", "", name)
@@ -187,6 +209,25 @@ def test_defaults_of_the_other_sections_are_those_of_the_code() -> None:
     table = rows(text, "[upstreams.NAME]")
     assert table["timeout"][0] == upstream.TIMEOUT_DEFAULT
     assert table["bulkhead"][0] == table["bulkhead.limit"][0] == str(upstream.BULKHEAD_DEFAULT)
+    usual: dict[str, Any] = {
+        "retry": policies.Retry(),
+        "hedge": policies.Hedge(),
+        "breaker": policies.Breaker(),
+        "throttle": policies.Throttle(),
+        "adaptive": policies.AdaptiveLimit(),
+    }
+    for word, policy in usual.items():
+        for field in dataclasses.fields(policy):
+            shown = table[f"{word}.{field.name}"][0]
+            value = getattr(policy, field.name)
+            read = str if not isinstance(value, float) else float if value > 1 else share
+            assert read(shown) == read("none" if value is None else value), field.name
+    declared = inspect.signature(upstream.Upstream).parameters
+    for word in usual:
+        on = declared[word].default is not None
+        assert table[word][0] == ("on" if on else "off"), word
+    purse = rows(text, "[service]")["extra_attempts"][0]
+    assert purse == str(service.EXTRA_ATTEMPTS_DEFAULT)
     assert "limit.max(8)" in rust("tailrace-plane/src/upstream.rs")
     fixed = rows(text, "Limits that no option changes")
     assert fixed["items of `each` (`each_max`)"][0].startswith(str(dependencies.EACH_MAX_DEFAULT))

@@ -8,12 +8,17 @@ from typing import Literal, assert_type
 
 from pydantic import BaseModel
 from tailrace import (
+    AdaptiveLimit,
+    Breaker,
     Bulkhead,
     ConfigError,
     DeclarationError,
+    Hedge,
     Raw,
+    Retry,
     Service,
     TailraceError,
+    Throttle,
     Upstream,
     View,
     header,
@@ -40,13 +45,26 @@ two = Upstream(
     ("http://a:9001", "http://b:9001"),
     timeout=timedelta(milliseconds=80),
     bulkhead=Bulkhead(limit=4, queue=8),
+    retry=Retry(attempts=3, backoff=timedelta(milliseconds=5), backoff_max="40ms", budget=0.2),
+    hedge=Hedge(after="p99.5", extra="2%", delay_min="2ms"),
     forward_headers=["authorization"],
     body_max="1MiB",
 )
-service = Service("shop", deadline="150ms", fanout=8)
+service = Service("shop", deadline="150ms", fanout=8, extra_attempts=4)
+once = Upstream("once", "http://once:1", retry=None, hedge=None)
+guarded = Upstream(
+    "guarded",
+    "http://guarded:1",
+    breaker=Breaker(consecutive=5, success_min="60%", slow="50ms", open=timedelta(seconds=2)),
+    throttle=Throttle(factor=1.5, requests_min=20, reject_max=0.8),
+    adaptive=AdaptiveLimit(min=2, init=10),
+)
+unguarded = Upstream("unguarded", "http://un:1", breaker=None, throttle=None, adaptive=None)
 
 
-@service.view("/orders/{order_id}", deadline=timedelta(seconds=1), fanout=2, name="order")
+@service.view(
+    "/orders/{order_id}", deadline=timedelta(seconds=1), fanout=2, extra_attempts=0, name="order"
+)
 class OrderView(View):
     order_id: str = path(max_length=64, pattern=r"^\w+$")
     verbose: bool = query(default=False)
@@ -65,6 +83,14 @@ wrong: type[TailraceError] = ConfigError
 
 # A mistake that a type checker sees is seen: each line would be reported without its ignore.
 Upstream("bare", "http://bare:1", timeout=80)  # type: ignore[arg-type]
+Upstream("tries", "http://tries:1", retry=3)  # type: ignore[arg-type]
+Retry(3)  # type: ignore[call-arg]
+Hedge(after=95)  # type: ignore[arg-type]
+Breaker(5)  # type: ignore[call-arg]
+Breaker(open=5)  # type: ignore[arg-type]
+Throttle(factor="2")  # type: ignore[arg-type]
+AdaptiveLimit(max=9)  # type: ignore[call-arg]
+Upstream("opens", "http://opens:1", breaker=7)  # type: ignore[arg-type]
 Service("late")  # type: ignore[call-arg]
 strong("/orders")  # type: ignore[arg-type]
 query(max_lenght=3)  # type: ignore[call-arg]

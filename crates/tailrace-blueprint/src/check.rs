@@ -8,7 +8,9 @@
 //! every other producer of a blueprint. What needs a regular expression or a route tree is checked
 //! when the plane compiles the blueprint.
 
+mod attempts;
 mod graph;
+mod guards;
 mod header;
 mod shape;
 mod template;

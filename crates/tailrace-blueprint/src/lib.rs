@@ -16,7 +16,10 @@ pub use check::{check, Problem};
 pub use limits::{AccessLog, Envelope, Limits, Listen, LogFormat};
 pub use shape::{Extra, Field, NumberLimits, Shape, ShapeId, StringFormat};
 pub use template::{NamedTemplate, PartField, Piece, Template};
-pub use upstream::{BulkheadParams, Upstream};
+pub use upstream::{
+    AdaptiveParams, BreakerParams, BulkheadParams, HedgeParams, RetryParams, ThrottleParams,
+    Upstream,
+};
 pub use view::{Each, Method, Parameter, ParameterIn, Part, Protections, Strength, View};
 
 use serde::{Deserialize, Serialize};

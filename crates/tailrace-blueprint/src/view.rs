@@ -14,9 +14,17 @@ pub struct View {
     pub deadline_ms: f64,
     /// Calls of one request in flight at the same time (req 4.3).
     pub fanout: u16,
+    /// Attempts one request may make beyond one per call, shared by retries and hedges of all its
+    /// calls: one slow upstream cannot multiply (the attempt purse).
+    #[serde(default = "extra_attempts")]
+    pub extra_attempts: u32,
     pub parameters: Vec<Parameter>,
     /// In declared order, which is the reply's order.
     pub parts: Vec<Part>,
+}
+
+fn extra_attempts() -> u32 {
+    3
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,10 +7,12 @@
 
 mod access_log;
 mod admin;
+mod attempt;
 mod buffers;
 mod call;
 mod client;
 mod clock;
+mod extra;
 mod fanout;
 pub mod h1;
 mod metrics;
@@ -18,6 +20,7 @@ mod naive;
 mod net;
 mod parameters;
 mod plane;
+mod policies;
 mod program;
 mod reason;
 mod reply;

@@ -4,7 +4,8 @@
 //! two more times; no bulkhead is asked, no budget, no deadline. It exists so that the collapse can
 //! be watched beside the governed plane under the same load; nothing else may call it.
 
-use crate::call::{self, Call, Landed};
+use crate::attempt;
+use crate::call::{Call, Landed};
 use crate::client;
 use crate::h1::Method;
 use crate::reason::Reason;
@@ -25,7 +26,7 @@ pub async fn call(call: Call) -> Landed {
         };
         let started = worker.now.get();
         let mut bytes = Vec::new();
-        call::push_request(
+        attempt::push_request(
             &call.rendered,
             &address.base,
             &address.authority,
@@ -49,11 +50,11 @@ pub async fn call(call: Call) -> Landed {
         metrics
             .duration
             .record(worker.now.get().saturating_sub(started));
-        let (outcome, response) = call::judge(answered, false);
+        let (outcome, response) = attempt::judge(answered, false);
         if outcome.is_failure() {
             metrics.failures.add(1);
         }
-        last = response.and_then(|response| call::accept(worker, part, &response, &call.memory));
+        last = response.and_then(|response| attempt::accept(worker, part, &response, &call.memory));
         if !matches!(last, Err(reason) if !matches!(reason, Reason::NotFound | Reason::Gone)) {
             break;
         }

@@ -40,6 +40,7 @@ pub struct View {
     pub route: String,
     pub deadline: Nanos,
     pub fanout: usize,
+    pub extra_attempts: u32,
     pub parameters: Vec<Parameter>,
     pub parts: Vec<Part>,
 }
@@ -175,6 +176,7 @@ fn compile_view(
         } else {
             usize::from(view.fanout)
         },
+        extra_attempts: view.extra_attempts,
         parameters,
         parts,
     })

@@ -16,6 +16,10 @@ pub enum Reason {
     QueueDeadline,
     /// The queue's delay stayed above target; the call was shed.
     QueueDelay,
+    /// The upstream refuses so much that this call was not sent.
+    Throttled,
+    /// Every address that could be tried is ejected.
+    BreakerOpen,
     /// No connection could be made.
     Connect,
     /// The connection ended before the answer did.
@@ -53,12 +57,14 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Timeout,
         Self::Deadline,
         Self::BulkheadFull,
         Self::QueueDeadline,
         Self::QueueDelay,
+        Self::Throttled,
+        Self::BreakerOpen,
         Self::Connect,
         Self::Reset,
         Self::Protocol,
@@ -86,6 +92,8 @@ impl Reason {
             Self::BulkheadFull => "bulkhead_full",
             Self::QueueDeadline => "queue_deadline",
             Self::QueueDelay => "queue_delay",
+            Self::Throttled => "throttled",
+            Self::BreakerOpen => "breaker_open",
             Self::Connect => "connect",
             Self::Reset => "reset",
             Self::Protocol => "protocol",
@@ -110,7 +118,12 @@ impl Reason {
     pub fn status(self) -> u16 {
         match self {
             Self::Timeout | Self::Deadline => 504,
-            Self::BulkheadFull | Self::QueueDeadline | Self::QueueDelay | Self::Memory => 503,
+            Self::BulkheadFull
+            | Self::QueueDeadline
+            | Self::QueueDelay
+            | Self::Throttled
+            | Self::BreakerOpen
+            | Self::Memory => 503,
             Self::NotFound => 404,
             Self::Gone => 410,
             _ => 502,
@@ -125,6 +138,8 @@ impl Reason {
             Self::BulkheadFull => "too many calls to this upstream are in flight",
             Self::QueueDeadline => "waiting for this upstream would outlast the deadline",
             Self::QueueDelay => "calls to this upstream wait too long; this one was shed",
+            Self::Throttled => "the upstream refuses most calls; this one was not sent",
+            Self::BreakerOpen => "the upstream's addresses fail and are left alone for now",
             Self::Connect => "no connection to the upstream could be made",
             Self::Reset => "the upstream closed the connection before its answer was complete",
             Self::Protocol => "the upstream's answer broke HTTP framing",

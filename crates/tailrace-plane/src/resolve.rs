@@ -86,6 +86,11 @@ mod tests {
             },
             forward_headers: Vec::new(),
             body_max_bytes: None,
+            retry: None,
+            hedge: None,
+            breaker: None,
+            throttle: None,
+            adaptive: None,
         };
         Upstream::new(&declared, 1024).unwrap()
     }

@@ -5,11 +5,13 @@
 //! re-resolving must not reset what was learned (ALGORITHMS 9).
 
 use crate::clock;
+use crate::policies::Policies;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tailrace_blueprint as blueprint;
 use tailrace_policy::balance::Endpoint;
+use tailrace_policy::breaker::Breaker;
 use tailrace_policy::bulkhead::{self, Bulkhead};
 use tailrace_policy::Nanos;
 
@@ -28,6 +30,8 @@ pub struct Address {
 pub struct AddressSet {
     pub addresses: Vec<Address>,
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// Empty when addresses are never ejected.
+    pub breakers: Vec<Arc<Breaker>>,
 }
 
 /// A configured origin, before resolution.
@@ -52,6 +56,7 @@ pub struct Upstream {
     pub origins: Vec<Origin>,
     /// The last good answer of each origin.
     learned: Mutex<Vec<Vec<Address>>>,
+    pub policies: Policies,
     current: Mutex<Arc<AddressSet>>,
     version: AtomicU64,
 }
@@ -64,15 +69,21 @@ impl Upstream {
             .map(|address| Origin::parse(address))
             .collect::<Result<Vec<_>, _>>()?;
         let limit = declared.bulkhead.limit;
+        let policies = Policies::new(declared)?;
         let bulkhead_params = bulkhead::Params {
             limit,
             queue: declared.bulkhead.queue.unwrap_or(limit.max(8)),
             ..bulkhead::Params::default()
         };
+        let bulkhead = Bulkhead::new(bulkhead_params);
+        // An adaptive limit begins where it was told to, not at the bulkhead's.
+        if let Some(adaptive) = &policies.adaptive {
+            bulkhead.set_limit(adaptive.limit());
+        }
         Ok(Self {
             name: declared.name.clone(),
             timeout: clock::from_ms(declared.timeout_ms),
-            bulkhead: Bulkhead::new(bulkhead_params),
+            bulkhead,
             bulkhead_params,
             body_max: u64::from(declared.body_max_bytes.unwrap_or(body_max)),
             forward_headers: declared
@@ -82,6 +93,7 @@ impl Upstream {
                 .collect(),
             learned: Mutex::new(vec![Vec::new(); origins.len()]),
             origins,
+            policies,
             current: Mutex::new(Arc::new(AddressSet::default())),
             version: AtomicU64::new(0),
         })
@@ -125,22 +137,28 @@ impl Upstream {
         if same {
             return;
         }
-        let endpoints = addresses
-            .iter()
-            .map(|address| {
-                let known = current
-                    .addresses
-                    .iter()
-                    .position(|old| old.same_as(address));
-                known.map_or_else(
-                    || Arc::new(Endpoint::joining(&current.endpoints, clock::now())),
-                    |index| Arc::clone(&current.endpoints[index]),
-                )
-            })
-            .collect();
+        let known = |address: &Address| {
+            current
+                .addresses
+                .iter()
+                .position(|old| old.same_as(address))
+        };
+        let endpoints = addresses.iter().map(|address| match known(address) {
+            Some(index) => Arc::clone(&current.endpoints[index]),
+            None => Arc::new(Endpoint::joining(&current.endpoints, clock::now())),
+        });
+        let endpoints = endpoints.collect();
+        let breakers = self.policies.breaker.map_or_else(Vec::new, |params| {
+            let breaker = |address| match known(address) {
+                Some(index) => Arc::clone(&current.breakers[index]),
+                None => Breaker::new(params),
+            };
+            addresses.iter().map(breaker).collect()
+        });
         *current = Arc::new(AddressSet {
             addresses,
             endpoints,
+            breakers,
         });
         self.version.fetch_add(1, Ordering::Release);
     }
@@ -200,6 +218,11 @@ mod tests {
             },
             forward_headers: vec!["Authorization".to_owned()],
             body_max_bytes: None,
+            retry: None,
+            hedge: None,
+            breaker: None,
+            throttle: None,
+            adaptive: None,
         };
         Upstream::new(&declared, 1024).unwrap()
     }

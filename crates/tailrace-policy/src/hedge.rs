@@ -48,7 +48,7 @@ impl Default for Params {
 impl Params {
     /// What is wrong with these limits, if anything.
     pub fn check(&self) -> Result<(), &'static str> {
-        if !(0.5..1.0).contains(&self.after) {
+        if !(0.5..=0.999).contains(&self.after) {
             return Err("after is a percentile between p50 and p99.9");
         }
         if !(0.001..=0.5).contains(&self.extra) {
@@ -137,6 +137,11 @@ impl Hedge {
         }
         let paid = self.budget.try_withdraw(now);
         paid.map_err(|_| HedgeRefused::Budget)
+    }
+
+    /// Takes back what `try_hedge` paid at `now` for an attempt that another policy refused.
+    pub fn put_back(&self, now: Nanos) {
+        self.budget.put_back(now);
     }
 
     /// Adds an attempt: an answer, or with `censored` one that timed out, lost or was cancelled.

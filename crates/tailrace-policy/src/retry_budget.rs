@@ -128,6 +128,12 @@ impl RetryBudget {
         Ok(())
     }
 
+    /// Takes back what was withdrawn at `now` for an attempt that another policy refused. Only at
+    /// the same moment: a withdrawal and its return then stop counting together.
+    pub fn put_back(&self, now: Nanos) {
+        self.window.add(now, 0, self.cost);
+    }
+
     /// Extra attempts that would be granted now.
     pub fn balance(&self, now: Nanos) -> u64 {
         let sums = self.window.sums(now);
@@ -231,6 +237,17 @@ mod tests {
         }
         let extra = f64::from(retried) / f64::from(sent);
         assert!((0.09..=0.11).contains(&extra), "{extra}");
+    }
+
+    #[test]
+    fn what_is_put_back_is_granted_once_more_and_expires_with_its_withdrawal() {
+        let budget = budget(0.1, 0, 10);
+        (0..30).for_each(|_| budget.deposit(0));
+        assert_eq!(grants(&budget, 0, 9), 3);
+        budget.put_back(0);
+        assert_eq!(grants(&budget, 0, 9), 1);
+        budget.put_back(0);
+        assert_eq!(budget.balance(20 * SECOND), 0);
     }
 
     #[test]

@@ -100,6 +100,43 @@ PAGES: Final[dict[str, CodeDoc]] = {
         fix="Use the number of calls one request may have in flight.",
         example='Service("orders", deadline="150ms", fanout=8)',
     ),
+    "TR016": CodeDoc(
+        title="A retry cannot work like this",
+        what=(
+            "The number of attempts, the reserve or the waits of a retry are out of range, or "
+            "the waits do not fit the call's timeout."
+        ),
+        why_bad=(
+            "The timeout covers all attempts: a retry that waits longer than that never happens, "
+            "and many attempts multiply the load of an upstream in trouble (req 9.4)."
+        ),
+        fix="1 to 5 attempts, and 1us <= backoff <= backoff_max with backoff below the timeout.",
+        example='retry=Retry(attempts=2, backoff="10ms", backoff_max="100ms")',
+    ),
+    "TR017": CodeDoc(
+        title="A hedge cannot work like this",
+        what=(
+            "The percentile or the least delay of a hedge is out of range, or the call leaves no "
+            "time or no place in the bulkhead for a second attempt."
+        ),
+        why_bad="The second attempt would double most calls, or never start.",
+        fix="A percentile from p50 to p99.9, delay_min below the timeout, a bulkhead of 2 or more.",
+        example='hedge=Hedge(after="p95", delay_min="1ms")',
+    ),
+    "TR018": CodeDoc(
+        title="A share cannot be used",
+        what="A share of the calls cannot be read or is out of range.",
+        why_bad="`budget=10` may mean 10 % or ten attempts per call: it would be a retry storm.",
+        fix="Write per cent, or a number from 0 to 1.",
+        example='retry=Retry(budget="10%"), hedge=Hedge(extra="5%")',
+    ),
+    "TR019": CodeDoc(
+        title="`extra_attempts` cannot have this size",
+        what="The purse of retries and hedges is no whole number from 0 to 65535.",
+        why_bad="One request could multiply its calls without a limit (req 9.4).",
+        fix="Use the number of retries and hedges one request may cause in all; 0 allows none.",
+        example='Service("orders", deadline="150ms", extra_attempts=3)',
+    ),
     "TR020": CodeDoc(
         title="A route cannot be read",
         what="The route is no path of plain segments and whole-segment placeholders.",
@@ -193,5 +230,35 @@ PAGES: Final[dict[str, CodeDoc]] = {
         why_bad="It would not be known as a declaration.",
         fix="Derive from `View`.",
         example="class OrderView(View):",
+    ),
+    "TR031": CodeDoc(
+        title="A breaker cannot work like this",
+        what=(
+            "A count or a time of a breaker is out of range, `open_max` is below `open`, or `slow` "
+            "is not below the call's timeout."
+        ),
+        why_bad=(
+            "An address would be ejected for nothing, for ever or never: a call that is over at "
+            "its timeout has no answer that could be slower."
+        ),
+        fix="Counts from 1, 1us <= open <= open_max <= 1h, `slow` below the timeout or left out.",
+        example='breaker=Breaker(consecutive=7, slow="60ms", open="1s", open_max="60s")',
+    ),
+    "TR032": CodeDoc(
+        title="A throttle cannot work like this",
+        what="The factor or the number of calls of a throttle is out of range.",
+        why_bad=(
+            "A factor below 1 refuses calls to an upstream that accepts all of them; a large one "
+            "refuses nothing."
+        ),
+        fix="A factor from 1 to 10, `requests_min` from 1.",
+        example='throttle=Throttle(factor=2.0, requests_min=50, reject_max="90%")',
+    ),
+    "TR033": CodeDoc(
+        title="An adaptive limit cannot work like this",
+        what="1 <= `min` < bulkhead does not hold, or `init` is not between the two.",
+        why_bad="The limit moves between `min` and the bulkhead; without room it never moves.",
+        fix="Lower `min` or raise the bulkhead; leave `init` out to have it fitted.",
+        example="bulkhead=200, adaptive=AdaptiveLimit(min=4, init=20)",
     ),
 }

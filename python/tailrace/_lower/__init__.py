@@ -8,7 +8,7 @@ contract is `crates/tailrace-blueprint`; `tests/contract` holds both sides toget
     upstreams   addresses, policies, headers    views       routes, members of the class body
     parameters  types, limits, defaults         parts       strength, fallback, timeout, `each`
     calls       templates of one call           fields      fields of parts, by their models
-    graph       what waits for what, cycles
+    graph       what waits for what, cycles     attempts    retries and hedges
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Upstreams: addresses, timeout, bulkhead, forwarded headers.
+"""Upstreams: addresses, timeout, policies, forwarded headers.
 
 The failure prevented: an address that only fails at the first request, or a forwarded header that
 breaks the connection it travels on (hop-by-hop headers belong to one connection).
@@ -10,7 +10,10 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from tailrace._lower.attempts import lower_attempts
 from tailrace._lower.context import Context, at
+from tailrace._lower.guards import lower_guards
+from tailrace._lower.policy import UNKNOWN
 from tailrace._origin import Setting
 from tailrace._source import Place
 from tailrace.policies import Bulkhead
@@ -102,11 +105,16 @@ def _upstream(context: Context, upstream: Upstream) -> dict[str, Any]:
         at(place, "forward_headers"),
     )
     body_max = setting("body_max", upstream.body_max, None, "body_max_bytes", at(place, "body_max"))
+    urls = _addresses(context, name, addresses)
+    timeout_ms = context.duration(timeout, f"timeout of upstream `{name}`", fallback=UNKNOWN)
+    bulkhead = _bulkhead(context, upstream)
     lowered: dict[str, Any] = {
         "name": name,
-        "addresses": _addresses(context, name, addresses),
-        "timeout_ms": context.duration(timeout, f"timeout of upstream `{name}`"),
-        "bulkhead": _bulkhead(context, upstream),
+        "addresses": urls,
+        "timeout_ms": timeout_ms,
+        "bulkhead": bulkhead,
+        **lower_attempts(context, upstream, timeout_ms, bulkhead["limit"]),
+        **lower_guards(context, upstream, timeout_ms, bulkhead["limit"]),
         "forward_headers": _forward(context, name, forward),
     }
     size = context.size(body_max, f"body_max of upstream `{name}`")

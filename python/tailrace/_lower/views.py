@@ -15,11 +15,12 @@ from tailrace._lower.graph import check_graph
 from tailrace._lower.parameters import lower_parameters
 from tailrace._lower.parts import lower_part
 from tailrace._lower.upstreams import environment_name
+from tailrace._origin import Setting
 from tailrace._shapes import type_name
 from tailrace._source import Place, annotation, class_place, member_of, target
 from tailrace.dependencies import PartDeclaration
 from tailrace.parameters import ParameterDeclaration
-from tailrace.service import FANOUT_DEFAULT
+from tailrace.service import EXTRA_ATTEMPTS_DEFAULT, FANOUT_DEFAULT
 from tailrace.upstream import Call
 from tailrace.view import Member, View, ViewDeclaration
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tailrace.service import Service
 
 PARTS_MAX = 64
-FANOUT_MAX = (1 << 16) - 1
+COUNT_MAX = (1 << 16) - 1
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+|%[0-9A-Fa-f]{2}")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -92,38 +93,12 @@ def lower_views(context: Context, service: Service, reserved: set[str]) -> list[
 def _view(
     context: Context, service: Service, view: ViewDeclaration, reserved: set[str]
 ) -> dict[str, Any]:
-    base, key = f"views.{view.name}", ("views", view.name)
-    service_deadline = context.setting(
-        ("service", "deadline"),
-        service.deadline,
-        None,
-        at(service.place, "deadline"),
-        "service.deadline_ms",
-    )
-    service_fanout = context.setting(
-        ("service", "fanout"),
-        service.fanout,
-        FANOUT_DEFAULT,
-        at(service.place, "fanout"),
-        "service.fanout",
-    )
-    place = at(view.place, "deadline")
-    deadline = context.setting(
-        (*key, "deadline"), view.deadline, None, place, f"{base}.deadline_ms"
-    )
-    if deadline.value is None:
-        deadline = service_deadline
-        context.origins[f"{base}.deadline_ms"] = deadline.origin
-    place = at(view.place, "fanout")
-    fanout = context.setting((*key, "fanout"), view.fanout, None, place, f"{base}.fanout")
-    if fanout.value is None:
-        fanout = service_fanout
-        context.origins[f"{base}.fanout"] = fanout.origin
-    owner = f"service `{service.name}`"
-    subject = f"deadline of {owner if deadline is service_deadline else scope_label(view)}"
+    deadline, subject = _limit(context, service, view, "deadline")
     known = context.duration(deadline, subject, fallback=0)
-    subject = f"fanout of {owner if fanout is service_fanout else scope_label(view)}"
-    width = context.count(fanout, subject, "TR015", 1, FANOUT_MAX)
+    fanout, subject = _limit(context, service, view, "fanout", FANOUT_DEFAULT)
+    width = context.count(fanout, subject, "TR015", 1, COUNT_MAX)
+    extra, subject = _limit(context, service, view, "extra_attempts", EXTRA_ATTEMPTS_DEFAULT)
+    purse = context.count(extra, subject, "TR019", 0, COUNT_MAX)
     scope = ViewScope(view, known)
     scope.placeholders = _PLACEHOLDER.findall(view.path)
     parameters = _members(context, scope, reserved)
@@ -138,9 +113,32 @@ def _view(
         "path": view.path,
         "deadline_ms": known,
         "fanout": width,
+        "extra_attempts": purse,
         "parameters": lowered_parameters,
         "parts": [part for part in parts if part is not None],
     }
+
+
+def _limit(
+    context: Context, service: Service, view: ViewDeclaration, name: str, default: Any = None
+) -> tuple[Setting, str]:
+    """A limit of the view, else of its service, and what an error calls it."""
+    field_ = "deadline_ms" if name == "deadline" else name  # As the blueprint has it.
+    shared = context.setting(
+        ("service", name),
+        getattr(service, name),
+        default,
+        at(service.place, name),
+        f"service.{field_}",
+    )
+    path = f"views.{view.name}.{field_}"
+    own = context.setting(
+        ("views", view.name, name), getattr(view, name), None, at(view.place, name), path
+    )
+    if own.value is not None:
+        return own, f"{name} of {scope_label(view)}"
+    context.origins[path] = shared.origin
+    return shared, f"{name} of service `{service.name}`"
 
 
 def _members(

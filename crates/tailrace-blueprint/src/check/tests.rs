@@ -1,5 +1,7 @@
 //! One sample with nothing wrong; every test breaks one thing and names the place.
 
+mod attempts;
+mod guards;
 mod shapes;
 mod upstreams;
 mod views;

@@ -3,7 +3,7 @@
 //! The failure prevented is a route that never matches, a weak part with nothing to stand in its
 //! place (req 8.1), a part that can only be cut off, and a fan-out of nothing (req 4.2, 4.3).
 
-use super::{graph, header, listed, shape, template, Problems};
+use super::{attempts, graph, header, listed, shape, template, Problems};
 use crate::{Blueprint, ParameterIn, Part, Strength, View};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -22,6 +22,7 @@ pub(super) fn check_views(blueprint: &Blueprint, problems: &mut Problems) {
         }
         problems.check_duration(format!("{path}.deadline_ms"), view.deadline_ms);
         problems.check_positive(format!("{path}.fanout"), u64::from(view.fanout));
+        attempts::check_purse(&path, view, problems);
         check_parameters(&path, view, blueprint, problems);
         check_parts(&path, view, blueprint, problems);
     }

@@ -6,6 +6,7 @@
 //! length above the limit fails at once, an undeclared one fails when it gets there.
 
 use super::pool::{self, Connection};
+use crate::clock;
 use crate::h1::{self, BodyDecoder, BodyError, Framing, HeadLimits, Method, Parsed, ResponseHead};
 use crate::net;
 use crate::reason::Reason;
@@ -14,6 +15,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::ops::Range;
+use tailrace_policy::{retry_after, Nanos};
 
 /// What to send and how much may come back.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ impl Body {
 pub struct Response {
     pub status: u16,
     pub json: bool,
+    /// `Retry-After` of a 429 or 503.
+    pub retry_after: Option<Nanos>,
     pub body: Body,
 }
 
@@ -104,9 +108,14 @@ pub async fn exchange(worker: &Worker, request: Request<'_>) -> Result<Response,
     let mut reader = Reader {
         connection,
         buffer: worker.buffers.take(),
+        retry_after: None,
     };
     let outcome = reader.answer(worker, &request).await;
-    let Reader { connection, buffer } = reader;
+    let Reader {
+        connection,
+        buffer,
+        retry_after,
+    } = reader;
     match outcome {
         Ok((range, decoded)) => {
             metrics.bytes_in.add(range.end as u64);
@@ -126,7 +135,12 @@ pub async fn exchange(worker: &Worker, request: Request<'_>) -> Result<Response,
                     }
                 }
             };
-            Ok(Response { status, json, body })
+            Ok(Response {
+                status,
+                json,
+                retry_after,
+                body,
+            })
         }
         Err(error) => {
             worker.buffers.give(buffer);
@@ -135,9 +149,19 @@ pub async fn exchange(worker: &Worker, request: Request<'_>) -> Result<Response,
     }
 }
 
+/// When the peer says to come back; only a 429 or 503 is believed.
+fn told_wait(head: &ResponseHead, buffer: &[u8]) -> Option<Nanos> {
+    if !matches!(head.status, 429 | 503) {
+        return None;
+    }
+    let value = head.header(buffer, "retry-after")?;
+    retry_after::parse(value, clock::epoch_ms() / 1000)
+}
+
 struct Reader {
     connection: Connection,
     buffer: Vec<u8>,
+    retry_after: Option<Nanos>,
 }
 
 impl Reader {
@@ -148,6 +172,7 @@ impl Reader {
         request: &Request<'_>,
     ) -> Result<(Range<usize>, Option<Vec<u8>>), ExchangeError> {
         let start = self.read_head(worker, request.method).await?;
+        self.retry_after = told_wait(&self.connection.head, &self.buffer);
         match self.connection.head.framing {
             Framing::None => self.ends_at(start).map(|()| (start..start, None)),
             Framing::Length(length) => {

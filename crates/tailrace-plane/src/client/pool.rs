@@ -56,7 +56,7 @@ impl Pools {
         let pool = |upstream: &Arc<Upstream>| {
             RefCell::new(Pool {
                 idle: Vec::new(),
-                idle_max: upstream.bulkhead.limit() as usize,
+                idle_max: upstream.bulkhead_params.limit as usize,
                 version: u64::MAX,
                 addresses: Arc::default(),
             })

@@ -24,6 +24,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use tailrace_policy::deadline::Deadline;
+use tailrace_policy::purse::Purse;
 use tailrace_policy::Nanos;
 
 use prepare::{Prepared, Refused};
@@ -56,9 +57,12 @@ struct Job {
 struct Slot {
     part: usize,
     item: usize,
-    until: Nanos,
+    wake: Rc<Cell<Nanos>>,
     running: Running,
 }
+
+/// Wake-up cells kept from request to request.
+const WAKES_KEPT: usize = 64;
 
 /// Results of an `each` part, one place per item.
 #[derive(Debug, Default)]
@@ -69,7 +73,6 @@ struct Items {
 }
 
 /// One request's fan-out. It is reused from request to request; `begin` resets it.
-#[derive(Default)]
 pub struct FanOut {
     pub view: usize,
     pub parameters: Vec<Option<Vec<u8>>>,
@@ -89,6 +92,9 @@ pub struct FanOut {
     deadline: Option<Deadline>,
     cutoff: Nanos,
     memory: Rc<Cell<u64>>,
+    purse: Rc<Purse>,
+    /// Wake-up times of calls that have ended, for the next ones.
+    wakes: Vec<Rc<Cell<Nanos>>>,
     timer: Timer,
 }
 
@@ -99,6 +105,31 @@ impl std::fmt::Debug for FanOut {
             .field("states", &self.states)
             .field("running", &self.running.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl Default for FanOut {
+    fn default() -> Self {
+        Self {
+            view: 0,
+            parameters: Vec::new(),
+            lines: Vec::new(),
+            id_line: Vec::new(),
+            values: Vec::new(),
+            ends: Vec::new(),
+            states: Vec::new(),
+            items: Vec::new(),
+            started: Vec::new(),
+            ready: VecDeque::new(),
+            running: Vec::new(),
+            done: 0,
+            deadline: None,
+            cutoff: 0,
+            memory: Rc::default(),
+            purse: Rc::new(Purse::new(0)),
+            wakes: Vec::new(),
+            timer: Timer::default(),
+        }
     }
 }
 
@@ -119,6 +150,12 @@ impl FanOut {
         self.started.resize(parts, 0);
         self.ready.clear();
         self.running.clear();
+        self.wakes.truncate(WAKES_KEPT);
+        let purse = Purse::new(program.views[view].extra_attempts);
+        match Rc::get_mut(&mut self.purse) {
+            Some(mine) => *mine = purse,
+            None => self.purse = Rc::new(purse),
+        }
         self.done = 0;
         self.deadline = Some(deadline);
         let reserve = Nanos::from(program.limits.reserve_ms) * clock::MILLI;
@@ -182,7 +219,7 @@ impl FanOut {
             if now >= self.cutoff {
                 return Poll::Ready(self.cut(worker, view, now));
             }
-            let next = self.running.iter().map(|slot| slot.until).min();
+            let next = self.running.iter().map(|slot| slot.wake.get()).min();
             let next = next.map_or(self.cutoff, |until| until.min(self.cutoff));
             if self.timer.poll_until(next, context).is_pending() {
                 return Poll::Pending;
@@ -250,6 +287,8 @@ impl FanOut {
             } else {
                 until
             };
+            let wake = self.wakes.pop().unwrap_or_default();
+            wake.set(until);
             let running = call::start(Call {
                 worker: Rc::clone(worker),
                 view: self.view,
@@ -258,11 +297,13 @@ impl FanOut {
                 memory: Rc::clone(&self.memory),
                 until,
                 cut,
+                wake: Rc::clone(&wake),
+                purse: Rc::clone(&self.purse),
             });
             self.running.push(Slot {
                 part,
                 item,
-                until,
+                wake,
                 running,
             });
         }
@@ -283,6 +324,7 @@ impl FanOut {
                 Poll::Pending => index += 1,
                 Poll::Ready(landed) => {
                     let slot = self.running.swap_remove(index);
+                    self.wakes.push(slot.wake);
                     self.land(worker, view, slot.part, slot.item, landed)?;
                     progress = true;
                 }

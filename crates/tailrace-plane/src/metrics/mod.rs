@@ -7,6 +7,7 @@
 
 pub mod histogram;
 pub mod text;
+mod upstreams;
 
 use crate::program::Program;
 use crate::reason::Reason;
@@ -71,12 +72,42 @@ pub struct UpstreamMetrics {
     pub duration: Histogram,
     pub calls: Count,
     pub attempts: Count,
+    pub retries: Count,
+    pub hedges: Count,
+    /// Hedges that answered before the attempt they were beside.
+    pub hedge_wins: Count,
+    /// Extra attempts that were refused, by `REFUSALS`.
+    pub refusals: [Count; REFUSALS.len()],
     pub failures: Count,
     pub timeouts: Count,
     pub connects: Count,
     pub queue_wait: Histogram,
     pub bytes_in: Count,
     pub idle: Count,
+}
+
+/// Codes of refused extra attempts; anything else counts as the last.
+pub const REFUSALS: [&str; 12] = [
+    "attempts",
+    "not_retriable",
+    "not_idempotent",
+    "retry_after",
+    "no_time",
+    "purse_empty",
+    "retry_budget",
+    "hedge_off",
+    "hedge_budget",
+    "bulkhead_full",
+    "no_address",
+    "other",
+];
+
+impl UpstreamMetrics {
+    /// Counts a refused extra attempt.
+    pub fn refuse(&self, code: &str) {
+        let known = REFUSALS.iter().position(|one| *one == code);
+        self.refusals[known.unwrap_or(REFUSALS.len() - 1)].add(1);
+    }
 }
 
 /// One worker's numbers.
@@ -111,6 +142,10 @@ impl WorkerMetrics {
             duration: Histogram::default(),
             calls: Count::default(),
             attempts: Count::default(),
+            retries: Count::default(),
+            hedges: Count::default(),
+            hedge_wins: Count::default(),
+            refusals: counts(),
             failures: Count::default(),
             timeouts: Count::default(),
             connects: Count::default(),

@@ -1,7 +1,7 @@
 //! `/metrics`: the workers' numbers added up, written by prometheus-client's encoder.
 
 use super::histogram::{Histogram, Merged, BOUNDS_S};
-use super::{Count, WorkerMetrics, STATUSES};
+use super::{upstreams, Count, WorkerMetrics, STATUSES};
 use crate::reason::Reason;
 use crate::shared::{Phase, Shared};
 use prometheus_client::collector::Collector;
@@ -55,7 +55,7 @@ pub fn stats(shared: &Shared) -> Vec<u8> {
 }
 
 /// One number with its labels.
-type Labelled<T> = Vec<(Vec<(&'static str, String)>, T)>;
+pub(super) type Labelled<T> = Vec<(Vec<(&'static str, String)>, T)>;
 
 /// Everything read once, so that one scrape is consistent with itself.
 #[derive(Debug)]
@@ -107,14 +107,14 @@ fn family<'a>(
 }
 
 /// Reads one worker's number.
-type Read = fn(&WorkerMetrics, usize) -> &Count;
+pub(super) type Read = fn(&WorkerMetrics, usize) -> &Count;
 type ReadHistogram = fn(&WorkerMetrics, usize) -> &Histogram;
 
 impl Numbers {
     fn read(shared: &Shared) -> Self {
         let mut counters = process_counters(shared);
         counters.extend(view_counters(shared));
-        counters.extend(upstream_counters(shared));
+        counters.extend(upstreams::counters(shared));
         Self {
             counters,
             gauges: gauges(shared),
@@ -123,7 +123,7 @@ impl Numbers {
     }
 }
 
-fn sum(workers: &[Arc<WorkerMetrics>], index: usize, read: Read) -> u64 {
+pub(super) fn sum(workers: &[Arc<WorkerMetrics>], index: usize, read: Read) -> u64 {
     workers.iter().map(|worker| read(worker, index).get()).sum()
 }
 
@@ -241,55 +241,6 @@ fn view_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u
             results,
         ),
     ]
-}
-
-fn upstream_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u64>)> {
-    let list: [(&'static str, &'static str, Read); 6] = [
-        ("tailrace_upstream_calls", "Logical calls", |w, i| {
-            &w.upstreams[i].calls
-        }),
-        ("tailrace_upstream_attempts", "Wire exchanges", |w, i| {
-            &w.upstreams[i].attempts
-        }),
-        (
-            "tailrace_upstream_failures",
-            "Attempts that failed",
-            |w, i| &w.upstreams[i].failures,
-        ),
-        (
-            "tailrace_upstream_timeouts",
-            "Attempts that ran out of time",
-            |w, i| &w.upstreams[i].timeouts,
-        ),
-        (
-            "tailrace_upstream_connects",
-            "Connections opened",
-            |w, i| &w.upstreams[i].connects,
-        ),
-        (
-            "tailrace_upstream_received_bytes",
-            "Bytes of answers",
-            |w, i| &w.upstreams[i].bytes_in,
-        ),
-    ];
-    let per_upstream = |read: Read| {
-        let one = |(index, upstream): (usize, &Arc<crate::upstream::Upstream>)| {
-            (
-                vec![("upstream", upstream.name.clone())],
-                sum(&shared.metrics, index, read),
-            )
-        };
-        shared
-            .program
-            .upstreams
-            .iter()
-            .enumerate()
-            .map(one)
-            .collect()
-    };
-    list.into_iter()
-        .map(|(name, help, read)| (name, help, per_upstream(read)))
-        .collect()
 }
 
 fn gauges(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<f64>)> {

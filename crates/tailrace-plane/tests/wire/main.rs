@@ -20,12 +20,14 @@ mod hostile;
 
 mod admin;
 mod answers;
+mod breaking;
 mod cancellation;
 mod caps;
 mod corners;
 mod deadlines;
 mod drain;
 mod endings;
+mod extra;
 mod headers;
 mod honest;
 mod keepalive;

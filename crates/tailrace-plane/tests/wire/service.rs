@@ -148,7 +148,7 @@ impl Service {
     }
 }
 
-fn merge(into: &mut Value, from: Value) {
+pub(crate) fn merge(into: &mut Value, from: Value) {
     if let Value::Object(fields) = from {
         for (name, value) in fields {
             into[name] = value;
@@ -257,5 +257,10 @@ impl Running {
         }
         assert!(found, "no metric {name} with {label}");
         sum
+    }
+
+    /// As `metric`, for what is counted in whole numbers.
+    pub(crate) fn counter(&self, name: &str, label: &str) -> u64 {
+        self.metric(name, label) as u64
     }
 }

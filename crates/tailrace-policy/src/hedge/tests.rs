@@ -169,6 +169,18 @@ fn an_upstream_that_slows_down_altogether_is_not_hit_harder() {
 }
 
 #[test]
+fn what_another_policy_refused_is_not_spent() {
+    let hedge = warm(Params::default(), 10 * MILLI);
+    (0..20).for_each(|_| hedge.deposit(0));
+    for _ in 0..5 {
+        assert_eq!(hedge.try_hedge(0), Ok(()));
+        hedge.put_back(0);
+    }
+    assert_eq!(hedge.try_hedge(0), Ok(()));
+    assert_eq!(hedge.try_hedge(0), Err(HedgeRefused::Budget));
+}
+
+#[test]
 fn nonsense_is_refused() {
     let sound = Params::default();
     assert_eq!(sound.check(), Ok(()));
@@ -179,6 +191,10 @@ fn nonsense_is_refused() {
         },
         Params {
             after: 1.0,
+            ..sound
+        },
+        Params {
+            after: 0.9991,
             ..sound
         },
         Params {

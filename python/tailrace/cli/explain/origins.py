@@ -43,6 +43,7 @@ def _rows(blueprint: dict[str, Any]) -> Iterator[Row]:
         table = f"views.{view['name']}"
         yield table, "deadline_ms", f"{view['deadline_ms']:g}"
         yield table, "fanout", str(view["fanout"])
+        yield table, "extra_attempts", str(view["extra_attempts"])
     limits = effective(blueprint)
     body_default = limits["limits"]["upstream_body_max_bytes"]
     for upstream in blueprint["upstreams"]:
@@ -52,6 +53,8 @@ def _rows(blueprint: dict[str, Any]) -> Iterator[Row]:
         yield table, "timeout_ms", f"{upstream['timeout_ms']:g}"
         yield table, "bulkhead.limit", str(upstream["bulkhead"]["limit"])
         yield table, "bulkhead.queue", str(queue_of(upstream["bulkhead"]))
+        for word in ("retry", "hedge", "breaker", "throttle", "adaptive"):
+            yield from _policy(table, upstream, word)
         yield table, "forward_headers", ", ".join(upstream["forward_headers"]) or "none"
         yield table, "body_max_bytes", size(body_default if own is None else own)
     for section, values in limits.items():
@@ -59,6 +62,14 @@ def _rows(blueprint: dict[str, Any]) -> Iterator[Row]:
             yield section, name, _shown(name, value)
     for name, value in blueprint["envelope"].items():
         yield "envelope", name, str(value)
+
+
+def _policy(table: str, upstream: dict[str, Any], word: str) -> Iterator[Row]:
+    if word not in upstream:
+        yield table, word, "off"
+        return
+    for name, value in upstream[word].items():
+        yield table, f"{word}.{name}", f"{value:g}"
 
 
 def _shown(name: str, value: Any) -> str:

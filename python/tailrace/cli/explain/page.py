@@ -8,12 +8,13 @@ blueprint, none was measured. 80 columns, plain ASCII lines, so that it can be p
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tailrace._worst import Worst, needs, rounds, worst_cases
+from tailrace._worst import Worst, attempts_per_call, needs, rounds, worst_cases
 from tailrace.cli._output import WIDTH
 from tailrace.cli.explain.limits import body_max, effective, queue_of
+from tailrace.quantities import duration_text, percentile_text, share_text
 
 Part = dict[str, Any]
 Row = tuple[str, str, str, str, str, str]
@@ -30,6 +31,10 @@ def render(target: str, blueprint: dict[str, Any]) -> str:
     for view, worst in zip(views, worst_cases(blueprint), strict=True):
         lines += ["", *_view(view, worst, timeouts)]
     lines += ["", *_upstream_table(blueprint)]
+    if any(attempts_per_call(row) > 1 for row in upstreams):
+        lines += ["", *_attempt_table(upstreams)]
+    if any(word in row for row in upstreams for word in ("breaker", "throttle", "adaptive")):
+        lines += ["", *_guard_table(upstreams)]
     lines += ["", "Times and counts are bounds from the declaration; nothing was measured."]
     lines += ["--origin shows where each value came from, --json the blueprint itself."]
     return "\n".join(line.rstrip() for line in lines)
@@ -55,6 +60,7 @@ def _view(view: dict[str, Any], worst: Worst, timeouts: dict[str, float]) -> Ite
     yield from _wrapped("stages", " then ".join(", ".join(stage) for stage in worst.stages))
     yield from _wrapped("worst time", _time(view, worst, timeouts))
     yield from _wrapped("worst calls", _calls(worst))
+    yield from _wrapped("attempts", _attempts(view, worst))
     optional = [part["name"] for part in view["parts"] if part["strength"] == "weak"]
     if optional:
         yield from _wrapped("degrades", f"{', '.join(optional)}: missing rather than late")
@@ -154,6 +160,74 @@ def _calls(worst: Worst) -> str:
         f"{_count(worst.calls_max, 'call')} per request ({per}); to one upstream at most "
         f"{flying} at a time"
     )
+
+
+def _attempts(view: dict[str, Any], worst: Worst) -> str:
+    extra = worst.attempts_max - worst.calls_max
+    if not extra:
+        return "each call is sent once: no retries, no hedges"
+    purse = view["extra_attempts"]
+    bound = f" (extra_attempts {purse})" if extra == purse else ""
+    return (
+        f"{worst.attempts_max} at most: {worst.calls_max} calls, {extra} retries or hedges{bound}"
+    )
+
+
+def _attempt_table(upstreams: list[dict[str, Any]]) -> Iterator[str]:
+    """Retries and hedges of each upstream; a dash is off."""
+    head = ("attempts", "backoff", "budget", "min/s", "hedge after", "extra", "delay min")
+    rows = [("upstream", *head)]
+    for row in upstreams:
+        retry, hedge = row.get("retry"), row.get("hedge")
+        tries = ["-"] * 4
+        if retry:
+            tries = [
+                str(retry["attempts"]),
+                f"{retry['backoff_ms']:g}-{retry['backoff_max_ms']:g} ms",
+                share_text(retry["budget"]),
+                str(retry["budget_min"]),
+            ]
+        races = ["-"] * 3
+        if hedge:
+            races = [
+                percentile_text(hedge["after"]),
+                share_text(hedge["extra"]),
+                f"{hedge['delay_min_ms']:g} ms",
+            ]
+        rows.append((row["name"], *tries, *races))
+    return _aligned(rows)
+
+
+def _guard_table(upstreams: list[dict[str, Any]]) -> Iterator[str]:
+    """When each upstream, or one of its addresses, is asked less; a dash is off."""
+    head = ("in a row", "success", "slow", "out for", "throttle", "at most", "in flight")
+    rows = [("upstream", *head)]
+    for row in upstreams:
+        breaker, throttle, adaptive = (row.get(w) for w in ("breaker", "throttle", "adaptive"))
+        ejects = ["-"] * 4
+        if breaker:
+            slow = breaker.get("slow_ms")
+            ejects = [
+                str(breaker["consecutive"]),
+                f"<{share_text(breaker['success_min'])}",
+                "-" if slow is None else duration_text(slow),
+                f"{duration_text(breaker['open_ms'])}-{duration_text(breaker['open_max_ms'])}",
+            ]
+        refuses = ["-"] * 2
+        if throttle:
+            refuses = [f"x{throttle['factor']:g}", share_text(throttle["reject_max"])]
+        moves = f"{adaptive['min']}-{row['bulkhead']['limit']}" if adaptive else "-"
+        rows.append((row["name"], *ejects, *refuses, moves))
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Names to the left, cells to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for name, *cells in rows:
+        numbers = "  ".join(f"{cell:>{widths[n + 1]}}" for n, cell in enumerate(cells))
+        line = f"{name:<{widths[0]}}  {numbers}"
+        yield line if len(line) <= WIDTH else line[: WIDTH - 3] + "..."
 
 
 def _upstream_table(blueprint: dict[str, Any]) -> Iterator[str]:

@@ -1,0 +1,314 @@
+//! One wire attempt of a call: address, exchange, status, model.
+//!
+//! What an attempt means is decided here once: for the address's load, for the percentiles that
+//! hedges and retries read, and for the part.
+
+use crate::call::{until, Call, Landed};
+use crate::client::{self, ExchangeError, Response};
+use crate::h1::Method;
+use crate::program::Part;
+use crate::reason::Reason;
+use crate::splice::MismatchCode;
+use crate::template::Rendered;
+use crate::upstream::{AddressSet, Upstream};
+use crate::worker::Worker;
+use std::cell::Cell;
+use std::sync::Arc;
+use tailrace_policy::balance;
+use tailrace_policy::breaker::Guard;
+use tailrace_policy::deadline::millis_floor;
+use tailrace_policy::outcome::Outcome;
+use tailrace_policy::retry::Failure;
+use tailrace_policy::Nanos;
+
+/// An attempt that ended by itself.
+#[derive(Debug)]
+pub struct Attempted {
+    pub landed: Landed,
+    /// What a retry needs to know when `landed` is an error.
+    pub failure: Failure,
+    pub retry_after: Option<Nanos>,
+    /// Index of the address tried.
+    pub picked: Option<usize>,
+}
+
+impl Attempted {
+    /// Nothing was sent: there is no address, or none that may be tried.
+    pub fn nowhere(reason: Reason) -> Self {
+        Self {
+            landed: Err(reason),
+            failure: Failure::NotSent,
+            retry_after: None,
+            picked: None,
+        }
+    }
+}
+
+/// The address to try, and its breaker's leave to do so. Dropped without an attempt, it gives the
+/// leave back.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The set that `index` counts in: names may resolve anew meanwhile.
+    pub addresses: Arc<AddressSet>,
+    pub index: usize,
+    guard: Option<Guard>,
+}
+
+/// One wire attempt, bounded by the call's time.
+pub async fn attempt(
+    call: &Call,
+    rendered: &Rendered,
+    part: &Part,
+    upstream: &Upstream,
+    chosen: Chosen,
+) -> Attempted {
+    let Chosen {
+        addresses,
+        index: picked,
+        guard,
+    } = chosen;
+    let worker = &*call.worker;
+    let address = &addresses.addresses[picked];
+    let pending = addresses.endpoints[picked].start();
+    let started = worker.now.get();
+    let mut bytes = worker.buffers.take();
+    let left = call.until.saturating_sub(started);
+    push_request(
+        rendered,
+        &address.base,
+        &address.authority,
+        left,
+        &mut bytes,
+    );
+    let request = client::Request {
+        upstream: part.upstream,
+        socket: address.socket,
+        method: Method::Get,
+        bytes: &bytes,
+        body_max: upstream.body_max,
+        memory: &call.memory,
+    };
+    let answered = until(worker, call.until, client::exchange(worker, request)).await;
+    worker.buffers.give(bytes);
+    let now = worker.now.get();
+    let took = now.saturating_sub(started);
+    let metrics = &worker.metrics.upstreams[part.upstream];
+    metrics.duration.record(took);
+    let (outcome, result) = judge(answered, call.cut);
+    if outcome.is_failure() {
+        metrics.failures.add(1);
+    }
+    if outcome == Outcome::Timeout {
+        metrics.timeouts.add(1);
+    }
+    pending.finish(now, took, outcome);
+    if let Some(guard) = guard {
+        guard.settle(now, outcome, took, worker.draw());
+    }
+    // Every attempt that ended counts, a hedge as well: each one was sent.
+    if let Some(throttle) = &upstream.policies.throttle {
+        throttle.settle(now, outcome);
+    }
+    if let Some(adaptive) = &upstream.policies.adaptive {
+        let in_flight = upstream.bulkhead.in_flight();
+        if let Some(limit) = adaptive.sample(now, took, in_flight, outcome) {
+            upstream.bulkhead.set_limit(limit);
+        }
+    }
+    if matches!(outcome, Outcome::Ok | Outcome::Timeout) {
+        if let Some(latency) = upstream.policies.latency() {
+            latency.record(now, took, outcome == Outcome::Timeout);
+        }
+    }
+    conclude(call, part, picked, result)
+}
+
+/// Success is decided before the body is trusted; then the model decides (DESIGN 4).
+fn conclude(
+    call: &Call,
+    part: &Part,
+    picked: usize,
+    result: Result<Response, Reason>,
+) -> Attempted {
+    let worker = &*call.worker;
+    let picked = Some(picked);
+    match result {
+        Err(reason) => Attempted {
+            landed: Err(reason),
+            failure: failure_of(reason, 0),
+            retry_after: None,
+            picked,
+        },
+        Ok(response) => {
+            let landed = accept(worker, part, &response, &call.memory);
+            let failure = landed.as_ref().err().map_or(Failure::Invalid, |reason| {
+                failure_of(*reason, response.status)
+            });
+            worker.buffers.give(response.body.buffer);
+            Attempted {
+                landed,
+                failure,
+                retry_after: response.retry_after,
+                picked,
+            }
+        }
+    }
+}
+
+fn failure_of(reason: Reason, status: u16) -> Failure {
+    match reason {
+        Reason::Connect => Failure::NotSent,
+        Reason::Reset => Failure::Reset,
+        Reason::Timeout | Reason::Deadline => Failure::Timeout,
+        Reason::NotFound
+        | Reason::Gone
+        | Reason::ClientError
+        | Reason::ServerError
+        | Reason::Redirect => Failure::Status(status),
+        _ => Failure::Invalid,
+    }
+}
+
+/// The address to try; another than `avoid` when there is one. An ejected address is left out,
+/// unless so many are that ejecting them would only move the load (panic).
+pub fn choose(
+    worker: &Worker,
+    addresses: &Arc<AddressSet>,
+    avoid: Option<usize>,
+) -> Result<Chosen, Reason> {
+    if addresses.endpoints.is_empty() {
+        return Err(Reason::Connect);
+    }
+    let first = pick(worker, addresses, avoid);
+    admit(worker, addresses, first)
+        // Another worker took the probe in between: its address is no longer offered.
+        .or_else(|| {
+            admit(
+                worker,
+                addresses,
+                pick(worker, addresses, Some(first.index)),
+            )
+        })
+        .ok_or(Reason::BreakerOpen)
+}
+
+/// Whether `choose` would find an address now. Asks no breaker for its leave.
+pub fn may_choose(worker: &Worker, addresses: &AddressSet, avoid: Option<usize>) -> bool {
+    if addresses.endpoints.is_empty() {
+        return false;
+    }
+    let picked = pick(worker, addresses, avoid);
+    let breaker = addresses.breakers.get(picked.index);
+    picked.panic || breaker.is_none_or(|breaker| breaker.available(worker.now.get()))
+}
+
+/// `addresses` is not empty.
+fn pick(worker: &Worker, addresses: &AddressSet, avoid: Option<usize>) -> balance::Picked {
+    let (endpoints, now) = (&addresses.endpoints, worker.now.get());
+    let draw = match endpoints.len() {
+        1 => 0,
+        _ => worker.draw(),
+    };
+    balance::pick_available(endpoints, &addresses.breakers, now, draw, avoid)
+}
+
+fn admit(worker: &Worker, addresses: &Arc<AddressSet>, picked: balance::Picked) -> Option<Chosen> {
+    let now = worker.now.get();
+    let guard = match addresses.breakers.get(picked.index) {
+        None => None,
+        Some(breaker) if picked.panic => Some(breaker.admit_anyway(now)),
+        Some(breaker) => Some(breaker.admit(now).ok()?),
+    };
+    Some(Chosen {
+        addresses: Arc::clone(addresses),
+        index: picked.index,
+        guard,
+    })
+}
+
+/// What the attempt means for statistics, and for the part.
+pub fn judge(
+    answered: Option<Result<Response, ExchangeError>>,
+    cut: bool,
+) -> (Outcome, Result<Response, Reason>) {
+    match answered {
+        None => (
+            Outcome::Timeout,
+            Err(if cut {
+                Reason::Deadline
+            } else {
+                Reason::Timeout
+            }),
+        ),
+        Some(Err(error)) => (Outcome::Failed, Err(error.into())),
+        Some(Ok(response)) => {
+            let outcome = match response.status {
+                429 | 503 => Outcome::RejectedByPeer,
+                500.. => Outcome::Failed,
+                400.. => Outcome::ClientError,
+                _ => Outcome::Ok,
+            };
+            (outcome, Ok(response))
+        }
+    }
+}
+
+/// Decides success by status, then validates and projects the body in one pass.
+pub fn accept(worker: &Worker, part: &Part, response: &Response, memory: &Cell<u64>) -> Landed {
+    match response.status {
+        204 => return Ok(None),
+        200..=299 if response.json => {}
+        200..=299 => return Err(Reason::ContentType),
+        300..=399 => return Err(Reason::Redirect),
+        404 => return Err(Reason::NotFound),
+        410 => return Err(Reason::Gone),
+        400..=499 => return Err(Reason::ClientError),
+        _ => return Err(Reason::ServerError),
+    }
+    // The projection takes the body's place in the request's memory; defaults can make it longer.
+    let mut projected = worker.buffers.take();
+    let body = response.body.bytes();
+    let left = memory.get().saturating_add(body.len() as u64);
+    memory.set(left);
+    let bytes_max = usize::try_from(left).unwrap_or(usize::MAX);
+    let shapes = &worker.program.shapes;
+    let checked = shapes.project_within(part.shape, body, &mut projected, bytes_max);
+    let reason = match checked {
+        Ok(()) if projected.len() <= bytes_max => {
+            memory.set(left - projected.len() as u64);
+            return Ok(Some(projected));
+        }
+        Ok(()) => Reason::Memory,
+        Err(mismatch) if mismatch.code == MismatchCode::ProjectionTooLong => Reason::Memory,
+        Err(_) => Reason::ModelMismatch,
+    };
+    worker.buffers.give(projected);
+    Err(reason)
+}
+
+/// Writes the request: what we say ourselves, then the call's own header lines.
+pub fn push_request(
+    rendered: &Rendered,
+    base: &str,
+    authority: &str,
+    left: Nanos,
+    out: &mut Vec<u8>,
+) {
+    let (target, lines) = rendered.bytes.split_at(rendered.target);
+    for bytes in [
+        b"GET ",
+        base.as_bytes(),
+        target,
+        b" HTTP/1.1\r\nhost: ",
+        authority.as_bytes(),
+        b"\r\naccept: application/json\r\nuser-agent: tailrace\r\nx-envoy-expected-rq-timeout-ms: ",
+        itoa::Buffer::new()
+            .format(millis_floor(left).max(1))
+            .as_bytes(),
+        b"\r\n",
+        lines,
+        b"\r\n",
+    ] {
+        out.extend_from_slice(bytes);
+    }
+}

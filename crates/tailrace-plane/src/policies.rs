@@ -1,0 +1,159 @@
+//! The policies of one upstream, as its declaration asks for them.
+//!
+//! Each is absent unless declared; what is shared by all workers is shared here. A nonsense value
+//! is refused when the plane starts, with the upstream's name.
+
+use crate::clock;
+use std::sync::Arc;
+use tailrace_blueprint as blueprint;
+use tailrace_policy::adaptive_limit::{self, AdaptiveLimit};
+use tailrace_policy::backoff::Backoff;
+use tailrace_policy::breaker;
+use tailrace_policy::hedge::{self, Hedge};
+use tailrace_policy::latency::Latency;
+use tailrace_policy::retry::{self, Retry};
+use tailrace_policy::retry_budget::{self, RetryBudget};
+use tailrace_policy::throttle::{self, Throttle};
+
+/// What governs the attempts to one upstream.
+#[derive(Debug)]
+pub struct Policies {
+    pub retry: Option<Retrying>,
+    pub hedge: Option<Hedge>,
+    pub breaker: Option<breaker::Params>,
+    pub throttle: Option<Throttle>,
+    pub adaptive: Option<AdaptiveLimit>,
+}
+
+/// Retries of one upstream: whether, from which budget, and what an answer usually takes.
+#[derive(Debug)]
+pub struct Retrying {
+    pub policy: Retry,
+    pub budget: RetryBudget,
+    pub latency: Arc<Latency>,
+}
+
+/// Fewer answers than this say nothing about how long one takes.
+const LATENCY_SAMPLES_MIN: u32 = 100;
+
+impl Policies {
+    pub fn new(declared: &blueprint::Upstream) -> Result<Self, String> {
+        let hedge = hedge_of(declared)?;
+        let retry = retry_of(declared, hedge.as_ref())?;
+        let breaker = breaker_of(declared)?;
+        let throttle = throttle_of(declared)?;
+        let adaptive = adaptive_of(declared)?;
+        Ok(Self {
+            retry,
+            hedge,
+            breaker,
+            throttle,
+            adaptive,
+        })
+    }
+
+    /// What attempts to this upstream usually take, when a policy keeps it.
+    pub fn latency(&self) -> Option<&Latency> {
+        let hedge = self.hedge.as_ref().map(|hedge| &**hedge.latency());
+        hedge.or(self.retry.as_ref().map(|retry| &*retry.latency))
+    }
+}
+
+fn hedge_of(declared: &blueprint::Upstream) -> Result<Option<Hedge>, String> {
+    let Some(asked) = &declared.hedge else {
+        return Ok(None);
+    };
+    let params = hedge::Params {
+        after: asked.after,
+        extra: asked.extra,
+        delay_min: clock::from_ms(asked.delay_min_ms),
+        ..hedge::Params::default()
+    };
+    let at = |message| format!("upstream {} hedge: {message}", declared.name);
+    params.check().map_err(at)?;
+    Ok(Some(Hedge::new(params)))
+}
+
+fn retry_of(
+    declared: &blueprint::Upstream,
+    hedge: Option<&Hedge>,
+) -> Result<Option<Retrying>, String> {
+    let Some(asked) = &declared.retry else {
+        return Ok(None);
+    };
+    let at = |message| format!("upstream {} retry: {message}", declared.name);
+    let params = retry::Params {
+        attempts: asked.attempts,
+        backoff: Backoff {
+            base: clock::from_ms(asked.backoff_ms),
+            cap: clock::from_ms(asked.backoff_max_ms),
+        },
+    };
+    params.check().map_err(at)?;
+    let budget = retry_budget::Params {
+        share: asked.budget,
+        min_per_second: asked.budget_min,
+        ..retry_budget::Params::default()
+    };
+    budget.check().map_err(at)?;
+    let latency = hedge.map_or_else(
+        || Arc::new(Latency::new(0.95, LATENCY_SAMPLES_MIN)),
+        |hedge| Arc::clone(hedge.latency()),
+    );
+    Ok(Some(Retrying {
+        policy: Retry::new(params),
+        budget: RetryBudget::new(budget),
+        latency,
+    }))
+}
+
+fn breaker_of(declared: &blueprint::Upstream) -> Result<Option<breaker::Params>, String> {
+    let Some(asked) = &declared.breaker else {
+        return Ok(None);
+    };
+    let params = breaker::Params {
+        consecutive: asked.consecutive,
+        success_min: asked.success_min,
+        samples_min: asked.samples_min,
+        slow: asked.slow_ms.map(clock::from_ms),
+        open: clock::from_ms(asked.open_ms),
+        open_max: clock::from_ms(asked.open_max_ms),
+        ..breaker::Params::default()
+    };
+    let at = |message| format!("upstream {} breaker: {message}", declared.name);
+    params.check().map_err(at)?;
+    Ok(Some(params))
+}
+
+fn throttle_of(declared: &blueprint::Upstream) -> Result<Option<Throttle>, String> {
+    let Some(asked) = &declared.throttle else {
+        return Ok(None);
+    };
+    let params = throttle::Params {
+        factor: asked.factor,
+        requests_min: asked.requests_min,
+        reject_max: asked.reject_max,
+        ..throttle::Params::default()
+    };
+    let at = |message| format!("upstream {} throttle: {message}", declared.name);
+    params.check().map_err(at)?;
+    Ok(Some(Throttle::new(params)))
+}
+
+/// Never above the bulkhead; a latency near the timeout is too high whatever it is compared with.
+fn adaptive_of(declared: &blueprint::Upstream) -> Result<Option<AdaptiveLimit>, String> {
+    let Some(asked) = &declared.adaptive else {
+        return Ok(None);
+    };
+    let max = declared.bulkhead.limit;
+    let params = adaptive_limit::Params {
+        min: asked.min.min(max),
+        init: asked.init.clamp(asked.min.min(max), max),
+        max,
+        ceiling: Some(clock::from_ms(declared.timeout_ms * 0.8)),
+        ..adaptive_limit::Params::default()
+    };
+    let at = |message| format!("upstream {} adaptive: {message}", declared.name);
+    params.check().map_err(at)?;
+    Ok(Some(AdaptiveLimit::new(params)))
+}

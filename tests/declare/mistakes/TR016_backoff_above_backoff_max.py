@@ -1,0 +1,17 @@
+"""A first wait above the longest."""
+
+from pydantic import BaseModel
+from tailrace import Retry, Service, Upstream, View, strong
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001", retry=Retry(backoff="200ms"))
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

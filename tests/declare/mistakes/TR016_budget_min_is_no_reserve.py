@@ -1,0 +1,17 @@
+"""A reserve that is a rate of its own."""
+
+from pydantic import BaseModel
+from tailrace import Retry, Service, Upstream, View, strong
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001", retry=Retry(budget_min=1001))
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

@@ -1,0 +1,17 @@
+"""The number of attempts in the policy's place."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001", retry=3)
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

@@ -1,0 +1,17 @@
+"""A hedge beside most calls."""
+
+from pydantic import BaseModel
+from tailrace import Hedge, Service, Upstream, View, strong
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001", hedge=Hedge(after="p20"))
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

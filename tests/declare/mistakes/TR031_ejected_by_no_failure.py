@@ -1,0 +1,17 @@
+"""An address that is ejected by no failure at all."""
+
+from pydantic import BaseModel
+from tailrace import Breaker, Service, Upstream, View, strong
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001", breaker=Breaker(consecutive=0))
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

@@ -1,0 +1,17 @@
+"""A slow answer that the timeout never lets arrive."""
+
+from pydantic import BaseModel
+from tailrace import Breaker, Service, Upstream, View, strong
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001", timeout="80ms", breaker=Breaker(slow="80ms"))
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))
