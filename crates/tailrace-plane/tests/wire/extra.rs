@@ -140,9 +140,10 @@ fn one_request_spends_from_one_purse() {
 #[test]
 fn without_an_address_neither_purse_nor_budget_is_spent() {
     let upstream = second_time_lucky(unavailable);
+    // An empty budget would refuse with a code of its own, if it were asked.
     let nowhere = json!({
         "addresses": ["http://nobody.invalid:1"],
-        "retry": {"attempts": 3, "budget_min": 1000},
+        "retry": {"attempts": 3, "budget": 0.0, "budget_min": 0},
     });
     let own = json!({"strength": "weak", "shape": crate::service::THING_OR_NULL});
     let gone = json!({"upstream": "gone"});
