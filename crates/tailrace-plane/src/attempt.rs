@@ -13,7 +13,7 @@ use crate::template::Rendered;
 use crate::upstream::{AddressSet, Upstream};
 use crate::worker::Worker;
 use std::cell::Cell;
-use std::sync::Arc;
+use std::rc::Rc;
 use tailrace_policy::balance;
 use tailrace_policy::breaker::Guard;
 use tailrace_policy::deadline::millis_floor;
@@ -49,7 +49,7 @@ impl Attempted {
 #[derive(Debug)]
 pub struct Chosen {
     /// The set that `index` counts in: names may resolve anew meanwhile.
-    pub addresses: Arc<AddressSet>,
+    pub addresses: Rc<AddressSet>,
     pub index: usize,
     guard: Option<Guard>,
 }
@@ -69,7 +69,10 @@ pub async fn attempt(
     } = chosen;
     let worker = &*call.worker;
     let address = &addresses.addresses[picked];
-    let pending = addresses.endpoints[picked].start();
+    // Load statistics choose among addresses; with one there is nothing to choose, and they would
+    // only pass a cache line from core to core.
+    let choice = addresses.endpoints.len() > 1;
+    let pending = choice.then(|| addresses.endpoints[picked].start());
     let started = worker.now.get();
     let mut bytes = worker.buffers.take();
     let left = call.until.saturating_sub(started);
@@ -101,7 +104,9 @@ pub async fn attempt(
     if outcome == Outcome::Timeout {
         metrics.timeouts.add(1);
     }
-    pending.finish(now, took, outcome);
+    if let Some(pending) = pending {
+        pending.finish(now, took, outcome);
+    }
     if let Some(guard) = guard {
         guard.settle(now, outcome, took, worker.draw());
     }
@@ -173,11 +178,14 @@ fn failure_of(reason: Reason, status: u16) -> Failure {
 /// unless so many are that ejecting them would only move the load (panic).
 pub fn choose(
     worker: &Worker,
-    addresses: &Arc<AddressSet>,
+    addresses: &Rc<AddressSet>,
     avoid: Option<usize>,
 ) -> Result<Chosen, Reason> {
-    if addresses.endpoints.is_empty() {
-        return Err(Reason::Connect);
+    match addresses.endpoints.len() {
+        0 => return Err(Reason::Connect),
+        // The only address is never ejected: that would be a breaker for the whole upstream.
+        1 => return Ok(only(addresses)),
+        _ => {}
     }
     let first = pick(worker, addresses, avoid);
     admit(worker, addresses, first)
@@ -190,6 +198,14 @@ pub fn choose(
             )
         })
         .ok_or(Reason::BreakerOpen)
+}
+
+fn only(addresses: &Rc<AddressSet>) -> Chosen {
+    Chosen {
+        addresses: Rc::clone(addresses),
+        index: 0,
+        guard: None,
+    }
 }
 
 /// Whether `choose` would find an address now. Asks no breaker for its leave.
@@ -212,7 +228,7 @@ fn pick(worker: &Worker, addresses: &AddressSet, avoid: Option<usize>) -> balanc
     balance::pick_available(endpoints, &addresses.breakers, now, draw, avoid)
 }
 
-fn admit(worker: &Worker, addresses: &Arc<AddressSet>, picked: balance::Picked) -> Option<Chosen> {
+fn admit(worker: &Worker, addresses: &Rc<AddressSet>, picked: balance::Picked) -> Option<Chosen> {
     let now = worker.now.get();
     let guard = match addresses.breakers.get(picked.index) {
         None => None,
@@ -220,7 +236,7 @@ fn admit(worker: &Worker, addresses: &Arc<AddressSet>, picked: balance::Picked) 
         Some(breaker) => Some(breaker.admit(now).ok()?),
     };
     Some(Chosen {
-        addresses: Arc::clone(addresses),
+        addresses: Rc::clone(addresses),
         index: picked.index,
         guard,
     })

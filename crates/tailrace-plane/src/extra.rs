@@ -19,7 +19,7 @@ use crate::template::Rendered;
 use crate::upstream::Upstream;
 use std::future::{poll_fn, Future};
 use std::pin::{pin, Pin};
-use std::sync::Arc;
+use std::rc::Rc;
 use std::task::Poll;
 use tailrace_policy::bulkhead::Permit;
 use tailrace_policy::retry;
@@ -51,7 +51,7 @@ pub async fn hedged(
     chosen: Chosen,
 ) -> Attempted {
     let worker = &*call.worker;
-    let addresses = Arc::clone(&chosen.addresses);
+    let addresses = Rc::clone(&chosen.addresses);
     let picked = chosen.index;
     let started = worker.now.get();
     let mut first = pin!(attempt(call, rendered, part, upstream, chosen));

@@ -26,7 +26,7 @@ pub struct Address {
 }
 
 /// The addresses in use and, at the same index, their load statistics.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct AddressSet {
     pub addresses: Vec<Address>,
     pub endpoints: Vec<Arc<Endpoint>>,

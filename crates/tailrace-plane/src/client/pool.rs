@@ -12,6 +12,7 @@ use crate::program::Program;
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tailrace_policy::Nanos;
@@ -41,7 +42,8 @@ struct Pool {
     idle: Vec<Idle>,
     idle_max: usize,
     version: u64,
-    addresses: Arc<AddressSet>,
+    /// This worker's own reference: taking it per call touches no other core's memory.
+    addresses: Rc<AddressSet>,
 }
 
 /// One pool per upstream.
@@ -58,7 +60,7 @@ impl Pools {
                 idle: Vec::new(),
                 idle_max: upstream.bulkhead_params.limit as usize,
                 version: u64::MAX,
-                addresses: Arc::default(),
+                addresses: Rc::default(),
             })
         };
         Self {
@@ -68,13 +70,13 @@ impl Pools {
     }
 
     /// The addresses of an upstream, as of the last resolution.
-    pub fn addresses(&self, index: usize, upstream: &Upstream) -> Arc<AddressSet> {
+    pub fn addresses(&self, index: usize, upstream: &Upstream) -> Rc<AddressSet> {
         let mut pool = self.pools[index].borrow_mut();
         let version = upstream.version();
         if pool.version != version {
-            pool.addresses = upstream.addresses();
+            pool.addresses = Rc::new(AddressSet::clone(&upstream.addresses()));
             pool.version = version;
-            let known = Arc::clone(&pool.addresses);
+            let known = Rc::clone(&pool.addresses);
             let stays = |socket| {
                 known
                     .addresses
@@ -83,7 +85,7 @@ impl Pools {
             };
             pool.idle.retain(|idle| stays(idle.connection.socket));
         }
-        Arc::clone(&pool.addresses)
+        Rc::clone(&pool.addresses)
     }
 
     /// An idle connection to `socket` that is still good.
