@@ -110,6 +110,12 @@ pub async fn attempt(
     if let Some(guard) = guard {
         guard.settle(now, outcome, took, worker.draw());
     }
+    teach(upstream, now, took, outcome);
+    conclude(call, part, picked, result)
+}
+
+/// What the upstream's policies learn from an attempt that ended.
+fn teach(upstream: &Upstream, now: Nanos, took: Nanos, outcome: Outcome) {
     // Every attempt that ended counts, a hedge as well: each one was sent.
     if let Some(throttle) = &upstream.policies.throttle {
         throttle.settle(now, outcome);
@@ -125,7 +131,6 @@ pub async fn attempt(
             latency.record(now, took, outcome == Outcome::Timeout);
         }
     }
-    conclude(call, part, picked, result)
 }
 
 /// Success is decided before the body is trusted; then the model decides (DESIGN 4).
