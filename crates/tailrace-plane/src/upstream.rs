@@ -56,7 +56,8 @@ pub struct Upstream {
     pub origins: Vec<Origin>,
     /// The last good answer of each origin.
     learned: Mutex<Vec<Vec<Address>>>,
-    pub policies: Policies,
+    /// Boxed: what they count must not share cache lines with what every call only reads.
+    pub policies: Box<Policies>,
     current: Mutex<Arc<AddressSet>>,
     version: AtomicU64,
 }
@@ -69,7 +70,7 @@ impl Upstream {
             .map(|address| Origin::parse(address))
             .collect::<Result<Vec<_>, _>>()?;
         let limit = declared.bulkhead.limit;
-        let policies = Policies::new(declared)?;
+        let policies = Box::new(Policies::new(declared)?);
         let bulkhead_params = bulkhead::Params {
             limit,
             queue: declared.bulkhead.queue.unwrap_or(limit.max(8)),

@@ -53,6 +53,7 @@ pub fn status_index(status: u16) -> usize {
 }
 
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct ViewMetrics {
     pub duration: Histogram,
     pub statuses: [Count; STATUSES.len()],
@@ -62,12 +63,14 @@ pub struct ViewMetrics {
 }
 
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct PartMetrics {
     pub ok: Count,
     pub failed: [Count; Reason::ALL.len()],
 }
 
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct UpstreamMetrics {
     pub duration: Histogram,
     pub calls: Count,
@@ -110,8 +113,9 @@ impl UpstreamMetrics {
     }
 }
 
-/// One worker's numbers.
+/// One worker's numbers. Aligned, like what it holds, so that no line of it is also another worker's.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct WorkerMetrics {
     pub views: Vec<ViewMetrics>,
     pub parts: Vec<PartMetrics>,
