@@ -113,7 +113,8 @@ impl UpstreamMetrics {
     }
 }
 
-/// One worker's numbers. Aligned, like what it holds, so that no line of it is also another worker's.
+/// One worker's numbers. Aligned, like what it holds, so that no line of it is also another
+/// worker's.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct WorkerMetrics {
