@@ -6,6 +6,7 @@
 //! S24).
 
 mod config;
+pub mod token;
 
 use crate::h1::{self, HeadLimits, Method, Parsed, RequestHead};
 use crate::metrics::text;

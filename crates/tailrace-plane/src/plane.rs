@@ -4,6 +4,7 @@ mod bind;
 mod threads;
 
 use crate::access_log::{Sink, Writer};
+use crate::admin::token::Token;
 use crate::program::Program;
 use crate::shared::{Phase, Shared};
 use crate::{admin, resolve, server};
@@ -59,6 +60,8 @@ impl Plane {
         let workers = worker_count(blueprint.listen.workers);
         let mut shared = Shared::new(program, workers, source, origins);
         shared.access_log = blueprint.access_log.clone();
+        let token_file = blueprint.listen.admin_token_file.as_deref();
+        shared.admin_token = Token::find(token_file).map_err(StartError::Blueprint)?;
         let shared = Arc::new(shared);
         let unresolved = resolve::resolve_all(&shared);
         let listen = &blueprint.listen;

@@ -1,5 +1,6 @@
 //! What the workers, the admin port and the owner of the plane share.
 
+use crate::admin::token::Token;
 use crate::h1::HeadLimits;
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub origins: Vec<u8>,
     /// How the access log is written, for the admin port.
     pub access_log: blueprint::AccessLog,
+    /// What a change over the admin port must carry; without one nothing can be changed.
+    pub admin_token: Option<Token>,
     /// Records whose line could not be written, e.g. because the disk is full.
     pub log_failed: AtomicU64,
     /// Requests in flight when their worker was told to stop (req 11.4).
@@ -68,6 +71,7 @@ impl Shared {
             blueprint,
             origins,
             access_log: blueprint::AccessLog::default(),
+            admin_token: None,
             log_failed: AtomicU64::new(0),
             cut_off: AtomicU64::new(0),
             workers_lost: AtomicU32::new(0),
