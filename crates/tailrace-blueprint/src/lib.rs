@@ -17,10 +17,12 @@ pub use limits::{AccessLog, Envelope, Limits, Listen, LogFormat};
 pub use shape::{Extra, Field, NumberLimits, Shape, ShapeId, StringFormat};
 pub use template::{NamedTemplate, PartField, Piece, Template};
 pub use upstream::{
-    AdaptiveParams, BreakerParams, BulkheadParams, HedgeParams, RetryParams, ThrottleParams,
-    Upstream,
+    AdaptiveParams, BreakerParams, BulkheadParams, CacheParams, HedgeParams, RetryParams,
+    ThrottleParams, Upstream,
 };
-pub use view::{Each, Method, Parameter, ParameterIn, Part, Protections, Strength, View};
+pub use view::{
+    Each, Method, Otherwise, Parameter, ParameterIn, Part, Protections, Strength, View,
+};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! A view: one endpoint, the parts it needs and how each is fetched.
 
-use crate::{NamedTemplate, ShapeId, Template};
+use crate::{CacheParams, NamedTemplate, ShapeId, Template};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -91,6 +91,44 @@ pub struct Part {
     /// What a weak part becomes when it fails, and any part on 204; JSON. Absent: `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+    /// `null` takes the upstream's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheParams>,
+    /// The call that stands in for a weak part when its own has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<Otherwise>,
+}
+
+impl Part {
+    /// The part that its `otherwise` makes: the same field, made of another call.
+    #[must_use]
+    pub fn stand_in(&self, other: &Otherwise) -> Self {
+        Self {
+            upstream: other.upstream.clone(),
+            path: other.path.clone(),
+            query: other.query.clone(),
+            headers: other.headers.clone(),
+            timeout_ms: other.timeout_ms,
+            cache: None,
+            otherwise: None,
+            ..self.clone()
+        }
+    }
+}
+
+/// Another GET that answers in the same shape.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Otherwise {
+    pub upstream: String,
+    pub path: Template,
+    #[serde(default)]
+    pub query: Vec<NamedTemplate>,
+    #[serde(default)]
+    pub headers: Vec<NamedTemplate>,
+    /// `null` takes its upstream's.
+    #[serde(default)]
+    pub timeout_ms: Option<f64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,10 +1,12 @@
-//! The admin port: health, metrics, effective limits, the blueprint. Read only for now.
+//! The admin port: health, metrics, effective limits, the blueprint; and few changes, by POST with
+//! the token.
 //!
 //! It runs on the control thread, so a busy worker cannot starve a probe, and on a loopback address
 //! unless told otherwise. Requests pass the same strict head parser as the service port. A `Host`
 //! that is not local is refused, so that a web page cannot read it by rebinding a name (RELIABILITY
 //! S24).
 
+mod change;
 mod config;
 pub mod token;
 
@@ -33,12 +35,29 @@ const INDEX: &str = "tailrace admin\n\n\
     GET /metrics    Prometheus text of all workers\n\
     GET /stats      percentiles of views and upstreams since start, JSON\n\
     GET /config     effective limits and where each came from\n\
-    GET /blueprint  the compiled declaration\n";
+    GET /blueprint  the compiled declaration\n\
+    POST /cache/invalidate?upstream=NAME&prefix=/PATH   forget cached answers; needs the token\n";
 
 struct Answer {
     status: u16,
     content_type: &'static str,
     body: Vec<u8>,
+}
+
+fn text(status: u16, body: &str) -> Answer {
+    Answer {
+        status,
+        content_type: "text/plain; charset=utf-8",
+        body: body.into(),
+    }
+}
+
+fn json(body: Vec<u8>) -> Answer {
+    Answer {
+        status: 200,
+        content_type: "application/json",
+        body,
+    }
 }
 
 /// Accepts admin connections until the runtime ends.
@@ -80,10 +99,11 @@ async fn connection(
         let answer = answer(&head, &input, shared, local);
         let keep = head.keep_alive && head.framing == h1::Framing::None;
         let connection = if keep { "" } else { "connection: close\r\n" };
-        let allow = if answer.status == 405 {
-            "allow: GET, HEAD\r\n"
-        } else {
-            ""
+        let allow = match answer.status {
+            405 if change::is_change(head.path.of(&input)) => "allow: POST\r\n",
+            405 => "allow: GET, HEAD\r\n",
+            401 => "www-authenticate: Bearer\r\n",
+            _ => "",
         };
         let mut out = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\n\
@@ -136,18 +156,15 @@ async fn read_head(
 }
 
 fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Answer {
-    const TEXT: &str = "text/plain; charset=utf-8";
-    const JSON: &str = "application/json";
-    let text = |status, body: &str| Answer {
-        status,
-        content_type: TEXT,
-        body: body.into(),
-    };
     if local && !is_local_host(head.header(input, "host")) {
         return text(403, "this Host is not local\n");
     }
-    if !matches!(head.method, Method::Get | Method::Head) {
-        return text(405, "GET and HEAD only\n");
+    let change = change::is_change(head.path.of(input));
+    match head.method {
+        Method::Post if change => return change::answer(head, input, shared),
+        _ if change => return text(405, "POST only\n"),
+        Method::Get | Method::Head => {}
+        _ => return text(405, "GET and HEAD only\n"),
     }
     match head.path.of(input) {
         b"/" => text(200, INDEX),
@@ -160,21 +177,9 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
             content_type: text::CONTENT_TYPE,
             body: text::render(shared),
         },
-        b"/stats" => Answer {
-            status: 200,
-            content_type: JSON,
-            body: text::stats(shared),
-        },
-        b"/config" => Answer {
-            status: 200,
-            content_type: JSON,
-            body: config::render(shared),
-        },
-        b"/blueprint" => Answer {
-            status: 200,
-            content_type: JSON,
-            body: shared.blueprint.clone(),
-        },
+        b"/stats" => json(text::stats(shared)),
+        b"/config" => json(config::render(shared)),
+        b"/blueprint" => json(shared.blueprint.clone()),
         _ => text(404, "unknown; GET / lists what there is\n"),
     }
 }

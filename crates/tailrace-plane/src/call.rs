@@ -1,7 +1,7 @@
 //! The life of one governed call. This is the only place where policies are ordered.
 //!
 //! ```text
-//! deadline -> throttle -> bulkhead -> attempt (address, breaker -> exchange -> status -> model)
+//! deadline -> cache -> throttle -> bulkhead -> attempt (address, breaker -> exchange -> status -> model)
 //!          -> hedge -> retry
 //! ```
 //!
@@ -10,11 +10,14 @@
 //! dropped, because it timed out, a sibling failed or the client left, needs no clean-up code.
 
 use crate::attempt::{choose, Attempted};
+use crate::cache;
 use crate::clock::MILLI;
 use crate::extra;
+use crate::json::Json;
 use crate::naive;
 use crate::program::Part;
 use crate::reason::Reason;
+use crate::source::Source;
 use crate::template::Rendered;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
@@ -37,6 +40,8 @@ pub struct Call {
     pub worker: Rc<Worker>,
     pub view: usize,
     pub part: usize,
+    /// It is the part's `otherwise`.
+    pub other: bool,
     pub rendered: Rendered,
     /// What the request may still hold of bodies.
     pub memory: Rc<Cell<u64>>,
@@ -52,7 +57,29 @@ pub struct Call {
 
 /// A part's projected JSON, or `None` for an empty (204) answer.
 pub type Landed = Result<Option<Vec<u8>>, Reason>;
-pub type Running = Pin<Box<dyn Future<Output = Landed>>>;
+pub type Running = Pin<Box<dyn Future<Output = Answer>>>;
+
+/// What became of a call, and where the value is from.
+#[derive(Debug)]
+pub struct Answer {
+    pub landed: Result<Option<Json>, Reason>,
+    pub source: Source,
+    /// How old it is, when it is from the cache.
+    pub age_s: u32,
+    /// Why a stale value stands in.
+    pub failed: Option<Reason>,
+}
+
+impl From<Landed> for Answer {
+    fn from(landed: Landed) -> Self {
+        Self {
+            landed: landed.map(|json| json.map(Json::Own)),
+            source: Source::Fresh,
+            age_s: 0,
+            failed: None,
+        }
+    }
+}
 
 /// Deadline: asked before anything is taken. Returns when the call must be over and whether the
 /// request's deadline, rather than the part's timeout, decided that.
@@ -73,20 +100,31 @@ pub fn start(call: Call) -> Running {
     if call.worker.program.naive {
         return Box::pin(naive::call(call));
     }
+    // Cache first: a hit takes nothing from upstream, bulkhead or budget, and of all that miss the
+    // same at once one goes on (req 16.5).
+    if part_of(&call.worker, &call).cache.is_some() {
+        return Box::pin(cache::answer(call));
+    }
     Box::pin(governed(call))
 }
 
-async fn governed(mut call: Call) -> Landed {
+/// The declaration a call is made from.
+pub fn part_of<'a>(worker: &'a Worker, call: &Call) -> &'a Part {
+    worker.program.views[call.view].parts[call.part].called(call.other)
+}
+
+/// A call as far as it goes on beyond the cache.
+pub async fn governed(mut call: Call) -> Answer {
     let rendered = std::mem::take(&mut call.rendered);
     let landed = attempts(&call, &rendered).await;
     call.worker.buffers.give(rendered.bytes);
-    landed
+    landed.into()
 }
 
 /// The policies in their order, around the attempts.
 async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
     let worker = &*call.worker;
-    let part = &worker.program.views[call.view].parts[call.part];
+    let part = part_of(worker, call);
     let upstream = &worker.program.upstreams[part.upstream];
     worker.metrics.upstreams[part.upstream].calls.add(1);
     extra::earn(upstream, worker.now.get());

@@ -5,7 +5,7 @@
 //! be watched beside the governed plane under the same load; nothing else may call it.
 
 use crate::attempt;
-use crate::call::{Call, Landed};
+use crate::call::{part_of, Answer, Call};
 use crate::client;
 use crate::h1::Method;
 use crate::reason::Reason;
@@ -13,16 +13,16 @@ use std::time::Duration;
 
 const ATTEMPTS: u32 = 3;
 
-pub async fn call(call: Call) -> Landed {
+pub async fn call(call: Call) -> Answer {
     let worker = &*call.worker;
-    let part = &worker.program.views[call.view].parts[call.part];
+    let part = part_of(worker, &call);
     let upstream = &worker.program.upstreams[part.upstream];
     worker.metrics.upstreams[part.upstream].calls.add(1);
     let mut last = Err(Reason::Connect);
     for _ in 0..ATTEMPTS {
         let addresses = worker.pools.addresses(part.upstream, upstream);
         let Some(address) = addresses.addresses.first() else {
-            return Err(Reason::Connect);
+            return Answer::from(Err(Reason::Connect));
         };
         let started = worker.now.get();
         let mut bytes = Vec::new();
@@ -59,5 +59,5 @@ pub async fn call(call: Call) -> Landed {
             break;
         }
     }
-    last
+    last.into()
 }

@@ -5,6 +5,7 @@ mod threads;
 
 use crate::access_log::{Sink, Writer};
 use crate::admin::token::Token;
+use crate::cache::Scope;
 use crate::program::Program;
 use crate::shared::{Phase, Shared};
 use crate::{admin, resolve, server};
@@ -171,6 +172,13 @@ impl Plane {
     /// Requests in flight that an end cut off; exact once `wait` has said `true`.
     pub fn cut_off(&self) -> u64 {
         self.shared.cut_off.load(Ordering::Acquire)
+    }
+
+    /// Forgets cached answers: all of them, those of an upstream, or those of its targets that
+    /// begin with `prefix`. Returns how many there were (req 16.5).
+    pub fn invalidate(&self, upstream: Option<&str>, prefix: &str) -> Result<usize, String> {
+        let scope = Scope::of(&self.shared.program, upstream, prefix)?;
+        Ok(self.shared.cache.invalidate(&scope))
     }
 
     /// The metrics as `/metrics` shows them.

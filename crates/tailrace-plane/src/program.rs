@@ -3,11 +3,13 @@
 
 use crate::clock;
 use crate::router::Router;
+use crate::source::Source;
 use crate::splice::Shapes;
 use crate::upstream::Upstream;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use tailrace_blueprint as blueprint;
-use tailrace_policy::Nanos;
+use tailrace_policy::{freshness, Nanos};
 
 pub use blueprint::Strength;
 
@@ -70,12 +72,42 @@ pub struct Part {
     pub fallback: Vec<u8>,
     /// True when `fallback` was declared or the shape accepts null, so that 204 is an answer.
     pub empty_allowed: bool,
+    pub cache: Option<Keep>,
+    /// What is called when this call has failed.
+    pub otherwise: Option<Box<Part>>,
     /// Bit per part that must be done before this one starts.
     pub needs: u64,
     /// `{"name":` or `,"name":`.
     pub key: Vec<u8>,
     /// Index into per-part metrics.
     pub metric: usize,
+}
+
+impl Part {
+    /// What a call is made from: the part itself or its `otherwise`.
+    pub fn called(&self, other: bool) -> &Self {
+        match &self.otherwise {
+            Some(stand_in) if other => stand_in,
+            _ => self,
+        }
+    }
+
+    /// Where the fallback comes from.
+    pub fn fallback_source(&self) -> Source {
+        if self.fallback == b"null" {
+            Source::Missing
+        } else {
+            Source::Default
+        }
+    }
+}
+
+/// How long answers of a part are kept.
+#[derive(Debug)]
+pub struct Keep {
+    pub params: freshness::Params,
+    /// Tells shapes and times apart: in every key (`cache/key.rs`).
+    pub scope: u64,
 }
 
 #[derive(Debug)]
@@ -133,6 +165,13 @@ impl Program {
             envelope,
             naive,
         })
+    }
+
+    /// Whether anything is ever cached.
+    pub fn caches(&self) -> bool {
+        let cached = |part: &Part| part.cache.is_some();
+        self.parts()
+            .any(|(_, part)| cached(part) || part.otherwise.as_deref().is_some_and(cached))
     }
 
     pub fn parts(&self) -> impl Iterator<Item = (&View, &Part)> {
@@ -219,6 +258,16 @@ fn compile_part(
     crate::splice::escape_into(&part.name, &mut key);
     key.push(b':');
     let nullable = shapes.project(part.shape, b"null", &mut Vec::new()).is_ok();
+    let cache = keep_of(part, &declared.upstreams[upstream], declared).map_err(at)?;
+    let otherwise = match &part.otherwise {
+        None => None,
+        Some(other) => {
+            let stand_in = part.stand_in(other);
+            let compiled = compile_part(index, &stand_in, view, declared, shapes, naive, metric)?;
+            Some(Box::new(compiled))
+        }
+    };
+    let needs = templates.needs | otherwise.as_ref().map_or(0, |other| other.needs);
     Ok(Part {
         name: part.name.clone(),
         strength: part.strength,
@@ -239,10 +288,39 @@ fn compile_part(
             .default
             .as_ref()
             .map_or_else(|| b"null".to_vec(), |json| json.to_string().into()),
-        needs: templates.needs,
+        needs,
+        cache,
+        otherwise,
         key,
         metric,
     })
+}
+
+/// How long the part's answers are kept: as it says itself, or as its upstream says.
+fn keep_of(
+    part: &blueprint::Part,
+    upstream: &blueprint::Upstream,
+    declared: &blueprint::Blueprint,
+) -> Result<Option<Keep>, String> {
+    let Some(asked) = part.cache.as_ref().or(upstream.cache.as_ref()) else {
+        return Ok(None);
+    };
+    let ttl = clock::from_ms(asked.ttl_ms);
+    let usual = freshness::Params::of(ttl);
+    let ms = |value: Option<f64>, usual: Nanos| value.map_or(usual, clock::from_ms);
+    let stale = ms(asked.stale_ms, usual.stale_while_revalidate);
+    let params = freshness::Params {
+        stale_while_revalidate: stale,
+        stale_if_error: ms(asked.stale_if_error_ms, usual.stale_if_error.max(stale)),
+        negative: ms(asked.negative_ms, usual.negative),
+        ..usual
+    };
+    params.check().map_err(|why| format!("cache: {why}"))?;
+    let mut scope = DefaultHasher::new();
+    let shapes = serde_json::to_string(&declared.shapes).map_err(|error| error.to_string())?;
+    (shapes, part.shape, format!("{params:?}")).hash(&mut scope);
+    let scope = scope.finish();
+    Ok(Some(Keep { params, scope }))
 }
 
 struct Templates {

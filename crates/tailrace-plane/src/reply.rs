@@ -4,9 +4,11 @@
 //! says in its body, in `Tailrace-Degraded` and in the log which part is missing and why, in the
 //! same words.
 
+use crate::access_log::PartEnd;
 use crate::fanout::FanOut;
 use crate::h1;
 use crate::program::{Program, View};
+use crate::source::Source;
 use crate::splice::escape_into;
 use crate::worker::Worker;
 
@@ -43,13 +45,16 @@ pub fn aggregate(worker: &Worker, fan: &FanOut, frame: Frame<'_>, out: &mut Vec<
     push_envelope(program, view, fan, frame, &mut tail);
     let parts = view.parts.iter().zip(&fan.values);
     let values: usize = parts
-        .map(|(part, value)| part.key.len() + value.as_ref().map_or(4, Vec::len))
+        .map(|(part, value)| part.key.len() + value.as_deref().map_or(4, <[u8]>::len))
         .sum();
     let length = values + tail.len();
     push_head(worker, 200, "application/json", length, frame, out);
     if fan.ends.iter().any(|end| end.failed.is_some()) {
         push_degraded_header(view, fan, out);
         out.extend_from_slice(b"cache-control: no-store\r\n");
+    }
+    if fan.ends.iter().any(is_kept) {
+        push_sources_header(view, fan, out);
     }
     out.extend_from_slice(b"\r\n");
     if !frame.head_only {
@@ -95,7 +100,7 @@ fn push_envelope(
     out.push(b'}');
 }
 
-/// `tailrace-degraded: coupon;reason=timeout, recommend;reason=status`.
+/// `tailrace-degraded: coupon;reason=timeout, recommend;reason=connect;served=stale;age=12`.
 fn push_degraded_header(view: &View, fan: &FanOut, out: &mut Vec<u8>) {
     out.extend_from_slice(b"tailrace-degraded: ");
     let mut first = true;
@@ -108,9 +113,46 @@ fn push_degraded_header(view: &View, fan: &FanOut, out: &mut Vec<u8>) {
             out.extend_from_slice(part.name.as_bytes());
             out.extend_from_slice(b";reason=");
             out.extend_from_slice(reason.code().as_bytes());
+            // Without a word nothing was served in its place.
+            if !matches!(end.source, Source::Fresh | Source::Missing) {
+                push_source(b";served=", end, out);
+            }
         }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Whether a part is whole, and from the cache.
+fn is_kept(end: &PartEnd) -> bool {
+    end.failed.is_none() && end.source != Source::Fresh
+}
+
+/// `tailrace-sources: user;source=cached;age=1`: parts that are not missing anything and were not
+/// fetched for this request. Every part that neither header names is fresh.
+fn push_sources_header(view: &View, fan: &FanOut, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"tailrace-sources: ");
+    let kept = view
+        .parts
+        .iter()
+        .zip(&fan.ends)
+        .filter(|(_, end)| is_kept(end));
+    for (index, (part, end)) in kept.enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(part.name.as_bytes());
+        push_source(b";source=", end, out);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn push_source(lead: &[u8], end: &PartEnd, out: &mut Vec<u8>) {
+    out.extend_from_slice(lead);
+    out.extend_from_slice(end.source.code().as_bytes());
+    if end.source.has_age() {
+        out.extend_from_slice(b";age=");
+        out.extend_from_slice(itoa::Buffer::new().format(end.age_s).as_bytes());
+    }
 }
 
 /// Status line and the headers every reply has; the caller ends the head.

@@ -157,7 +157,12 @@ impl Exchange {
         let hop = |name: &String| head.connection_names(input, name.as_bytes());
         let lines = &mut self.fan.lines;
         lines.resize_with(program.upstreams.len(), Vec::new);
-        for part in &program.views[view].parts {
+        let parts = program.views[view].parts.iter();
+        // Others as well: a line of the request before must not be left where one may be read.
+        for part in parts
+            .flat_map(|part| [Some(part), part.otherwise.as_deref()])
+            .flatten()
+        {
             let names = &program.upstreams[part.upstream].forward_headers;
             let line = &mut lines[part.upstream];
             line.clear();

@@ -1,6 +1,7 @@
 //! What the workers, the admin port and the owner of the plane share.
 
 use crate::admin::token::Token;
+use crate::cache::Cache;
 use crate::h1::HeadLimits;
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
@@ -23,6 +24,7 @@ pub enum Phase {
 pub struct Shared {
     pub program: Arc<Program>,
     pub metrics: Vec<Arc<WorkerMetrics>>,
+    pub cache: Arc<Cache>,
     /// The blueprint as it was handed over, for the admin port.
     pub blueprint: Vec<u8>,
     /// Where each overridden value came from, as JSON, for the admin port.
@@ -65,9 +67,17 @@ impl Shared {
             uri_max_bytes: limits.uri_max_bytes as usize,
         };
         let response_limits = request_limits;
+        // Without a declared cache there is nothing to set aside memory for.
+        let cache_bytes = if program.caches() {
+            limits.cache_max_bytes
+        } else {
+            0
+        };
+        let cache = Cache::new(u64::from(cache_bytes));
         Self {
             program,
             metrics,
+            cache,
             blueprint,
             origins,
             access_log: blueprint::AccessLog::default(),

@@ -2,6 +2,7 @@
 
 use crate::access_log::{Record, Ring};
 use crate::buffers::{Buffers, KEEP_MAX_BYTES};
+use crate::cache::near::Near;
 use crate::client::Pools;
 use crate::clock;
 use crate::metrics::WorkerMetrics;
@@ -24,6 +25,8 @@ pub struct Worker {
     pub metrics: Arc<WorkerMetrics>,
     pub buffers: Buffers,
     pub pools: Pools,
+    /// Hot keys of the cache.
+    pub near: RefCell<Near>,
     pub random: RefCell<fastrand::Rng>,
     /// The time of the current poll: read once per wake-up, used by everything that runs in it.
     pub now: Cell<Nanos>,
@@ -55,6 +58,7 @@ impl Worker {
             shared: Arc::clone(shared),
             buffers: Buffers::new(Arc::clone(&metrics)),
             pools: Pools::new(&shared.program),
+            near: RefCell::default(),
             metrics,
             random: RefCell::new(random),
             now: Cell::new(clock::now()),

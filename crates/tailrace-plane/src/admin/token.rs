@@ -95,7 +95,11 @@ impl Token {
 
     /// Every byte is looked at, whatever the first one says: the time tells only the length.
     fn is(&self, given: &[u8]) -> bool {
-        let differ = self.0.iter().zip(given).fold(0, |differ, (a, b)| differ | (a ^ b));
+        let differ = self
+            .0
+            .iter()
+            .zip(given)
+            .fold(0, |differ, (a, b)| differ | (a ^ b));
         self.0.len() == given.len() && differ == 0
     }
 }
@@ -131,7 +135,13 @@ mod tests {
 
     #[test]
     fn a_token_that_can_be_guessed_or_cannot_be_sent_is_refused() {
-        for bad in ["", "short", "0123456789abcde", "0123456789 abcdef", "pässwort-pässwort"] {
+        for bad in [
+            "",
+            "short",
+            "0123456789abcde",
+            "0123456789 abcdef",
+            "pässwort-pässwort",
+        ] {
             assert!(Token::new(bad).is_err(), "{bad:?}");
         }
         assert_eq!(format!("{:?}", Token::new(GOOD)), "Ok(Token(***))");

@@ -73,6 +73,12 @@ impl Service {
         self
     }
 
+    /// Where to listen, and what the admin port asks for.
+    pub(crate) fn listen(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.blueprint["listen"][name] = value.into();
+        self
+    }
+
     pub(crate) fn limit(mut self, name: &str, value: u32) -> Self {
         self.blueprint["limits"][name] = value.into();
         self
