@@ -10,6 +10,7 @@ mod admin;
 mod attempt;
 mod buffers;
 mod call;
+mod catalogue;
 mod client;
 mod clock;
 mod extra;
@@ -34,6 +35,7 @@ mod template;
 mod upstream;
 mod worker;
 
-pub use plane::{Plane, StartError};
+pub use catalogue::problems;
+pub use plane::{Pages, Plane, StartError};
 pub use reason::Reason;
 pub use shared::Phase;
