@@ -32,7 +32,8 @@ const INDEX: &str = "tailrace admin\n\n\
     GET /metrics    Prometheus text of all workers\n\
     GET /stats      percentiles of views and upstreams since start, JSON\n\
     GET /config     effective limits and where each came from\n\
-    GET /blueprint  the compiled declaration\n\
+    GET /blueprint  the compiled declaration\n";
+const INDEX_OF_PAGES: &str = "\
     GET /docs       the service for its callers, HTML\n\
     GET /openapi.json  the same for programs, OpenAPI 3.1\n";
 
@@ -157,7 +158,8 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
         return text(405, "GET and HEAD only\n");
     }
     match head.path.of(input) {
-        b"/" => text(200, INDEX),
+        b"/" if shared.pages.docs.is_empty() => text(200, INDEX),
+        b"/" => text(200, &[INDEX, INDEX_OF_PAGES].concat()),
         b"/livez" if is_live(shared) => text(200, "live\n"),
         b"/livez" => text(503, "a worker thread has ended; restart the process\n"),
         b"/readyz" if shared.phase() == Phase::Running => text(200, "ready\n"),
