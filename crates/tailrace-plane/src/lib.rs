@@ -11,6 +11,7 @@ mod attempt;
 mod buffers;
 mod cache;
 mod call;
+mod catalogue;
 mod client;
 mod clock;
 mod extra;
@@ -31,12 +32,15 @@ mod resolve;
 mod router;
 mod server;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod source;
 pub mod splice;
 mod template;
 mod upstream;
 mod worker;
 
-pub use plane::{Plane, StartError};
+pub use catalogue::problems;
+pub use plane::{Pages, Plane, StartError};
 pub use reason::Reason;
 pub use shared::Phase;

@@ -97,7 +97,6 @@ mod tests {
             bytes: [target, lines, id].concat().into_bytes(),
             target: target.len(),
             keyed: target.len() + lines.len(),
-            ..Rendered::default()
         };
         let mut out = Vec::new();
         push(&program.views[0].parts[0], 7, &rendered, &mut out);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const AT_ONCE_MS: f64 = 0.001;
 const HOUR_MS: f64 = 3_600_000.0;
 
-fn service(upstream: &Upstream, cache: Value) -> Service {
+fn service(upstream: &Upstream, cache: &Value) -> Service {
     let part = with(strong("it", "/one/{id}"), json!({"cache": cache}));
     Service::new()
         .upstream("up", upstream)
@@ -21,7 +21,7 @@ fn service(upstream: &Upstream, cache: Value) -> Service {
 }
 
 fn cached(upstream: &Upstream) -> Service {
-    service(upstream, json!({"ttl_ms": HOUR_MS}))
+    service(upstream, &json!({"ttl_ms": HOUR_MS}))
 }
 
 fn lookups(plane: &Running, result: &str) -> u64 {
@@ -156,7 +156,7 @@ fn a_stale_answer_is_served_while_one_refresh_runs() {
     let upstream = counting(&gate, 2);
     let plane = service(
         &upstream,
-        json!({"ttl_ms": AT_ONCE_MS, "stale_ms": HOUR_MS}),
+        &json!({"ttl_ms": AT_ONCE_MS, "stale_ms": HOUR_MS}),
     )
     .start();
     assert_eq!(plane.get("/one/a").json()["it"], json!({"id": "1"}));

@@ -36,7 +36,7 @@ fn by_mask(mask: &Arc<AtomicUsize>) -> Upstream {
     })
 }
 
-fn six_parts(upstream: &Upstream, cache: Option<Value>) -> Running {
+fn six_parts(upstream: &Upstream) -> Running {
     let part = |(index, (name, is_strong)): (usize, &(&str, bool))| {
         let path = format!("/{index}");
         let part = if *is_strong {
@@ -44,10 +44,7 @@ fn six_parts(upstream: &Upstream, cache: Option<Value>) -> Running {
         } else {
             weak(name, &path)
         };
-        match &cache {
-            Some(cache) => with(part, json!({"cache": cache})),
-            None => part,
-        }
+        with(part, json!({"cache": only_on_error()}))
     };
     let parts = PARTS.iter().enumerate().map(part).collect();
     Service::new()
@@ -99,7 +96,7 @@ fn check(mask: usize, reply: &Reply) {
 fn all_outcomes_of_six_parts_are_whole_and_say_what_is_stale() {
     let mask = Arc::new(AtomicUsize::new(0));
     let upstream = by_mask(&mask);
-    let plane = six_parts(&upstream, Some(only_on_error()));
+    let plane = six_parts(&upstream);
     let mut client = plane.client();
     check(0, &client.get("/six"));
     let masks = 1 << PARTS.len();
@@ -123,7 +120,7 @@ fn all_outcomes_of_six_parts_are_whole_and_say_what_is_stale() {
 fn nothing_stands_in_after_an_invalidation() {
     let mask = Arc::new(AtomicUsize::new(0));
     let upstream = by_mask(&mask);
-    let plane = six_parts(&upstream, Some(only_on_error()));
+    let plane = six_parts(&upstream);
     assert_eq!(plane.get("/six").status, 200);
     mask.store(0b11_1100, SeqCst);
     assert_eq!(plane.invalidate(Some("up"), ""), Ok(6));
@@ -185,7 +182,7 @@ fn a_stale_answer_does_not_stand_in_for_another_answer() {
 }
 
 /// A weak part with another upstream to stand in for it; the bits say which of the two fail.
-fn two_upstreams(default: Value) -> (Arc<AtomicUsize>, Vec<Upstream>, Running) {
+fn two_upstreams(default: &Value) -> (Arc<AtomicUsize>, Vec<Upstream>, Running) {
     let mask = Arc::new(AtomicUsize::new(0));
     let upstreams: Vec<_> = (0..2).map(|_| by_mask(&mask)).collect();
     let otherwise = json!({"upstream": "spare", "path": template("/1")});
@@ -203,7 +200,7 @@ fn two_upstreams(default: Value) -> (Arc<AtomicUsize>, Vec<Upstream>, Running) {
 
 #[test]
 fn another_upstream_stands_in_and_then_the_default() {
-    let (mask, upstreams, plane) = two_upstreams(json!({"id": "none"}));
+    let (mask, upstreams, plane) = two_upstreams(&json!({"id": "none"}));
     for (failing, value, header) in [
         (0b00, "0", None),
         (0b10, "0", None),
