@@ -123,7 +123,8 @@ impl Writer {
     /// the first time: a log that is not there must not look like a service without requests.
     pub fn flush(&mut self) {
         self.lines.clear();
-        let (program, format) = (&self.shared.program, self.shared.access_log.format);
+        let program = self.shared.program();
+        let format = program.declared.access_log.format;
         let mut records = 0;
         for ring in &mut self.rings {
             // Bounded by what is there now, so a busy worker cannot hold the writer.
@@ -131,8 +132,8 @@ impl Writer {
                 let Ok(record) = ring.pop() else { break };
                 records += 1;
                 match format {
-                    LogFormat::Json => json_line(&record, program, &mut self.lines),
-                    LogFormat::Text => text_line(&record, program, &mut self.lines),
+                    LogFormat::Json => json_line(&record, &program, &mut self.lines),
+                    LogFormat::Text => text_line(&record, &program, &mut self.lines),
                     LogFormat::Off => {}
                 }
             }

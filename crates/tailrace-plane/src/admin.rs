@@ -68,7 +68,7 @@ async fn connection(
     shared: &Shared,
     local: bool,
 ) -> io::Result<()> {
-    let limits = shared.request_limits;
+    let limits = shared.program().head_limits;
     let mut input = Vec::with_capacity(1024);
     let mut head = RequestHead::default();
     loop {
@@ -172,7 +172,7 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
         b"/blueprint" => Answer {
             status: 200,
             content_type: JSON,
-            body: shared.blueprint.clone(),
+            body: shared.live.current().blueprint.clone(),
         },
         _ => text(404, "unknown; GET / lists what there is\n"),
     }

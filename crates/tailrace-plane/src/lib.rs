@@ -6,6 +6,7 @@
 //! `call.rs`, for the life of a request.
 
 mod access_log;
+mod addresses;
 mod admin;
 mod attempt;
 mod buffers;
@@ -15,6 +16,7 @@ mod clock;
 mod extra;
 mod fanout;
 pub mod h1;
+mod live;
 mod metrics;
 mod naive;
 mod net;
@@ -34,6 +36,7 @@ mod template;
 mod upstream;
 mod worker;
 
+pub use live::{Ask, Change, Next, Reply, Wanted};
 pub use plane::{Plane, StartError};
 pub use reason::Reason;
 pub use shared::Phase;

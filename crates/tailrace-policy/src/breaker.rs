@@ -231,7 +231,9 @@ impl Breaker {
 
     /// Publishes the state that this worker's turn ends in.
     fn publish(&self, generation: u32, state: State) {
-        self.record.word.store(word(generation, state), Ordering::Release);
+        self.record
+            .word
+            .store(word(generation, state), Ordering::Release);
     }
 
     fn verdict(&self, outcome: Outcome, elapsed: Nanos) -> Verdict {
@@ -250,7 +252,9 @@ impl Breaker {
         if verdict == Verdict::Nothing || self.state() != State::Closed {
             return;
         }
-        self.record.window.add(now, u64::from(verdict == Verdict::Good), 1);
+        self.record
+            .window
+            .add(now, u64::from(verdict == Verdict::Good), 1);
         let in_a_row = match verdict {
             Verdict::Bad => self.record.in_a_row.fetch_add(1, Ordering::Relaxed) + 1,
             Verdict::Good => {

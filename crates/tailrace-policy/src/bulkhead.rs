@@ -156,10 +156,23 @@ impl Bulkhead {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Follows an adaptive limit, never above the declared one: a lower one takes effect as calls
-    /// end, a higher one at once.
+    /// Follows an adaptive limit where one is declared, never above the declared limit: a lower one
+    /// takes effect as calls end, a higher one at once.
     pub fn set_limit(self: &Arc<Self>, limit: u32) {
-        self.adapted.store(limit.max(1), Ordering::SeqCst);
+        let follow = |known| (known != u32::MAX).then_some(limit.max(1));
+        // A call that began before the adaptive limit was switched off changes nothing.
+        let followed = self
+            .adapted
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, follow);
+        if followed.is_ok() {
+            self.dispatch();
+        }
+    }
+
+    /// Declares that an adaptive limit begins here, or that there is none.
+    pub fn adapt(self: &Arc<Self>, begin: Option<u32>) {
+        let adapted = begin.map_or(u32::MAX, |limit| limit.max(1));
+        self.adapted.store(adapted, Ordering::SeqCst);
         self.dispatch();
     }
 

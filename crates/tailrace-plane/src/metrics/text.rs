@@ -183,7 +183,7 @@ fn process_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelle
 }
 
 fn view_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u64>)> {
-    let (workers, program) = (&shared.metrics, &shared.program);
+    let (workers, program) = (&shared.metrics, shared.program());
     let mut requests = Vec::new();
     let mut degraded = Vec::new();
     let mut cancelled = Vec::new();
@@ -247,13 +247,14 @@ fn gauges(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<f64>)> {
     let workers = &shared.metrics;
     let one = |value: f64| vec![(vec![], value)];
     let ready = f64::from(u8::from(shared.phase() == Phase::Running));
+    let program = shared.program();
     let per_upstream = |read: &dyn Fn(usize) -> f64| -> Labelled<f64> {
-        let names = shared.program.upstreams.iter().enumerate();
+        let names = program.upstreams.iter().enumerate();
         names
             .map(|(index, u)| (vec![("upstream", u.name.clone())], read(index)))
             .collect()
     };
-    let bulkhead = |index: usize| &shared.program.upstreams[index].bulkhead;
+    let bulkhead = |index: usize| &program.upstreams[index].bulkhead;
     let idle = |index: usize| sum(workers, index, |w, i| &w.upstreams[i].idle) as f64;
     vec![
         (
@@ -304,19 +305,15 @@ fn histograms(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<Merg
     let merge = |index: usize, read: ReadHistogram| {
         Merged::of(workers.iter().map(move |worker| read(worker, index)))
     };
-    let views = shared
-        .program
-        .views
-        .iter()
-        .enumerate()
-        .map(|(index, view)| {
-            (
-                vec![("view", view.name.clone())],
-                merge(index, |w, i| &w.views[i].duration),
-            )
-        });
+    let program = shared.program();
+    let views = program.views.iter().enumerate().map(|(index, view)| {
+        (
+            vec![("view", view.name.clone())],
+            merge(index, |w, i| &w.views[i].duration),
+        )
+    });
     let upstreams = |read: ReadHistogram| -> Labelled<Merged> {
-        let all = shared.program.upstreams.iter().enumerate();
+        let all = program.upstreams.iter().enumerate();
         all.map(|(index, u)| (vec![("upstream", u.name.clone())], merge(index, read)))
             .collect()
     };

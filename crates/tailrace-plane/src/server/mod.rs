@@ -63,6 +63,7 @@ pub fn run(
         finish(&worker).await;
         sweeping.abort();
         worker.pools.clear();
+        worker.end();
         Ok(())
     })
 }
@@ -80,7 +81,7 @@ async fn accept_until_drain(worker: &Rc<Worker>, listener: TcpListener) {
         })
         .await;
         match accepted {
-            Some(Ok((stream, _))) => admit(worker, stream),
+            Some(Ok((stream, _))) => admit(&worker.newest(), stream),
             Some(Err(_)) => sleep(ACCEPT_PAUSE).await,
             None => break,
         }
@@ -98,7 +99,7 @@ fn take_queued(worker: &Rc<Worker>, listener: TcpListener) {
             .set_nonblocking(true)
             .and_then(|()| TcpStream::from_std(stream));
         if let Ok(stream) = stream {
-            admit(worker, stream);
+            admit(&worker.newest(), stream);
         }
     }
 }
@@ -112,7 +113,7 @@ struct Admitted {
 
 /// Gives a new connection a task, or closes it when there are too many.
 fn admit(worker: &Rc<Worker>, stream: TcpStream) {
-    let Some(permit) = worker.shared.admit() else {
+    let Some(permit) = worker.shared.admit(worker.program.limits.connections_max) else {
         worker.metrics.connections_refused.add(1);
         let refusal: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\
             retry-after: 1\r\nconnection: close\r\n\r\n";
@@ -129,10 +130,15 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream) {
 }
 
 /// Wakes connections whose wait has ended and closes idle upstream connections.
-async fn sweep(worker: Rc<Worker>) {
+async fn sweep(mut worker: Rc<Worker>) {
     loop {
         sleep(SWEEP).await;
         let now = clock::now();
+        if worker.is_outdated() {
+            // Idle connections take up the new limits and let go of the old program.
+            worker = worker.newest();
+            worker.slots.wake_all();
+        }
         worker.slots.sweep(now);
         worker.pools.sweep(now, |upstream, idle| {
             let metric = &worker.metrics.upstreams[upstream].idle;

@@ -229,23 +229,29 @@ impl AdaptiveLimit {
     /// Answers the new limit when this closed a window that changed it.
     pub fn sample(&self, now: Nanos, rtt: Nanos, in_flight: u32, outcome: Outcome) -> Option<u32> {
         match outcome {
-            Outcome::Ok | Outcome::DegradedOk | Outcome::ClientError => self.record.answers.record(rtt),
+            Outcome::Ok | Outcome::DegradedOk | Outcome::ClientError => {
+                self.record.answers.record(rtt)
+            }
             Outcome::Timeout | Outcome::RejectedByPeer => {
                 self.record.drops.fetch_add(1, Ordering::Relaxed);
             }
             // A failure may be fast or slow for reasons of its own; the rest was not answered.
             Outcome::Failed | Outcome::Cancelled | Outcome::LocalReject => return None,
         }
-        self.record.in_flight.fetch_max(in_flight, Ordering::Relaxed);
+        self.record
+            .in_flight
+            .fetch_max(in_flight, Ordering::Relaxed);
         let samples = self.record.samples.fetch_add(1, Ordering::Relaxed) + 1;
         let close_at = self.record.close_at.load(Ordering::Relaxed);
         if close_at == 0 {
             let first = now + self.params.window;
             // Whoever is first opens the first window; all firsts mean the same moment.
-            let _ = self
-                .record
-                .close_at
-                .compare_exchange(0, first, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self.record.close_at.compare_exchange(
+                0,
+                first,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
             return None;
         }
         let (full, old) = (

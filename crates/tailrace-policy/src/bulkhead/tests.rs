@@ -167,8 +167,9 @@ fn a_lower_limit_admits_nobody_until_enough_have_left() {
 #[test]
 fn the_lower_of_the_declared_and_the_adaptive_limit_holds() {
     let bulkhead = bulkhead(8, 4);
-    assert_eq!(bulkhead.limit(), 8);
     bulkhead.set_limit(5);
+    assert_eq!(bulkhead.limit(), 8, "no adaptive limit is declared");
+    bulkhead.adapt(Some(5));
     assert_eq!(bulkhead.limit(), 5);
     bulkhead.adjust(3, 4);
     assert_eq!(bulkhead.limit(), 3);
@@ -176,6 +177,8 @@ fn the_lower_of_the_declared_and_the_adaptive_limit_holds() {
     assert_eq!(bulkhead.limit(), 3);
     bulkhead.adjust(20, 4);
     assert_eq!(bulkhead.limit(), 6);
+    bulkhead.adapt(None);
+    assert_eq!(bulkhead.limit(), 20);
 }
 
 // req 4.4: shared by all cores, never overshot.
