@@ -4,6 +4,7 @@ mod bind;
 mod threads;
 
 use crate::access_log::{Sink, Writer};
+use crate::admin::token::Token;
 use crate::live::{Ask, Change, Next, Reply};
 use crate::program::Program;
 use crate::shared::{Phase, Shared};
@@ -58,7 +59,10 @@ impl Plane {
     ) -> Result<Self, StartError> {
         let program = Arc::new(Program::compile(blueprint).map_err(StartError::Blueprint)?);
         let workers = worker_count(blueprint.listen.workers);
-        let shared = Arc::new(Shared::new(program, workers, source, origins));
+        let mut shared = Shared::new(program, workers, source, origins);
+        let token_file = blueprint.listen.admin_token_file.as_deref();
+        shared.admin_token = Token::find(token_file).map_err(StartError::Blueprint)?;
+        let shared = Arc::new(shared);
         let unresolved = resolve::resolve_all(&shared);
         let listen = &blueprint.listen;
         let wanted = resolve_listen(&listen.host, listen.port, "--host")?;
@@ -165,6 +169,11 @@ impl Plane {
     /// Asks for a change, as the admin port does; `false` when nobody takes asks.
     pub fn tell(&self, ask: Ask) -> bool {
         self.shared.live.asks.tell(ask)
+    }
+
+    /// From here on asks are taken: somebody will call `next_ask`.
+    pub fn take_asks(&self) {
+        self.shared.live.asks.own();
     }
 
     /// The next ask for a change, for whoever makes them; see `live/asks.rs`.

@@ -1,5 +1,6 @@
 //! What the workers, the admin port and the owner of the plane share.
 
+use crate::admin::token::Token;
 use crate::live::{Current, Live};
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
@@ -22,6 +23,8 @@ pub struct Shared {
     /// The configuration in force.
     pub live: Live,
     pub metrics: Vec<Arc<WorkerMetrics>>,
+    /// What a change over the admin port must carry; without one nothing can be changed.
+    pub admin_token: Option<Token>,
     /// Records whose line could not be written, e.g. because the disk is full.
     pub log_failed: AtomicU64,
     /// Requests in flight when their worker was told to stop (req 11.4).
@@ -55,6 +58,7 @@ impl Shared {
         Self {
             live,
             metrics,
+            admin_token: None,
             log_failed: AtomicU64::new(0),
             cut_off: AtomicU64::new(0),
             workers_lost: AtomicU32::new(0),

@@ -23,6 +23,7 @@ const UPSTREAM: [&str; 10] = [
 ];
 /// Fields of a view that may change.
 const VIEW: [&str; 3] = ["deadline_ms", "fanout", "extra_attempts"];
+const LOG_FORMAT: &str = "access_log.format";
 /// Values in a message are cut to this length.
 const SHOWN: usize = 80;
 /// Differences named in a refusal.
@@ -37,11 +38,14 @@ pub struct Change {
 }
 
 /// Every difference, or the refusal that names those that need a restart.
-pub fn changes(before: &Blueprint, after: &Blueprint) -> Result<Vec<Change>, String> {
+/// `logs` says whether there is an access log to change the format of.
+pub fn changes(before: &Blueprint, after: &Blueprint, logs: bool) -> Result<Vec<Change>, String> {
     let data = |blueprint| serde_json::to_value(blueprint).map_err(|error| error.to_string());
     let mut found = Vec::new();
     compare(&mut Vec::new(), &data(before)?, &data(after)?, &mut found);
-    let (live, fixed): (Vec<_>, Vec<_>) = found.into_iter().partition(|(live, _)| *live);
+    // A log that was off at the start has neither rings nor a writer.
+    let follows = |found: &(bool, Change)| found.0 && (logs || found.1.path != LOG_FORMAT);
+    let (live, fixed): (Vec<_>, Vec<_>) = found.into_iter().partition(follows);
     if fixed.is_empty() {
         return Ok(live.into_iter().map(|(_, change)| change).collect());
     }
@@ -61,11 +65,9 @@ impl std::fmt::Display for Change {
 }
 
 /// Whether the plane follows a change of the value at `path`.
-fn is_live(path: &[&str], before: &Value) -> bool {
+fn is_live(path: &[&str]) -> bool {
     match path {
-        ["limits", _] => true,
-        // A log that was off has neither rings nor a writer.
-        ["access_log", "format"] => before != "off",
+        ["limits", _] | ["access_log", "format"] => true,
         ["upstreams", _, field, ..] => UPSTREAM.contains(field),
         ["views", _, "parts", _, "timeout_ms"] => true,
         ["views", _, "parts", _, "each", "items_max"] => true,
@@ -111,7 +113,7 @@ fn compare<'a>(path: &mut Vec<&'a str>, before: &'a Value, after: &'a Value, fou
                 from: shown(before),
                 to: shown(after),
             };
-            found.push((is_live(path, before), change));
+            found.push((is_live(path), change));
         }
     }
 }

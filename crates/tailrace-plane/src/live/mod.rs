@@ -24,7 +24,7 @@ use crate::program::Program;
 use crate::resolve;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tailrace_blueprint::Blueprint;
+use tailrace_blueprint::{Blueprint, LogFormat};
 
 /// What is in force.
 #[derive(Debug)]
@@ -49,12 +49,15 @@ pub struct Live {
     /// Held during a change: there is one at a time.
     changing: Mutex<()>,
     journal: Mutex<Journal>,
+    /// There was an access log at the start.
+    logs: bool,
     pub asks: Asks,
 }
 
 impl Live {
     pub fn new(current: Current) -> Self {
         Self {
+            logs: current.program.declared.access_log.format != LogFormat::Off,
             revision: Revision(AtomicU64::new(current.program.revision)),
             current: Mutex::new(Arc::new(current)),
             changing: Mutex::new(()),
@@ -113,7 +116,7 @@ impl Live {
             let lines = lines.map(|p| format!("{}: {} ({})", p.path, p.message, p.help));
             lines.collect::<Vec<_>>().join("\n")
         })?;
-        let changes = diff::changes(&before.declared, &declared)?;
+        let changes = diff::changes(&before.declared, &declared, self.logs)?;
         if changes.is_empty() {
             return Ok((None, changes));
         }

@@ -137,6 +137,10 @@ fn process_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelle
         )
     });
     let log_failed = shared.log_failed.load(Ordering::Relaxed);
+    let journal = shared.live.journal();
+    let changes = [("ok", journal.ok), ("refused", journal.refused)];
+    let changes = changes.map(|(result, count)| (vec![("result", result.to_owned())], count));
+    drop(journal);
     let resolve = shared.resolve_failures.load(Ordering::Relaxed);
     vec![
         (
@@ -178,6 +182,11 @@ fn process_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelle
             "tailrace_resolve_failures",
             "Upstream names that did not resolve",
             vec![(vec![], resolve)],
+        ),
+        (
+            "tailrace_config_changes",
+            "Changes of the configuration that were asked for, by how they ended",
+            changes.to_vec(),
         ),
     ]
 }
@@ -261,6 +270,11 @@ fn gauges(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<f64>)> {
             "tailrace_ready",
             "1 while the service takes requests",
             one(ready),
+        ),
+        (
+            "tailrace_config_revision",
+            "The configuration in force, counted from 1",
+            one(shared.live.revision() as f64),
         ),
         (
             "tailrace_workers",

@@ -33,6 +33,7 @@ mod honest;
 mod keepalive;
 mod limits;
 mod lists;
+mod live;
 mod partial;
 mod request_ids;
 mod segments;

@@ -1,4 +1,4 @@
-use super::{changes, Change, UPSTREAM, VIEW};
+use super::{self as diff, Change, UPSTREAM, VIEW};
 use serde_json::{json, Value};
 use tailrace_blueprint::Blueprint;
 
@@ -29,6 +29,10 @@ fn service() -> Value {
 
 fn blueprint(data: &Value) -> Blueprint {
     serde_json::from_value(data.clone()).unwrap()
+}
+
+fn changes(before: &Blueprint, after: &Blueprint) -> Result<Vec<Change>, String> {
+    diff::changes(before, after, true)
 }
 
 /// The change of the value at `pointer`.
@@ -168,8 +172,8 @@ fn one_fixed_value_refuses_the_whole_change_and_many_are_counted() {
     assert!(refused.ends_with(", and 2 more"), "{refused}");
     let mut off = before.clone();
     off.access_log.format = tailrace_blueprint::LogFormat::Off;
-    assert!(changes(&before, &off).is_ok());
-    let refused = changes(&off, &before).unwrap_err();
+    assert!(changes(&off, &before).is_ok());
+    let refused = diff::changes(&off, &before, false).unwrap_err();
     assert_eq!(refused, "needs a restart: access_log.format off -> json");
 }
 
