@@ -67,10 +67,11 @@ impl std::fmt::Display for Change {
 /// Whether the plane follows a change of the value at `path`.
 fn is_live(path: &[&str]) -> bool {
     match path {
-        ["limits", _] | ["access_log", "format"] => true,
+        ["limits", _]
+        | ["access_log", "format"]
+        | ["views", _, "parts", _, "timeout_ms"]
+        | ["views", _, "parts", _, "each", "items_max"] => true,
         ["upstreams", _, field, ..] => UPSTREAM.contains(field),
-        ["views", _, "parts", _, "timeout_ms"] => true,
-        ["views", _, "parts", _, "each", "items_max"] => true,
         ["views", _, field] => VIEW.contains(field),
         _ => false,
     }

@@ -1,14 +1,13 @@
 //! Live configuration: limits change under load, no request is lost, nothing that was learned is
 //! reset, and what cannot change is refused by name.
 
-use crate::client::{get, Client};
+use crate::client::get;
 use crate::patience::eventually;
 use crate::service::{strong, with, Running, Service};
 use crate::upstream::{answer, echo, Gate, Seen, Step, Upstream};
 use serde_json::{json, Value};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
-use tailrace_plane::{Next, Reply, Wanted};
 
 /// Puts `service` in force; panics with the refusal.
 fn change(plane: &Running, service: &Service) -> usize {
@@ -356,98 +355,5 @@ fn the_access_log_follows_its_format() {
     let text = std::fs::read_to_string(&path).expect("the log");
     let starts: Vec<_> = text.lines().map(|line| line.starts_with('{')).collect();
     assert_eq!(starts, [true, false, true]);
-    std::fs::remove_file(&path).ok();
-}
-
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-
-/// A POST to the admin port; returns status and body.
-fn post(plane: &Running, target: &str, headers: &str, body: &str) -> (u16, String) {
-    let mut client = Client::connect(plane.admin_address());
-    client.send(format!(
-        "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{headers}\r\n{body}",
-        body.len()
-    ));
-    let reply = client.reply();
-    (
-        reply.status,
-        String::from_utf8_lossy(&reply.body).into_owned(),
-    )
-}
-
-// The owner of the plane makes the change; here its body is a blueprint.
-#[test]
-fn a_post_with_the_token_asks_the_owner_for_a_change() {
-    let path = std::env::temp_dir().join(format!("tailrace-live-{}.token", std::process::id()));
-    std::fs::write(&path, format!("{TOKEN}\n")).expect("a file for the token");
-    let upstream = Upstream::echo();
-    let listen =
-        json!({"port": 0, "admin_port": 0, "workers": 1, "admin_token_file": path.to_str()});
-    let service = Service::one(&upstream).listen(listen);
-    let plane = service.clone().start();
-    let source = String::from_utf8(service.limit("idle_ms", 7).source()).expect("text");
-    let json = "Content-Type: application/json\r\n";
-    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
-    let both = format!("{json}{bearer}");
-    assert_eq!(
-        post(&plane, "/config", &both, &source).0,
-        503,
-        "nobody takes asks yet"
-    );
-    plane.take_asks();
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while let Next::Ask(ask) = plane.next_ask(None) {
-                let made = match ask.wanted {
-                    Wanted::Set { body, toml: false } => {
-                        plane.reconfigure(body, b"{}".to_vec(), &ask.source)
-                    }
-                    other => Err(format!("{other:?}")),
-                };
-                let status = if made.is_ok() { 200 } else { 422 };
-                let body = format!("{made:?}").into_bytes();
-                plane.reply(Reply { status, body });
-            }
-        });
-        for (target, headers, body, status) in [
-            ("/config", json, source.as_str(), 401),
-            ("/config/reload", "", "", 401),
-            ("/config", &*bearer, &*source, 415),
-            ("/config", &*both, "{", 422),
-            ("/config/reload", &*bearer, "", 422),
-            ("/config", &*both, &*source, 200),
-        ] {
-            let (found, text) = post(&plane, target, headers, body);
-            assert_eq!(found, status, "{target} {headers:?}: {text}");
-        }
-        let large = format!(
-            "POST /config HTTP/1.1\r\nHost: localhost\r\n{both}Content-Length: 999999\r\n\r\n"
-        );
-        let mut client = Client::connect(plane.admin_address());
-        client.send(large);
-        assert_eq!(client.reply().status, 413);
-        // A body that is announced is invited, and may come in chunks.
-        let mut client = Client::connect(plane.admin_address());
-        client.send(format!(
-            "POST /config HTTP/1.1\r\nHost: localhost\r\n{both}\
-            Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
-        ));
-        assert_eq!(client.reply_without_body().status, 100);
-        client.send(format!("{:x}\r\n{source}\r\n0\r\n\r\n", source.len()));
-        assert_eq!(client.reply().status, 200);
-        plane.close_asks();
-    });
-    assert_eq!(plane.config()["limits"]["idle_ms"], 7);
-    assert_eq!(
-        plane.config()["changes"]["limits.idle_ms"]["source"],
-        "admin POST /config"
-    );
-    assert_eq!(
-        post(&plane, "/config", &both, &source).0,
-        503,
-        "the owner has left"
-    );
-    let shown = String::from_utf8(plane.admin("/blueprint").body).expect("text");
-    assert!(!shown.contains(TOKEN));
     std::fs::remove_file(&path).ok();
 }

@@ -34,6 +34,7 @@ mod keepalive;
 mod limits;
 mod lists;
 mod live;
+mod live_asks;
 mod partial;
 mod request_ids;
 mod segments;

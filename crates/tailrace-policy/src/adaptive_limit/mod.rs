@@ -230,7 +230,7 @@ impl AdaptiveLimit {
     pub fn sample(&self, now: Nanos, rtt: Nanos, in_flight: u32, outcome: Outcome) -> Option<u32> {
         match outcome {
             Outcome::Ok | Outcome::DegradedOk | Outcome::ClientError => {
-                self.record.answers.record(rtt)
+                self.record.answers.record(rtt);
             }
             Outcome::Timeout | Outcome::RejectedByPeer => {
                 self.record.drops.fetch_add(1, Ordering::Relaxed);
