@@ -1,13 +1,13 @@
 //! The admin port: health, metrics, effective limits, the blueprint, and changes by POST with the
-//! admin token (`change.rs`).
+//! admin token (`configure.rs`).
 //!
 //! It runs on the control thread, so a busy worker cannot starve a probe, and on a loopback address
 //! unless told otherwise. Requests pass the same strict head parser as the service port. A `Host`
 //! that is not local is refused, so that a web page cannot read it by rebinding a name (RELIABILITY
 //! S24).
 
-mod change;
 mod config;
+mod configure;
 pub mod token;
 
 use crate::h1::{self, HeadLimits, Method, Parsed, RequestHead};
@@ -40,28 +40,25 @@ const INDEX: &str = "tailrace admin\n\n\
     POST /config         limits to set, JSON or TOML; needs the admin token\n\
     POST /config/reload  read the config file again; needs the admin token\n";
 
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
-
 struct Answer {
     status: u16,
     content_type: &'static str,
     body: Vec<u8>,
 }
 
-fn json(status: u16, body: Vec<u8>) -> Answer {
+fn text(status: u16, body: &str) -> Answer {
     Answer {
         status,
-        content_type: JSON,
-        body,
+        content_type: "text/plain; charset=utf-8",
+        body: body.into(),
     }
 }
 
-fn plain(status: u16, body: &str) -> Answer {
+fn json(body: Vec<u8>) -> Answer {
     Answer {
-        status,
-        content_type: TEXT,
-        body: body.into(),
+        status: 200,
+        content_type: "application/json",
+        body,
     }
 }
 
@@ -102,7 +99,7 @@ async fn connection(
             return Ok(());
         }
         let answer = if head.method == Method::Post {
-            change::answer(&mut stream, &head, &mut input, shared, local).await?
+            configure::answer(&mut stream, &head, &mut input, shared, local).await?
         } else {
             answer(&head, &input, shared, local)
         };
@@ -110,7 +107,7 @@ async fn connection(
         let connection = if keep { "" } else { "connection: close\r\n" };
         let more = match answer.status {
             401 => "www-authenticate: Bearer\r\n".to_owned(),
-            405 => format!("allow: {}\r\n", change::allowed(head.path.of(&input))),
+            405 => format!("allow: {}\r\n", configure::allowed(head.path.of(&input))),
             _ => String::new(),
         };
         let mut out = format!(
@@ -165,26 +162,26 @@ async fn read_head(
 
 fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Answer {
     if local && !is_local_host(head.header(input, "host")) {
-        return plain(403, NOT_LOCAL);
+        return text(403, NOT_LOCAL);
     }
     if !matches!(head.method, Method::Get | Method::Head) {
-        return plain(405, "not with this method; GET / lists what there is\n");
+        return text(405, "not with this method; GET / lists what there is\n");
     }
     match head.path.of(input) {
-        b"/" => plain(200, INDEX),
-        b"/livez" if is_live(shared) => plain(200, "live\n"),
-        b"/livez" => plain(503, "a worker thread has ended; restart the process\n"),
-        b"/readyz" if shared.phase() == Phase::Running => plain(200, "ready\n"),
-        b"/readyz" => plain(503, "draining\n"),
+        b"/" => text(200, INDEX),
+        b"/livez" if is_live(shared) => text(200, "live\n"),
+        b"/livez" => text(503, "a worker thread has ended; restart the process\n"),
+        b"/readyz" if shared.phase() == Phase::Running => text(200, "ready\n"),
+        b"/readyz" => text(503, "draining\n"),
         b"/metrics" => Answer {
             status: 200,
             content_type: text::CONTENT_TYPE,
             body: text::render(shared),
         },
-        b"/stats" => json(200, text::stats(shared)),
-        b"/config" => json(200, config::render(shared)),
-        b"/blueprint" => json(200, shared.live.current().blueprint.clone()),
-        _ => plain(404, "unknown; GET / lists what there is\n"),
+        b"/stats" => json(text::stats(shared)),
+        b"/config" => json(config::render(shared)),
+        b"/blueprint" => json(shared.live.current().blueprint.clone()),
+        _ => text(404, "unknown; GET / lists what there is\n"),
     }
 }
 

@@ -35,8 +35,8 @@ fn revision(upstream: &Upstream, turn: u32) -> Service {
         "retry": if odd { json!({"attempts": 2}) } else { Value::Null },
         "hedge": if odd { Value::Null } else { json!({"extra": 0.001, "delay_min_ms": 1_900.0}) },
         "breaker": {"consecutive": number(7, 9)},
-        "throttle": if turn % 3 == 0 { Value::Null } else { json!({"factor": 2.5}) },
-        "adaptive": if turn % 4 == 0 { Value::Null } else { json!({"min": 32, "init": 32}) },
+        "throttle": if turn.is_multiple_of(3) { Value::Null } else { json!({"factor": 2.5}) },
+        "adaptive": if odd { json!({"min": 32, "init": 32}) } else { Value::Null },
         "forward_headers": if odd { json!(["x-tenant"]) } else { json!([]) },
     });
     let view = json!({

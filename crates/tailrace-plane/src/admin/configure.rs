@@ -7,7 +7,8 @@
 //!
 //! Limits: a body has 256 KiB and five seconds; the answer comes within thirty seconds.
 
-use super::{is_local_host, json, plain, token::Token, Answer, HEAD_WAIT, NOT_LOCAL};
+use super::token::Token;
+use super::{is_local_host, json, text, Answer, HEAD_WAIT, NOT_LOCAL};
 use crate::h1::{BodyDecoder, BodyError, Framing, RequestHead};
 use crate::live::{Ask, Wanted};
 use crate::shared::Shared;
@@ -38,21 +39,21 @@ pub(super) async fn answer(
     local: bool,
 ) -> io::Result<Answer> {
     if local && !is_local_host(head.header(input, "host")) {
-        return Ok(plain(403, NOT_LOCAL));
+        return Ok(text(403, NOT_LOCAL));
     }
     let path = head.path.of(input).to_vec();
     if !matches!(&*path, b"/config" | b"/config/reload") {
-        return Ok(plain(405, "GET and HEAD only\n"));
+        return Ok(text(405, "GET and HEAD only\n"));
     }
     let authorization = head.header(input, "authorization");
     if let Err(refused) = Token::admit(shared.admin_token.as_ref(), authorization) {
-        return Ok(plain(refused.status, refused.words));
+        return Ok(text(refused.status, refused.words));
     }
     let format = format(head.header(input, "content-type"));
     let body = match timeout(HEAD_WAIT, read_body(stream, head, input)).await? {
         Ok(body) => body,
         Err(Unread::Refused(error)) => {
-            return Ok(plain(error.status(), &format!("{error}\n")));
+            return Ok(text(error.status(), &format!("{error}\n")));
         }
         Err(Unread::Gone(error)) => return Err(error),
     };
@@ -61,7 +62,7 @@ pub(super) async fn answer(
         (_, Some(toml)) => Wanted::Set { body, toml },
         (_, None) => {
             let words = "send `Content-Type: application/json` or `application/toml`\n";
-            return Ok(plain(415, words));
+            return Ok(text(415, words));
         }
     };
     Ok(made(shared, wanted, &path).await)
@@ -70,12 +71,15 @@ pub(super) async fn answer(
 async fn made(shared: &Shared, wanted: Wanted, path: &[u8]) -> Answer {
     let source = format!("admin POST {}", String::from_utf8_lossy(path));
     let Some(reply) = shared.live.asks.ask(Ask { source, wanted }) else {
-        return plain(503, "no change can be made now; try again\n");
+        return text(503, "no change can be made now; try again\n");
     };
     match timeout(CHANGE_WAIT, reply).await {
-        Ok(Ok(reply)) => json(reply.status, reply.body),
-        Ok(Err(_)) => plain(503, "the change was not made; see the service's log\n"),
-        Err(_) => plain(504, "the change is still being made; see GET /config\n"),
+        Ok(Ok(reply)) => Answer {
+            status: reply.status,
+            ..json(reply.body)
+        },
+        Ok(Err(_)) => text(503, "the change was not made; see the service's log\n"),
+        Err(_) => text(504, "the change is still being made; see GET /config\n"),
     }
 }
 
