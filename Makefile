@@ -20,7 +20,7 @@ export PYO3_PYTHON := $(CURDIR)/$(PY)
 export PYTHONHASHSEED ?= random
 
 NATIVE := Cargo.toml Cargo.lock pyproject.toml $(shell find crates -type f \
-	! -path '*/tests/*' ! -path '*/examples/*' 2>/dev/null)
+	! -path '*/tests/*' ! -path '*/examples/*' ! -path '*/simulation/*' 2>/dev/null)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile

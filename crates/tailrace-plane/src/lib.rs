@@ -31,6 +31,8 @@ mod resolve;
 mod router;
 mod server;
 mod shared;
+#[cfg(test)]
+mod simulation;
 pub mod splice;
 mod template;
 mod upstream;
