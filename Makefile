@@ -20,7 +20,7 @@ export PYO3_PYTHON := $(CURDIR)/$(PY)
 export PYTHONHASHSEED ?= random
 
 NATIVE := Cargo.toml Cargo.lock pyproject.toml $(shell find crates -type f \
-	! -path '*/tests/*' ! -path '*/examples/*' 2>/dev/null)
+	! -path '*/tests/*' ! -path '*/examples/*' ! -path '*/simulation/*' 2>/dev/null)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -73,6 +73,8 @@ docs: $(STAMPS)/dev ## Links, headings and examples of the pages
 example: $(STAMPS)/built-ci ## The order service over five real upstreams, replies checked
 	$(PY) -m examples.orders.run
 
+test-real: export TAILRACE_FUZZ_EXAMPLES ?= 5000
+test-real: $(STAMPS)/clients
 test-real: $(STAMPS)/built-ci ## Whole processes and real sockets only; says what it skips, and why
 	$(PY) -m pytest -rs -m "e2e or wire or real"
 
@@ -95,6 +97,13 @@ doctor:
 
 $(STAMPS)/run $(STAMPS)/dev: $(STAMPS)/%: requirements/%.txt | doctor
 	@sh tools/environment.sh $*
+
+$(STAMPS)/clients: requirements/clients.txt $(STAMPS)/dev
+	@echo "environment: requirements/clients.txt, in .venv/clients"
+	@$(PY) -m venv --clear .venv/clients
+	@.venv/clients/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/clients.txt
+	@touch $@
 
 # `develop` puts the built module beside the Python sources; only one profile is there at a time.
 $(STAMPS)/built-ci: $(STAMPS)/dev $(NATIVE)

@@ -10,6 +10,7 @@ mod admin;
 mod attempt;
 mod buffers;
 mod call;
+mod catalogue;
 mod client;
 mod clock;
 mod extra;
@@ -29,11 +30,14 @@ mod resolve;
 mod router;
 mod server;
 mod shared;
+#[cfg(test)]
+mod simulation;
 pub mod splice;
 mod template;
 mod upstream;
 mod worker;
 
-pub use plane::{Plane, StartError};
+pub use catalogue::problems;
+pub use plane::{Pages, Plane, StartError};
 pub use reason::Reason;
 pub use shared::Phase;
