@@ -11,6 +11,7 @@ mod admin;
 mod attempt;
 mod buffers;
 mod call;
+mod catalogue;
 mod client;
 mod clock;
 mod extra;
@@ -38,7 +39,8 @@ mod template;
 mod upstream;
 mod worker;
 
+pub use catalogue::problems;
 pub use live::{Ask, Change, Next, Reply, Wanted};
-pub use plane::{Plane, StartError};
+pub use plane::{Pages, Plane, StartError};
 pub use reason::Reason;
 pub use shared::Phase;

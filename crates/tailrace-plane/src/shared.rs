@@ -18,6 +18,15 @@ pub enum Phase {
     Stopping,
 }
 
+/// What the admin port shows to people who call the service; nothing where it is empty.
+#[derive(Debug, Clone, Default)]
+pub struct Pages {
+    /// OpenAPI document, JSON.
+    pub openapi: Vec<u8>,
+    /// The same as one HTML page that asks for nothing else.
+    pub docs: Vec<u8>,
+}
+
 #[derive(Debug)]
 pub struct Shared {
     /// The configuration in force.
@@ -25,6 +34,8 @@ pub struct Shared {
     pub metrics: Vec<Arc<WorkerMetrics>>,
     /// What a change over the admin port must carry; without one nothing can be changed.
     pub admin_token: Option<Token>,
+    /// The service's reference for its callers, for the admin port.
+    pub pages: Pages,
     /// Records whose line could not be written, e.g. because the disk is full.
     pub log_failed: AtomicU64,
     /// Requests in flight when their worker was told to stop (req 11.4).
@@ -59,6 +70,7 @@ impl Shared {
             live,
             metrics,
             admin_token: None,
+            pages: Pages::default(),
             log_failed: AtomicU64::new(0),
             cut_off: AtomicU64::new(0),
             workers_lost: AtomicU32::new(0),
