@@ -1,13 +1,14 @@
-//! The admin port: health, metrics, effective limits, the blueprint; and few changes, by POST with
-//! the token.
+//! The admin port: health, metrics, effective limits, the blueprint, and changes by POST with the
+//! admin token (`configure.rs`, `forget.rs`).
 //!
 //! It runs on the control thread, so a busy worker cannot starve a probe, and on a loopback address
 //! unless told otherwise. Requests pass the same strict head parser as the service port. A `Host`
 //! that is not local is refused, so that a web page cannot read it by rebinding a name (RELIABILITY
 //! S24).
 
-mod change;
 mod config;
+mod configure;
+mod forget;
 pub mod token;
 
 use crate::h1::{self, HeadLimits, Method, Parsed, RequestHead};
@@ -29,6 +30,7 @@ const CONNECTIONS_MAX: usize = 64;
 const HEAD_WAIT: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
+const NOT_LOCAL: &str = "this Host is not local\n";
 const INDEX: &str = "tailrace admin\n\n\
     GET /livez      200 while the process runs, 503 when a worker thread has ended\n\
     GET /readyz     200 when it takes requests, 503 while it drains\n\
@@ -36,7 +38,9 @@ const INDEX: &str = "tailrace admin\n\n\
     GET /stats      percentiles of views and upstreams since start, JSON\n\
     GET /config     effective limits and where each came from\n\
     GET /blueprint  the compiled declaration\n\
-    POST /cache/invalidate?upstream=NAME&prefix=/PATH   forget cached answers; needs the token\n";
+    POST /config         limits to set, JSON or TOML; needs the admin token\n\
+    POST /config/reload  read the config file again; needs the admin token\n\
+    POST /cache/invalidate?upstream=NAME&prefix=/PATH  forget answers; needs the admin token\n";
 const INDEX_OF_PAGES: &str = "\
     GET /docs       the service for its callers, HTML\n\
     GET /openapi.json  the same for programs, OpenAPI 3.1\n";
@@ -96,7 +100,7 @@ async fn connection(
     shared: &Shared,
     local: bool,
 ) -> io::Result<()> {
-    let limits = shared.request_limits;
+    let limits = shared.program().head_limits;
     let mut input = Vec::with_capacity(1024);
     let mut head = RequestHead::default();
     loop {
@@ -104,19 +108,22 @@ async fn connection(
         if !timeout(HEAD_WAIT, complete).await?? {
             return Ok(());
         }
-        let answer = answer(&head, &input, shared, local);
+        let answer = if head.method == Method::Post {
+            configure::answer(&mut stream, &head, &mut input, shared, local).await?
+        } else {
+            answer(&head, &input, shared, local)
+        };
         let keep = head.keep_alive && head.framing == h1::Framing::None;
         let connection = if keep { "" } else { "connection: close\r\n" };
-        let allow = match answer.status {
-            405 if change::is_change(head.path.of(&input)) => "allow: POST\r\n",
-            405 => "allow: GET, HEAD\r\n",
-            401 => "www-authenticate: Bearer\r\n",
-            _ => "",
+        let more = match answer.status {
+            401 => "www-authenticate: Bearer\r\n".to_owned(),
+            405 => format!("allow: {}\r\n", configure::allowed(head.path.of(&input))),
+            _ => String::new(),
         };
         let mut out = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\n\
              x-content-type-options: nosniff\r\ncache-control: no-store\r\n\
-             content-security-policy: {PAGE_POLICY}\r\n{allow}{connection}\r\n",
+             content-security-policy: {PAGE_POLICY}\r\n{more}{connection}\r\n",
             answer.status,
             h1::reason(answer.status),
             answer.content_type,
@@ -166,14 +173,10 @@ async fn read_head(
 
 fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Answer {
     if local && !is_local_host(head.header(input, "host")) {
-        return text(403, "this Host is not local\n");
+        return text(403, NOT_LOCAL);
     }
-    let change = change::is_change(head.path.of(input));
-    match head.method {
-        Method::Post if change => return change::answer(head, input, shared),
-        _ if change => return text(405, "POST only\n"),
-        Method::Get | Method::Head => {}
-        _ => return text(405, "GET and HEAD only\n"),
+    if !matches!(head.method, Method::Get | Method::Head) {
+        return text(405, "not with this method; GET / lists what there is\n");
     }
     match head.path.of(input) {
         b"/" if shared.pages.docs.is_empty() => text(200, INDEX),
@@ -189,13 +192,14 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
         },
         b"/stats" => json(text::stats(shared)),
         b"/config" => json(config::render(shared)),
-        b"/blueprint" => json(shared.blueprint.clone()),
+        b"/blueprint" => json(shared.live.current().blueprint.clone()),
         b"/openapi.json" if !shared.pages.openapi.is_empty() => json(shared.pages.openapi.clone()),
         b"/docs" if !shared.pages.docs.is_empty() => Answer {
             status: 200,
             content_type: "text/html; charset=utf-8",
             body: shared.pages.docs.clone(),
         },
+        b"/config/reload" | b"/cache/invalidate" => text(405, "POST only\n"),
         _ => text(404, "unknown; GET / lists what there is\n"),
     }
 }

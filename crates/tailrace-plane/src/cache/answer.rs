@@ -26,7 +26,7 @@ pub async fn answer(call: Call) -> Answer {
     let Some(keep) = &part.cache else {
         return governed(call).await;
     };
-    let (cache, now) = (&worker.shared.cache, worker.now.get());
+    let (cache, now) = (worker.shared.cache(), worker.now.get());
     let metrics = &worker.metrics.upstreams[part.upstream].cache;
     let mut key = worker.buffers.take();
     key::push(part, keep.scope, &call.rendered, &mut key);
@@ -152,7 +152,7 @@ pub fn look(
     memory: &Cell<u64>,
 ) -> Option<Answer> {
     let keep = part.cache.as_ref()?;
-    let (cache, now) = (&worker.shared.cache, worker.now.get());
+    let (cache, now) = (worker.shared.cache(), worker.now.get());
     let mut key = worker.buffers.take();
     key::push(part, keep.scope, rendered, &mut key);
     let kept = cache.kept(cache.hash(&key), &key, now);

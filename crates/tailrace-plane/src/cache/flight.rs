@@ -118,7 +118,7 @@ impl Drop for InAir {
 /// Starts the fetch of a flight; `call` is what the part that needs it would have called.
 pub(super) fn start(key: Key, flight: Flight, call: Call) {
     let worker = Rc::clone(&call.worker);
-    let cache = &worker.shared.cache;
+    let cache = worker.shared.cache();
     let part = part_of(&worker, &call);
     let Some(keep) = &part.cache else { return };
     let (hash, now) = (key.hash, worker.now.get());

@@ -52,6 +52,8 @@ const SHARDS_MAX: u64 = 64;
 const SHARD_BYTES_MIN: u64 = 1 << 20;
 /// What an entry usually takes, for the table of frequencies.
 const ENTRY_BYTES: u64 = 1 << 10;
+/// Entries that go, above a bound that was lowered, with each that is stored.
+const EXCESS_EVICTED: usize = 16;
 /// Fetches in the air at once, over all shards.
 const FLIGHTS_MAX: usize = 8_192;
 
@@ -134,7 +136,7 @@ pub struct Cache {
     places: Box<[Place]>,
     hasher: RandomState,
     budget: Arc<ByteBudget>,
-    bytes_max: u64,
+    bytes_max: AtomicU64,
     sketch: Sketch,
     invalidations: AtomicU64,
 }
@@ -173,10 +175,22 @@ impl Cache {
             places: (0..shards).map(place).collect(),
             hasher: RandomState::new(),
             budget: ByteBudget::new(bytes_max),
-            bytes_max,
+            bytes_max: AtomicU64::new(bytes_max),
             sketch: Sketch::new((bytes_max / ENTRY_BYTES) as usize),
             invalidations: AtomicU64::new(0),
         })
+    }
+
+    /// Another bound; what is above a lower one goes as entries come.
+    pub fn resize(&self, bytes_max: u64) {
+        if self.bytes_max.swap(bytes_max, Ordering::Relaxed) == bytes_max {
+            return;
+        }
+        self.budget.set_max(bytes_max);
+        for place in &self.places {
+            let share = bytes_max / self.places.len() as u64;
+            place.lock().segments.resize(share);
+        }
     }
 
     pub fn hash(&self, key: &[u8]) -> u64 {
@@ -296,6 +310,12 @@ impl Cache {
         if replaced {
             shard.segments.remove(key.hash);
         }
+        // Left over from a larger bound: a few go with each that comes.
+        for _ in 0..EXCESS_EVICTED {
+            if self.budget.excess() == 0 || !shard.evict(key.hash, bytes, |_, _| true) {
+                break;
+            }
+        }
         loop {
             match self.budget.try_hold(bytes) {
                 Ok(held) => {
@@ -354,7 +374,7 @@ impl Cache {
     pub fn totals(&self) -> Totals {
         let mut totals = Totals {
             bytes: self.budget.used(),
-            bytes_max: self.bytes_max,
+            bytes_max: self.bytes_max.load(Ordering::Relaxed),
             invalidations: self.invalidations.load(Ordering::Relaxed),
             ..Totals::default()
         };

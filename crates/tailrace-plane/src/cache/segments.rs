@@ -88,15 +88,22 @@ const PROTECTED: f64 = 0.8;
 impl Segments {
     /// For about so many bytes; how many it holds is the budget's to say.
     pub fn new(bytes: u64) -> Self {
-        let window_max = (bytes as f64 * WINDOW) as u64;
-        Self {
+        let mut made = Self {
             places: HashMap::default(),
             table: Vec::new(),
             free: Vec::new(),
             queues: [EMPTY; 3],
-            window_max,
-            protected_max: ((bytes - window_max) as f64 * PROTECTED) as u64,
-        }
+            window_max: 0,
+            protected_max: 0,
+        };
+        made.resize(bytes);
+        made
+    }
+
+    /// For another number of bytes.
+    pub fn resize(&mut self, bytes: u64) {
+        self.window_max = (bytes as f64 * WINDOW) as u64;
+        self.protected_max = ((bytes - self.window_max) as f64 * PROTECTED) as u64;
     }
 
     pub fn len(&self) -> usize {

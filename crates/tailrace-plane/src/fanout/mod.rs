@@ -289,7 +289,7 @@ impl FanOut {
             let (until, cut) = match budget {
                 Ok(budget) => budget,
                 Err(reason) => {
-                    let answer = self.uncalled(worker, declared, rendered, reason);
+                    let answer = self.uncalled(worker, declared, &rendered, reason);
                     self.land(worker, view, part, item, answer)?;
                     continue;
                 }

@@ -80,12 +80,10 @@ impl FanOut {
         &self,
         worker: &Worker,
         part: &Part,
-        rendered: Rendered,
+        rendered: &Rendered,
         reason: Reason,
     ) -> Answer {
-        let kept = cache::look(worker, part, &rendered, &self.memory);
-        worker.buffers.give(rendered.bytes);
-        match kept {
+        match cache::look(worker, part, rendered, &self.memory) {
             Some(kept) => Answer {
                 failed: Some(reason),
                 ..kept

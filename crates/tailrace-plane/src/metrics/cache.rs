@@ -6,6 +6,7 @@
 
 use super::text::Labelled;
 use super::{CacheMetrics, Count, WorkerMetrics};
+use crate::cache::Totals;
 use crate::shared::Shared;
 use crate::source::Source;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ const STORES: [(&str, Read); 3] = [
 const REFRESHES: [(&str, Read); 1] = [("", |cache| &cache.refreshes)];
 
 pub fn counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u64>)> {
-    let totals = shared.cache.totals();
+    let totals = totals(shared);
     let one = |value: u64| vec![(vec![], value)];
     vec![
         (
@@ -67,7 +68,7 @@ pub fn counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u6
 }
 
 pub fn gauges(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<f64>)> {
-    let totals = shared.cache.totals();
+    let totals = totals(shared);
     let one = |value: u64| vec![(vec![], value as f64)];
     let hot = shared.metrics.iter().map(|worker| worker.hot_keys.get());
     vec![
@@ -99,9 +100,14 @@ pub fn gauges(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<f64>
     ]
 }
 
+fn totals(shared: &Shared) -> Totals {
+    let cache = shared.cache_in_use();
+    cache.map_or_else(Totals::default, |cache| cache.totals())
+}
+
 fn per_upstream(shared: &Shared, read: &[(&'static str, Read)]) -> Labelled<u64> {
     let mut found = Vec::new();
-    for (index, upstream) in shared.program.upstreams.iter().enumerate() {
+    for (index, upstream) in shared.program().upstreams.iter().enumerate() {
         for (word, read) in read {
             let mut labels = vec![("upstream", upstream.name.clone())];
             if !word.is_empty() {
@@ -117,7 +123,7 @@ fn per_upstream(shared: &Shared, read: &[(&'static str, Read)]) -> Labelled<u64>
 /// `fresh` is what is left of `ok`: counting it would cost every request.
 fn sources(shared: &Shared) -> Labelled<u64> {
     let mut found = Vec::new();
-    for (view, part) in shared.program.parts() {
+    for (view, part) in shared.program().parts() {
         let sum = |read: &dyn Fn(&super::PartMetrics) -> u64| -> u64 {
             let workers = shared.metrics.iter();
             workers.map(|worker| read(&worker.parts[part.metric])).sum()

@@ -320,7 +320,8 @@ fn the_admin_port_forgets_for_who_has_the_token() {
     std::fs::write(&path, format!("{TOKEN}\n")).expect("a temporary file");
     let upstream = Upstream::start(|seen| vec![Step::Send(echo(seen))]);
     let file = path.to_str().expect("a path of text");
-    let plane = cached(&upstream).listen("admin_token_file", file).start();
+    let listen = json!({"port": 0, "admin_port": 0, "workers": 1, "admin_token_file": file});
+    let plane = cached(&upstream).listen(listen).start();
     std::fs::remove_file(&path).expect("it was written");
     plane.get("/one/a");
     let target = "/cache/invalidate?upstream=up&prefix=%2Fone%2Fa";
@@ -350,7 +351,6 @@ fn the_admin_port_forgets_for_who_has_the_token() {
         );
     }
     assert_eq!(plane.admin("/cache/invalidate").status, 405);
-    assert_eq!(post(&plane, "/config", &bearer).0, 405);
     assert!(!String::from_utf8_lossy(&plane.admin("/config").body).contains(TOKEN));
     assert!(!String::from_utf8_lossy(&plane.admin("/blueprint").body).contains(TOKEN));
 }

@@ -1,27 +1,15 @@
-//! What a POST changes.
+//! `POST /cache/invalidate`: what is to be forgotten, as the query says it.
 //!
-//! The failure prevented: a change by whoever reaches the port (`token.rs`), or one that is taken
-//! for another. The token is asked for before anything is read of what is wanted, and a parameter
-//! that is not known is refused, not ignored.
+//! The failure prevented: an invalidation that is taken for a larger or a smaller one. A parameter
+//! that is not known is refused, not ignored, and so is an upstream that does not exist. Whether
+//! the asker may do this is decided before (`configure.rs`).
 
-use super::token::Token;
 use super::{json, text, Answer};
 use crate::cache::Scope;
 use crate::h1::{self, RequestHead};
 use crate::shared::Shared;
 
-pub(super) const INVALIDATE: &[u8] = b"/cache/invalidate";
-
-/// Paths that are changed by POST, and by nothing else.
-pub(super) fn is_change(path: &[u8]) -> bool {
-    path == INVALIDATE
-}
-
 pub(super) fn answer(head: &RequestHead, input: &[u8], shared: &Shared) -> Answer {
-    let authorization = head.header(input, "authorization");
-    if let Err(refused) = Token::admit(shared.admin_token.as_ref(), authorization) {
-        return text(refused.status, refused.words);
-    }
     match invalidate(head, input, shared) {
         Ok(forgotten) => json(format!("{{\"forgotten\":{forgotten}}}\n").into_bytes()),
         Err(why) => text(400, &format!("{why}\n")),
@@ -48,6 +36,8 @@ fn invalidate(head: &RequestHead, input: &[u8], shared: &Shared) -> Result<usize
             }
         }
     }
-    let scope = Scope::of(&shared.program, upstream.as_deref(), &prefix)?;
-    Ok(shared.cache.invalidate(&scope))
+    let scope = Scope::of(&shared.program(), upstream.as_deref(), &prefix)?;
+    Ok(shared
+        .cache_in_use()
+        .map_or(0, |cache| cache.invalidate(&scope)))
 }
