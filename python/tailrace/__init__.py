@@ -7,7 +7,7 @@ them loads neither pydantic nor the plane, so that `tailrace --help` is instant.
 from tailrace.dependencies import strong, weak
 from tailrace.errors import ConfigError, DeclarationError, TailraceError
 from tailrace.parameters import header, path, query
-from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
+from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Cache, Hedge, Retry, Throttle
 from tailrace.service import Service
 from tailrace.typing import Raw
 from tailrace.upstream import Upstream
@@ -17,6 +17,7 @@ __all__ = [
     "AdaptiveLimit",
     "Breaker",
     "Bulkhead",
+    "Cache",
     "ConfigError",
     "DeclarationError",
     "Hedge",

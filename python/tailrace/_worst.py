@@ -68,8 +68,11 @@ def calls_in_flight(rate: float, mean_ms: float, calls: int = 1) -> float:
 
 def needs(part: Part) -> set[str]:
     """Names of the parts that `part` waits for."""
-    templates = [part["path"]]
-    templates += [row["value"] for row in [*part.get("query", []), *part.get("headers", [])]]
+    calls = [part, part["otherwise"]] if part.get("otherwise") else [part]
+    templates = [call["path"] for call in calls]
+    templates += [
+        row["value"] for call in calls for row in [*call.get("query", []), *call.get("headers", [])]
+    ]
     found = {piece["part"]["name"] for one in templates for piece in one if "part" in piece}
     each = part.get("each")
     return found | ({each["part"]} if each else set())
@@ -106,6 +109,9 @@ def _worst(view: dict[str, Any], timeouts: dict[str, float], per_call: dict[str,
     for part in parts:
         count = int(part["each"]["items_max"]) if part.get("each") else 1
         calls[part["upstream"]] = calls.get(part["upstream"], 0) + count
+        other = part.get("otherwise")
+        if other:
+            calls[other["upstream"]] = calls.get(other["upstream"], 0) + 1
     wanted = sum(count * per_call[name] for name, count in calls.items())
     purse = int(view["extra_attempts"])
     chain, total = _longest_chain(parts, timeouts, fanout)

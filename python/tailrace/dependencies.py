@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Final, Literal
 
 from tailrace._source import Place, caller
+from tailrace.policies import Cache
 from tailrace.typing import Duration
 from tailrace.upstream import Call
 
@@ -38,6 +39,8 @@ class PartDeclaration:
     default: Any
     each: str | None
     each_max: int | None
+    cache: Cache | None
+    otherwise: Call | None
     place: Place = field(repr=False)
 
 
@@ -48,14 +51,15 @@ def strong(
     default: Any = MISSING,
     each: str | None = None,
     each_max: int | None = None,
+    cache: Cache | None = None,
 ) -> Any:
     """A part whose failure fails the request.
 
     `each="order.items"` makes one call per item of a list, at most `each_max` (default 64), with
     `{item.field}` in the templates; the part is then a list in the same order. `default` is the
-    value when the upstream answers 204.
+    value when the upstream answers 204. `cache` replaces the upstream's.
     """
-    return PartDeclaration("strong", call, timeout, default, each, each_max, caller())
+    return PartDeclaration("strong", call, timeout, default, each, each_max, cache, None, caller())
 
 
 def weak(
@@ -65,9 +69,15 @@ def weak(
     default: Any = MISSING,
     each: str | None = None,
     each_max: int | None = None,
+    cache: Cache | None = None,
+    otherwise: Call | None = None,
 ) -> Any:
     """A part whose failure degrades the reply: it becomes `default`, or null where its type allows.
 
-    With `each`, a failed item becomes null and the part is reported as degraded.
+    Before that a kept answer stands in (`cache`, or the upstream's), then `otherwise`, a call of
+    another upstream that answers in the same shape. The reply says which. With `each`, a failed
+    item becomes null and the part is reported as degraded.
     """
-    return PartDeclaration("weak", call, timeout, default, each, each_max, caller())
+    return PartDeclaration(
+        "weak", call, timeout, default, each, each_max, cache, otherwise, caller()
+    )

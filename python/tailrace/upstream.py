@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tailrace._source import Place, caller
-from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
+from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Cache, Hedge, Retry, Throttle
 from tailrace.typing import Duration, Size
 
 TIMEOUT_DEFAULT: Final = "1s"
@@ -32,7 +32,8 @@ class Upstream:
     only where `hedge=Hedge()` says so. An address that fails gets no calls for a while
     (`breaker=None`: it does), an upstream that refuses most calls is asked less (`throttle=None`:
     it is not). `adaptive=AdaptiveLimit()` lets the calls in flight follow the latency; it is off by
-    default because until it has learned it caps a bulkhead that was sized on purpose. Only request
+    default because until it has learned it caps a bulkhead that was sized on purpose. Answers are
+    kept for a moment only where `cache=Cache(ttl="2s")` says so, here or for one part. Only request
     headers named in `forward_headers` are passed on.
     """
 
@@ -42,6 +43,7 @@ class Upstream:
         "body_max",
         "breaker",
         "bulkhead",
+        "cache",
         "forward_headers",
         "hedge",
         "name",
@@ -63,6 +65,7 @@ class Upstream:
         breaker: Breaker | None = BREAKER_DEFAULT,
         throttle: Throttle | None = THROTTLE_DEFAULT,
         adaptive: AdaptiveLimit | None = None,
+        cache: Cache | None = None,
         forward_headers: Sequence[str] = (),
         body_max: Size | None = None,
     ) -> None:
@@ -75,6 +78,7 @@ class Upstream:
         self.breaker = breaker
         self.throttle = throttle
         self.adaptive = adaptive
+        self.cache = cache
         self.forward_headers = forward_headers
         self.body_max = body_max
         self.place = caller()

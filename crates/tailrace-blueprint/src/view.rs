@@ -108,7 +108,7 @@ impl Part {
             path: other.path.clone(),
             query: other.query.clone(),
             headers: other.headers.clone(),
-            timeout_ms: other.timeout_ms,
+            timeout_ms: None,
             cache: None,
             otherwise: None,
             ..self.clone()
@@ -116,7 +116,7 @@ impl Part {
     }
 }
 
-/// Another GET that answers in the same shape.
+/// Another GET that answers in the same shape, within its upstream's timeout.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Otherwise {
@@ -126,9 +126,6 @@ pub struct Otherwise {
     pub query: Vec<NamedTemplate>,
     #[serde(default)]
     pub headers: Vec<NamedTemplate>,
-    /// `null` takes its upstream's.
-    #[serde(default)]
-    pub timeout_ms: Option<f64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,7 +1,8 @@
 //! The life of one governed call. This is the only place where policies are ordered.
 //!
 //! ```text
-//! deadline -> cache -> throttle -> bulkhead -> attempt (address, breaker -> exchange -> status -> model)
+//! deadline -> cache -> throttle -> bulkhead
+//!          -> attempt (address, breaker -> exchange -> status -> model)
 //!          -> hedge -> retry
 //! ```
 //!

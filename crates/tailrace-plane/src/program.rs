@@ -2,16 +2,16 @@
 //! constant bytes of the reply are laid out. Nothing here changes while requests run: a change of
 //! configuration makes another program, and a request keeps the one it began with.
 
+use crate::cache::Keep;
 use crate::clock;
 use crate::h1::HeadLimits;
 use crate::router::Router;
 use crate::source::Source;
 use crate::splice::Shapes;
 use crate::upstream::Upstream;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use tailrace_blueprint as blueprint;
-use tailrace_policy::{freshness, Nanos};
+use tailrace_policy::Nanos;
 
 pub use blueprint::Strength;
 
@@ -108,14 +108,6 @@ impl Part {
             Source::Default
         }
     }
-}
-
-/// How long answers of a part are kept.
-#[derive(Debug)]
-pub struct Keep {
-    pub params: freshness::Params,
-    /// Tells shapes and times apart: in every key (`cache/key.rs`).
-    pub scope: u64,
 }
 
 #[derive(Debug)]
@@ -296,15 +288,10 @@ fn compile_part(
     crate::splice::escape_into(&part.name, &mut key);
     key.push(b':');
     let nullable = shapes.project(part.shape, b"null", &mut Vec::new()).is_ok();
-    let cache = keep_of(part, &declared.upstreams[upstream], declared).map_err(at)?;
-    let otherwise = match &part.otherwise {
-        None => None,
-        Some(other) => {
-            let stand_in = part.stand_in(other);
-            let compiled = compile_part(index, &stand_in, view, declared, shapes, naive, metric)?;
-            Some(Box::new(compiled))
-        }
-    };
+    let cache = Keep::of(part, &declared.upstreams[upstream], declared).map_err(at)?;
+    let other = part.otherwise.as_ref().map(|other| part.stand_in(other));
+    let compiled = |part| compile_part(index, &part, view, declared, shapes, naive, metric);
+    let otherwise = other.map(|part| compiled(part).map(Box::new)).transpose()?;
     let needs = templates.needs | otherwise.as_ref().map_or(0, |other| other.needs);
     Ok(Part {
         name: part.name.clone(),
@@ -332,33 +319,6 @@ fn compile_part(
         key,
         metric,
     })
-}
-
-/// How long the part's answers are kept: as it says itself, or as its upstream says.
-fn keep_of(
-    part: &blueprint::Part,
-    upstream: &blueprint::Upstream,
-    declared: &blueprint::Blueprint,
-) -> Result<Option<Keep>, String> {
-    let Some(asked) = part.cache.as_ref().or(upstream.cache.as_ref()) else {
-        return Ok(None);
-    };
-    let ttl = clock::from_ms(asked.ttl_ms);
-    let usual = freshness::Params::of(ttl);
-    let ms = |value: Option<f64>, usual: Nanos| value.map_or(usual, clock::from_ms);
-    let stale = ms(asked.stale_ms, usual.stale_while_revalidate);
-    let params = freshness::Params {
-        stale_while_revalidate: stale,
-        stale_if_error: ms(asked.stale_if_error_ms, usual.stale_if_error.max(stale)),
-        negative: ms(asked.negative_ms, usual.negative),
-        ..usual
-    };
-    params.check().map_err(|why| format!("cache: {why}"))?;
-    let mut scope = DefaultHasher::new();
-    let shapes = serde_json::to_string(&declared.shapes).map_err(|error| error.to_string())?;
-    (shapes, part.shape, format!("{params:?}")).hash(&mut scope);
-    let scope = scope.finish();
-    Ok(Some(Keep { params, scope }))
 }
 
 struct Templates {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tailrace._lower.caches import lower_otherwise, part_cache
 from tailrace._lower.calls import lower_call
 from tailrace._lower.context import Context, at
 from tailrace._lower.fields import descend
@@ -42,6 +43,8 @@ def lower_part(context: Context, scope: ViewScope, name: str) -> dict[str, Any] 
         lowered["timeout_ms"] = timeout
     if each is not None:
         lowered["each"] = each
+    lowered |= part_cache(context, scope, name, lowered)
+    lowered |= lower_otherwise(context, scope, name)
     if name not in scope.shapes:
         return None
     whole = scope.shapes[name]

@@ -3,9 +3,9 @@
 //!
 //! The failure prevented is a cache that reads well and does nothing, or harm: a time of zero, a
 //! stale time that ends before it begins, and above all one user's answer for another. Every header
-//! a call carries is in the key of its answer; but whoever caches what users send must say so, since
-//! it makes one entry for each of them. A stand-in that calls the same upstream is a retry that no
-//! budget knows.
+//! a call carries is in the key of its answer; but whoever caches what users send must say so,
+//! since it makes one entry for each of them. A stand-in that calls the same upstream is a retry
+//! that no budget knows.
 
 use super::{listed, template, Problems};
 use crate::{
@@ -169,9 +169,6 @@ pub(super) fn check_otherwise(
         let known = blueprint.upstreams.iter().map(|one| one.name.as_str());
         problems.add(format!("{at}.upstream"), message, listed(known));
         return;
-    }
-    if let Some(timeout) = other.timeout_ms {
-        problems.check_duration(format!("{at}.timeout_ms"), timeout);
     }
     let stand_in = part.stand_in(other);
     template::check_templates(&at, &stand_in, view, problems);

@@ -2,8 +2,8 @@
 //!
 //! The failure prevented is a first caller that takes the answer of ninety-nine others with it. The
 //! fetch is a task of its own on the worker that started it, with its own deadline and its own
-//! memory; callers only wait. The last one that leaves ends it in the same step that takes it out of
-//! the table (`tailrace_policy::flight`), so nobody inherits an abort. However it ends, by an
+//! memory; callers only wait. The last one that leaves ends it in the same step that takes it out
+//! of the table (`tailrace_policy::flight`), so nobody inherits an abort. However it ends, by an
 //! answer, a panic or the end of its worker, it lands, and whoever waits is told.
 //!
 //! Limits: a fetch draws on the extra attempts of the request that started it. Its deadline is the
@@ -11,7 +11,8 @@
 
 use super::key::Key;
 use super::meeting::Meeting;
-use super::{Cache, Fetched, Landing};
+use super::store::Landing;
+use super::{Cache, Fetched};
 use crate::call::{governed, part_of, Call};
 use crate::fanout::timer::Timer;
 use crate::json::Json;

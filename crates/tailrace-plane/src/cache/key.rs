@@ -3,8 +3,9 @@
 //! The failure prevented is one user's answer given to another. An answer can only depend on the
 //! bytes that were sent, so the key is those bytes: the target and every header line of the call,
 //! forwarded ones and those of templates, whatever they carry. Left out is what cannot make answers
-//! differ for a user: the request id, the two trace context headers (which are new for every request
-//! and would make every key a new one), and the lines that the plane writes the same for everybody.
+//! differ for a user: the request id, the two trace context headers (which are new for every
+//! request and would make every key a new one), and the lines that the plane writes the same for
+//! everybody.
 //! In front stand the upstream and the part's scope: the shape its answer was cut down to and the
 //! times it may be kept for. A part that allows less never sees what another one kept for longer.
 

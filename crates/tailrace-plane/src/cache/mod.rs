@@ -19,16 +19,19 @@
 
 mod answer;
 mod flight;
+mod keep;
 pub mod key;
 mod meeting;
 pub mod near;
 mod scope;
 mod segments;
+mod store;
 
 #[cfg(test)]
 mod tests;
 
 pub use answer::{answer, look};
+pub use keep::Keep;
 pub use scope::Scope;
 
 use crate::reason::Reason;
@@ -40,9 +43,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tailrace_policy::byte_budget::{entry_bytes, ByteBudget, BytesExceeded};
+use tailrace_policy::byte_budget::ByteBudget;
 use tailrace_policy::flight::{Flight, Flights, Joined, Left};
-use tailrace_policy::freshness::{Entry, Params, Use};
+use tailrace_policy::freshness::{Entry, Use};
 use tailrace_policy::sketch::Sketch;
 use tailrace_policy::Nanos;
 use tokio::task::AbortHandle;
@@ -52,8 +55,6 @@ const SHARDS_MAX: u64 = 64;
 const SHARD_BYTES_MIN: u64 = 1 << 20;
 /// What an entry usually takes, for the table of frequencies.
 const ENTRY_BYTES: u64 = 1 << 10;
-/// Entries that go, above a bound that was lowered, with each that is stored.
-const EXCESS_EVICTED: usize = 16;
 /// Fetches in the air at once, over all shards.
 const FLIGHTS_MAX: usize = 8_192;
 
@@ -280,78 +281,6 @@ impl Cache {
         }
     }
 
-    /// A fetch ended: it is stored when it may be, and whoever waits gets it.
-    fn land(&self, landing: &Landing<'_>, fetched: Fetched, now: Nanos, draw: u64) -> Stored {
-        let hash = landing.key.hash;
-        let entry = landing.entry(&fetched, now, draw);
-        let mut shard = self.place(hash).lock();
-        let Some(landed) = shard.flights.land(landing.flight, entry.is_some()) else {
-            return Stored::Not;
-        };
-        let meeting = shard.air.remove(&landing.flight).map(|air| air.meeting);
-        let stored = match entry {
-            Some((value, entry)) if landed.store => {
-                self.store(&mut shard, landing.key, value, entry, draw)
-            }
-            Some(_) => Stored::Invalidated,
-            None => Stored::Not,
-        };
-        drop(shard);
-        if let Some(meeting) = meeting {
-            meeting.land(fetched);
-        }
-        stored
-    }
-
-    fn store(&self, shard: &mut Shard, key: &Key, value: Kept, entry: Entry, draw: u64) -> Stored {
-        let bytes = entry_bytes(key.bytes.len(), value.len());
-        // What it replaces goes first: the two never need room at the same time.
-        let replaced = shard.segments.find(key.hash, &key.bytes).is_some();
-        if replaced {
-            shard.segments.remove(key.hash);
-        }
-        // Left over from a larger bound: a few go with each that comes.
-        for _ in 0..EXCESS_EVICTED {
-            if self.budget.excess() == 0 || !shard.evict(key.hash, bytes, |_, _| true) {
-                break;
-            }
-        }
-        loop {
-            match self.budget.try_hold(bytes) {
-                Ok(held) => {
-                    shard.segments.insert(key.clone(), value, entry, held);
-                    return Stored::Kept;
-                }
-                Err(BytesExceeded::TooLarge) => return Stored::Refused,
-                Err(BytesExceeded::Full { .. }) => {
-                    let admits =
-                        |newcomer, victim| replaced || self.sketch.admits(newcomer, victim, draw);
-                    let made = shard.evict(key.hash, bytes, admits);
-                    let empty = shard.segments.len() == 0;
-                    let made = made || empty && self.evict_elsewhere(key.hash, bytes, admits);
-                    if !made {
-                        return Stored::Refused;
-                    }
-                }
-            }
-        }
-    }
-
-    /// The shard of a newcomer is empty and others hold all bytes: one of theirs is asked. A shard
-    /// that is busy is passed over; nobody waits for two locks.
-    fn evict_elsewhere(
-        &self,
-        newcomer: u64,
-        bytes: u64,
-        admits: impl Fn(u64, u64) -> bool + std::marker::Copy,
-    ) -> bool {
-        let mut others = self
-            .places
-            .iter()
-            .filter_map(|place| place.shard.try_lock().ok());
-        others.any(|mut other| other.evict(newcomer, bytes, admits))
-    }
-
     /// Forgets entries; what is being fetched of them is told to those who wait, and not stored.
     /// Returns how many entries there were.
     pub fn invalidate(&self, scope: &Scope) -> usize {
@@ -385,29 +314,6 @@ impl Cache {
             totals.evicted += shard.evicted;
         }
         totals
-    }
-}
-
-/// A flight that ends, and what decides whether its answer is kept.
-struct Landing<'a> {
-    key: &'a Key,
-    flight: Flight,
-    params: &'a Params,
-    /// An empty answer is one.
-    empty_allowed: bool,
-    /// What the fetch took.
-    cost: Nanos,
-}
-
-impl Landing<'_> {
-    fn entry(&self, fetched: &Fetched, now: Nanos, draw: u64) -> Option<(Kept, Entry)> {
-        let (value, status) = match fetched {
-            Ok(None) if !self.empty_allowed => return None,
-            Ok(value) => (Kept::Value(value.clone()), 200),
-            Err(reason) => (Kept::Absent(*reason), reason.upstream_status()?),
-        };
-        let entry = self.params.store(status, now, self.cost, draw)?;
-        Some((value, entry))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Hot keys, beside the worker that is asked for them (req 16.5).
 //!
 //! The failure prevented is one key that all workers queue up for: its shard's lock and its entry's
-//! count of readers are the same two cache lines for everybody. A key that certainly has a twentieth
-//! of a worker's questions is copied to that worker, bytes and all, for a tenth of a second. Nothing
-//! outlives an invalidation: the copy holds the epoch of its shard from before it was read, which
-//! an invalidation raises, and nothing is served past the entry's own time to live.
+//! count of readers are the same two cache lines for everybody. A key that certainly has a
+//! twentieth of a worker's questions is copied to that worker, bytes and all, for a tenth of a
+//! second. Nothing outlives an invalidation: the copy holds the epoch of its shard from before it
+//! was read, which an invalidation raises, and nothing is served past the entry's own time to live.
 //!
 //! Limits: few keys, none of them large.
 

@@ -103,11 +103,6 @@ fn a_stand_in_is_another_upstream_of_a_weak_part() {
             json!({"upstream": "stock", "path": [{"text": "/"}, {"item": ["sku"]}]}),
             "parts[2].otherwise.path[1].item",
         ),
-        (
-            coupon,
-            json!({"upstream": "stock", "path": [{"text": "/coupon"}], "timeout_ms": 0.0}),
-            "parts[2].otherwise.timeout_ms",
-        ),
     ] {
         let found = paths_with(pointer, value.clone());
         assert_eq!(found, [format!("views[0].{field}")], "{value}");
