@@ -5,8 +5,8 @@
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: help demo test check setup build fmt lint test-rust test-python bench requirements stubs \
-	docs example test-real fuzz clean doctor
+.PHONY: help demo test check setup build fmt lint test-rust test-python bench bench-tail \
+	requirements stubs docs example test-real fuzz clean doctor
 
 PY     := .venv/bin/python
 STAMPS := .venv/stamps
@@ -80,6 +80,9 @@ test-real: $(STAMPS)/built-ci ## Whole processes and real sockets only; says wha
 
 bench: $(STAMPS)/dev ## Cost per request beside the peers (builds with profile dist); takes a while
 	$(PY) bench/run.py
+
+bench-tail: $(STAMPS)/dev ## Faults and overload beside the peers; takes about half an hour
+	$(PY) bench/tail.py
 
 fuzz: ## Fuzz the HTTP/1.1 codec (needs a nightly toolchain and cargo-fuzz)
 	sh tools/fuzz.sh
