@@ -36,6 +36,8 @@ mod keepalive;
 mod large_bodies;
 mod limits;
 mod lists;
+mod live;
+mod live_asks;
 mod partial;
 mod request_ids;
 mod segments;
