@@ -1,10 +1,10 @@
-"""Caches and stand-ins: how long answers are kept, for whom, and what is called instead.
+"""Caches: how long answers are kept, and for whom.
 
 The failure prevented: one user's answer for another. What a call carries of its caller is in the
 key of its answer in any case; a cache that does not say so is refused, because it makes an entry
 per caller, which is seldom what was meant. And nonsense: a time of zero, a stale time that ends
-before it begins, a stand-in that asks the same upstream again. Ranges are those of the blueprint's
-checks in Rust, which say the same to other producers.
+before it begins. Ranges are those of the blueprint's checks in Rust, which say the same to other
+producers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from tailrace._lower.calls import lower_call
 from tailrace._lower.context import Context, at
 from tailrace._lower.policy import UNKNOWN, Settings, later
 from tailrace._origin import DEFAULT, Setting
@@ -101,13 +100,13 @@ def part_cache(
 
         own = {"cache": _times(context, {one: setting(one) for one in _NAMES}, subject)}
     subject = f"part `{name}`"
-    _check_caller(
+    check_caller(
         context, scope, part.call, lowered, own=own.get("cache"), place=place, subject=subject
     )
     return own
 
 
-def _check_caller(
+def check_caller(
     context: Context,
     scope: ViewScope,
     call: Call,
@@ -119,6 +118,8 @@ def _check_caller(
 ) -> None:
     """Refuses a cache that does not say that it keeps callers apart, where there are any."""
     upstream = call.upstream
+    if not isinstance(upstream.name, str):
+        return  # Reported where the upstream is lowered.
     cache = own if own is not None else _effective(context, upstream)
     if cache is None or cache.get("per_identity"):
         return
@@ -221,30 +222,3 @@ def _time(context: Context, setting: Setting, subject: str, *, zero: bool = True
             hint = "leave the cache out when nothing is to be kept"
         context.problem(error.code, f"{subject}: {error}", setting.place, helps=(hint,))
         return UNKNOWN
-
-
-def lower_otherwise(context: Context, scope: ViewScope, name: str) -> dict[str, Any]:
-    """The key `otherwise` of a weak part: the call that stands in when its own has failed."""
-    part = scope.parts[name]
-    other, place = part.otherwise, at(part.place, "otherwise")
-    if other is None:
-        return {}
-
-    def refuse(message: str, help_: str) -> dict[str, Any]:
-        context.problem("TR036", message, place, helps=(help_,))
-        return {}
-
-    if not isinstance(other, Call):
-        message = f"`otherwise` of part `{name}` is {other!r}, not a call"
-        return refuse(message, 'give it a call: otherwise=spare.get("/users/{user_id}")')
-    if part.each is not None:
-        message = f"part `{name}` has `each`, and its items have nothing that stands in for them"
-        return refuse(message, "leave out `otherwise`: a failed item is null")
-    if other.upstream is part.call.upstream:
-        message = f"`otherwise` of part `{name}` asks `{other.upstream.name}` again"
-        return refuse(message, "name another upstream; asking again is its `retry`")
-    call = lower_call(context, scope, name, None, other)
-    lowered = {"upstream": other.upstream.name, **call}
-    subject = f"`otherwise` of part `{name}`"
-    _check_caller(context, scope, other, lowered, own=None, place=place, subject=subject)
-    return {"otherwise": lowered}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tailrace._lower.caches import lower_otherwise, part_cache
+from tailrace._lower.caches import part_cache
 from tailrace._lower.calls import lower_call
 from tailrace._lower.context import Context, at
 from tailrace._lower.fields import descend
+from tailrace._lower.otherwise import lower_otherwise
 from tailrace._origin import Setting
 from tailrace._shapes import type_name
 from tailrace._shapes.values import typed_json
