@@ -9,6 +9,7 @@
 //! when the plane compiles the blueprint.
 
 mod attempts;
+mod body;
 mod graph;
 mod guards;
 mod header;

@@ -8,6 +8,7 @@
 mod access_log;
 mod admin;
 mod attempt;
+mod body;
 mod buffers;
 mod call;
 mod client;

@@ -1,7 +1,10 @@
 //! The blueprint, compiled once for running: names became indices, milliseconds became nanoseconds,
 //! constant bytes of the reply are laid out. Nothing here changes while requests run.
 
+mod templates;
+
 use crate::clock;
+use crate::h1::Method;
 use crate::router::Router;
 use crate::splice::Shapes;
 use crate::upstream::Upstream;
@@ -42,7 +45,18 @@ pub struct View {
     pub fanout: usize,
     pub extra_attempts: u32,
     pub parameters: Vec<Parameter>,
+    /// Shape of the request's JSON body. Its value lies behind those of the parts.
+    pub body: Option<blueprint::ShapeId>,
+    /// Some parameter is a field of a form.
+    pub form: bool,
     pub parts: Vec<Part>,
+}
+
+impl View {
+    /// Whether a request's body is kept, rather than read and dropped.
+    pub fn reads_body(&self) -> bool {
+        self.body.is_some() || self.form
+    }
 }
 
 #[derive(Debug)]
@@ -60,10 +74,18 @@ pub struct Part {
     pub name: String,
     pub strength: Strength,
     pub upstream: usize,
+    pub method: Method,
     pub timeout: Nanos,
     pub path: Vec<Piece>,
     pub query: Vec<(String, Vec<Piece>)>,
     pub headers: Vec<(String, Vec<Piece>)>,
+    pub body: Option<Body>,
+    pub idempotency_key: Option<Vec<Piece>>,
+    /// A failed call may be made again: its method or its key makes twice be once (req 9.4).
+    pub repeatable: bool,
+    /// Two at the same time do no harm.
+    pub hedgeable: bool,
+    pub when: Option<Condition>,
     pub each: Option<Each>,
     pub shape: blueprint::ShapeId,
     /// What the part is when it has no value of its own: the default, or `null`.
@@ -83,6 +105,31 @@ pub struct Each {
     pub part: usize,
     pub field: Vec<String>,
     pub items_max: usize,
+}
+
+/// The body of a call.
+#[derive(Debug)]
+pub enum Body {
+    Json(Vec<JsonPiece>),
+    Form(Vec<(String, Vec<Piece>)>),
+}
+
+#[derive(Debug)]
+pub enum JsonPiece {
+    Text(Vec<u8>),
+    /// A parameter that is text in JSON.
+    Quoted(usize),
+    /// Any other value: as it stands.
+    Value(Piece),
+    String(Vec<Piece>),
+}
+
+/// When a call is made.
+#[derive(Debug)]
+pub struct Condition {
+    pub value: Piece,
+    pub equals: Option<Vec<u8>>,
+    pub negated: bool,
 }
 
 #[derive(Debug)]
@@ -110,7 +157,12 @@ impl Program {
         for view in &declared.views {
             views.push(compile_view(view, declared, &shapes, naive, &mut metric)?);
         }
-        let router = Router::new(declared.views.iter().map(|view| view.path.as_str()))?;
+        let router = Router::new(
+            declared
+                .views
+                .iter()
+                .map(|view| (view.path.as_str(), view.method)),
+        )?;
         let key = |name: &str, lead: &str| {
             let mut bytes = lead.as_bytes().to_vec();
             crate::splice::escape_into(name, &mut bytes);
@@ -152,8 +204,11 @@ fn compile_view(
     naive: bool,
     metric: &mut usize,
 ) -> Result<View, String> {
-    if view.parts.len() > PARTS_MAX {
-        return Err(format!("view {}: at most {PARTS_MAX} parts", view.name));
+    if view.parts.len() + usize::from(view.body.is_some()) > PARTS_MAX {
+        return Err(format!(
+            "view {}: at most {PARTS_MAX} parts, the body counted as one",
+            view.name
+        ));
     }
     let mut parts = Vec::with_capacity(view.parts.len());
     for (index, part) in view.parts.iter().enumerate() {
@@ -177,6 +232,11 @@ fn compile_view(
             usize::from(view.fanout)
         },
         extra_attempts: view.extra_attempts,
+        body: view.body.as_ref().map(|body| body.shape),
+        form: view
+            .parameters
+            .iter()
+            .any(|one| one.location == blueprint::ParameterIn::Form),
         parameters,
         parts,
     })
@@ -211,18 +271,24 @@ fn compile_part(
         .iter()
         .position(|upstream| upstream.name == part.upstream)
         .ok_or_else(|| at(format!("unknown upstream {}", part.upstream)))?;
-    let templates = compile_templates(part, view).map_err(at)?;
+    let templates = templates::compile(part, view, declared).map_err(at)?;
     let declared_timeout = part
         .timeout_ms
         .unwrap_or(declared.upstreams[upstream].timeout_ms);
     let mut key = vec![if index == 0 { b'{' } else { b',' }];
     crate::splice::escape_into(&part.name, &mut key);
     key.push(b':');
+    // A list that was never asked for is an empty one.
+    let nothing: &[u8] = match (&part.each, &part.when) {
+        (Some(_), Some(_)) => b"[]",
+        _ => b"null",
+    };
     let nullable = shapes.project(part.shape, b"null", &mut Vec::new()).is_ok();
     Ok(Part {
         name: part.name.clone(),
         strength: part.strength,
         upstream,
+        method: part.method.into(),
         timeout: if naive {
             NAIVE_TIMEOUT
         } else {
@@ -231,6 +297,11 @@ fn compile_part(
         path: templates.path,
         query: templates.query,
         headers: templates.headers,
+        body: templates.body,
+        repeatable: part.method.is_idempotent() || part.idempotency_key.is_some(),
+        hedgeable: part.method == blueprint::Method::Get || part.idempotency_key.is_some(),
+        idempotency_key: templates.idempotency_key,
+        when: templates.when,
         each: templates.each,
         shape: part.shape,
         // The default of an `each` part stands for the whole list, not for one item.
@@ -238,87 +309,9 @@ fn compile_part(
         fallback: part
             .default
             .as_ref()
-            .map_or_else(|| b"null".to_vec(), |json| json.to_string().into()),
+            .map_or_else(|| nothing.to_vec(), |json| json.to_string().into()),
         needs: templates.needs,
         key,
         metric,
-    })
-}
-
-struct Templates {
-    path: Vec<Piece>,
-    query: Vec<(String, Vec<Piece>)>,
-    headers: Vec<(String, Vec<Piece>)>,
-    each: Option<Each>,
-    needs: u64,
-}
-
-/// What the part's call is made of, and the parts that must be done before.
-fn compile_templates(part: &blueprint::Part, view: &blueprint::View) -> Result<Templates, String> {
-    let mut needs = 0_u64;
-    let mut pieces = |template: &[blueprint::Piece]| -> Result<Vec<Piece>, String> {
-        template
-            .iter()
-            .map(|piece| compile_piece(piece, view, &mut needs))
-            .collect()
-    };
-    let path = pieces(&part.path)?;
-    let mut named = |templates: &[blueprint::NamedTemplate]| {
-        let one =
-            |entry: &blueprint::NamedTemplate| Ok((entry.name.clone(), pieces(&entry.value)?));
-        templates
-            .iter()
-            .map(one)
-            .collect::<Result<Vec<_>, String>>()
-    };
-    let query = named(&part.query)?;
-    let headers = named(&part.headers)?;
-    let each = match &part.each {
-        None => None,
-        Some(each) => {
-            let source = part_index(view, &each.part)?;
-            needs |= 1 << source;
-            let items_max = usize::from(each.items_max);
-            Some(Each {
-                part: source,
-                field: each.field.clone(),
-                items_max,
-            })
-        }
-    };
-    Ok(Templates {
-        path,
-        query,
-        headers,
-        each,
-        needs,
-    })
-}
-
-fn part_index(view: &blueprint::View, name: &str) -> Result<usize, String> {
-    let found = view.parts.iter().position(|part| part.name == name);
-    found.ok_or_else(|| format!("unknown part {name}"))
-}
-
-fn compile_piece(
-    piece: &blueprint::Piece,
-    view: &blueprint::View,
-    needs: &mut u64,
-) -> Result<Piece, String> {
-    Ok(match piece {
-        blueprint::Piece::Text(text) => Piece::Text(text.clone().into_bytes()),
-        blueprint::Piece::Parameter(name) => {
-            let found = view
-                .parameters
-                .iter()
-                .position(|parameter| parameter.name == *name);
-            Piece::Parameter(found.ok_or_else(|| format!("unknown parameter {name}"))?)
-        }
-        blueprint::Piece::Part(field) => {
-            let part = part_index(view, &field.name)?;
-            *needs |= 1 << part;
-            Piece::Part(part, field.field.clone())
-        }
-        blueprint::Piece::Item(field) => Piece::Item(field.clone()),
     })
 }

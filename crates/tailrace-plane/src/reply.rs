@@ -20,7 +20,7 @@ pub struct Problem {
     pub part: Option<String>,
     pub parameter: Option<String>,
     pub retry_after_s: Option<u32>,
-    pub allow: Option<&'static str>,
+    pub allow: Option<String>,
 }
 
 /// What every reply needs to know.
@@ -181,7 +181,7 @@ pub fn problem(worker: &Worker, problem: &Problem, frame: Frame<'_>, out: &mut V
     if let Some(seconds) = problem.retry_after_s {
         out.extend_from_slice(format!("retry-after: {seconds}\r\n").as_bytes());
     }
-    if let Some(allow) = problem.allow {
+    if let Some(allow) = &problem.allow {
         out.extend_from_slice(format!("allow: {allow}\r\n").as_bytes());
     }
     out.extend_from_slice(b"cache-control: no-store\r\n\r\n");

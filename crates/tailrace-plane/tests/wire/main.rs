@@ -20,6 +20,7 @@ mod hostile;
 
 mod admin;
 mod answers;
+mod bodies;
 mod breaking;
 mod cancellation;
 mod caps;

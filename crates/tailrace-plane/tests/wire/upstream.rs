@@ -36,6 +36,8 @@ pub(crate) struct Seen {
     /// Which connection it came on, counted from 0.
     pub(crate) connection: usize,
     pub(crate) head: Vec<u8>,
+    /// The body, when the head said its length.
+    pub(crate) body: Vec<u8>,
 }
 
 impl Seen {
@@ -243,6 +245,7 @@ impl Connection<'_> {
         while let Some(head) = self.read_head() {
             let seen = Seen {
                 connection: index,
+                body: self.read_body(&head),
                 head,
             };
             let steps = (self.state.script)(&seen);
@@ -263,6 +266,23 @@ impl Connection<'_> {
                 }
             }
         }
+    }
+
+    /// As many bytes as the head announces.
+    fn read_body(&mut self, head: &[u8]) -> Vec<u8> {
+        let text = String::from_utf8_lossy(head).to_ascii_lowercase();
+        let mut lines = text.lines();
+        let length = lines.find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let length: usize = length.unwrap_or(0);
+        let mut bytes = [0; 16 * 1024];
+        while self.input.len() < length {
+            match self.stream.read(&mut bytes) {
+                Ok(count) if count > 0 => self.input.extend_from_slice(&bytes[..count]),
+                _ => break,
+            }
+        }
+        let end = length.min(self.input.len());
+        self.input.drain(..end).collect()
     }
 
     /// Plays a script. The request counts as answered before its last bytes are sent: once they
