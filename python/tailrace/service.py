@@ -57,11 +57,13 @@ class Service:
         deadline: Duration | None = None,
         fanout: int | None = None,
         extra_attempts: int | None = None,
+        collection: str | None = None,
         name: str | None = None,
     ) -> Callable[[type[ViewClass]], type[ViewClass]]:
         """Registers a view class at the route `path`; the view's name follows the class's.
 
-        It answers `method` (and HEAD where that is GET).
+        It answers `method` (and HEAD where that is GET). With `collection` the reply is the list of
+        that part alone, and what the envelope says stands in headers.
         """
         place = caller()
 
@@ -73,7 +75,16 @@ class Service:
             chosen = default_name(cls) if name is None else name
             self._views.append(
                 ViewDeclaration(
-                    cls, path, chosen, deadline, fanout, extra_attempts, method, where, namespace
+                    cls,
+                    path,
+                    chosen,
+                    deadline,
+                    fanout,
+                    extra_attempts,
+                    method,
+                    collection,
+                    where,
+                    namespace,
                 )
             )
             return cls

@@ -45,6 +45,7 @@ class ViewDeclaration:
     fanout: int | None
     extra_attempts: int | None
     method: Method
+    collection: str | None
     place: Place = field(repr=False)
     namespace: dict[str, Any] = field(repr=False)
     """Local names of the function the class was declared in, for its annotations."""

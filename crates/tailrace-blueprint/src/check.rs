@@ -13,6 +13,7 @@ mod body;
 mod graph;
 mod guards;
 mod header;
+mod reply;
 mod shape;
 mod template;
 mod upstream;

@@ -22,7 +22,7 @@ pub use upstream::{
 };
 pub use view::{
     CallBody, Condition, Each, Method, Parameter, ParameterIn, Part, Protections, RequestBody,
-    Strength, View,
+    Strength, Unwrap, View,
 };
 
 use serde::{Deserialize, Serialize};

@@ -22,6 +22,9 @@ pub struct View {
     /// The JSON body a request of this view has; templates name it like a part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<RequestBody>,
+    /// The reply is this part's list alone; what the envelope says stands in headers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
     /// In declared order, which is the reply's order.
     pub parts: Vec<Part>,
 }
@@ -127,9 +130,28 @@ pub struct Part {
     #[serde(default)]
     pub each: Option<Each>,
     pub shape: ShapeId,
+    /// The answer holds the part's value further in; `shape` is that of the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwrap: Option<Unwrap>,
+    /// The fields of the part's object stand in the reply itself.
+    #[serde(default)]
+    pub merge: bool,
+    /// The part's list continues that of another part, and has no field of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub append: Option<String>,
     /// What a weak part becomes when it fails, and any part on 204; JSON. Absent: `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+}
+
+/// Where a part's value is in the upstream's answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unwrap {
+    /// Shape of the whole answer.
+    pub shape: ShapeId,
+    /// Keys that lead to the value.
+    pub field: Vec<String>,
 }
 
 /// The body of a call.

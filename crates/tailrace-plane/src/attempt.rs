@@ -8,7 +8,7 @@ use crate::client::{self, ExchangeError, Response};
 use crate::h1::Method;
 use crate::program::{Body, Part};
 use crate::reason::Reason;
-use crate::splice::MismatchCode;
+use crate::splice::{self, MismatchCode};
 use crate::template::Rendered;
 use crate::upstream::{AddressSet, Upstream};
 use crate::worker::Worker;
@@ -294,7 +294,13 @@ pub fn accept(worker: &Worker, part: &Part, response: &Response, memory: &Cell<u
     memory.set(left);
     let bytes_max = usize::try_from(left).unwrap_or(usize::MAX);
     let shapes = &worker.program.shapes;
-    let checked = shapes.project_within(part.shape, body, &mut projected, bytes_max);
+    let shape = part.unwrap.as_ref().map_or(part.shape, |(shape, _)| *shape);
+    let checked = shapes.project_within(shape, body, &mut projected, bytes_max);
+    if checked.is_ok() {
+        if let Some((_, field)) = &part.unwrap {
+            unwrap(field, &mut projected);
+        }
+    }
     let reason = match checked {
         Ok(()) if projected.len() <= bytes_max => {
             memory.set(left - projected.len() as u64);
@@ -306,6 +312,20 @@ pub fn accept(worker: &Worker, part: &Part, response: &Response, memory: &Cell<u
     };
     worker.buffers.give(projected);
     Err(reason)
+}
+
+/// Keeps only the value at `field`; null when it is not there, which its shape has allowed.
+fn unwrap(field: &[String], json: &mut Vec<u8>) {
+    match splice::span(json, field) {
+        Some(span) => {
+            json.truncate(span.end);
+            json.drain(..span.start);
+        }
+        None => {
+            json.clear();
+            json.extend_from_slice(b"null");
+        }
+    }
 }
 
 /// Writes the request: what we say ourselves, then the call's own header lines.

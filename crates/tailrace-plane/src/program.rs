@@ -1,6 +1,7 @@
 //! The blueprint, compiled once for running: names became indices, milliseconds became nanoseconds,
 //! constant bytes of the reply are laid out. Nothing here changes while requests run.
 
+mod layout;
 mod templates;
 
 use crate::clock;
@@ -50,6 +51,8 @@ pub struct View {
     /// Some parameter is a field of a form.
     pub form: bool,
     pub parts: Vec<Part>,
+    /// How the parts become the reply, when they do not simply stand one after the other.
+    pub layout: Option<Layout>,
 }
 
 impl View {
@@ -88,6 +91,8 @@ pub struct Part {
     pub when: Option<Condition>,
     pub each: Option<Each>,
     pub shape: blueprint::ShapeId,
+    /// Shape of the whole answer, and where the value is in it.
+    pub unwrap: Option<(blueprint::ShapeId, Vec<String>)>,
     /// What the part is when it has no value of its own: the default, or `null`.
     pub fallback: Vec<u8>,
     /// True when `fallback` was declared or the shape accepts null, so that 204 is an answer.
@@ -98,6 +103,29 @@ pub struct Part {
     pub key: Vec<u8>,
     /// Index into per-part metrics.
     pub metric: usize,
+}
+
+/// A reply that is not simply its parts by name.
+#[derive(Debug)]
+pub enum Layout {
+    /// The list of one part alone, with those that continue it.
+    Collection(List),
+    Fields(Vec<Placed>),
+}
+
+#[derive(Debug)]
+pub enum Placed {
+    /// `"name":` and the value of the part; its list, when others continue it.
+    Named(Vec<u8>, List),
+    /// The fields of the part's object.
+    Merged(usize),
+}
+
+/// A part, and the parts whose lists follow its own.
+#[derive(Debug)]
+pub struct List {
+    pub part: usize,
+    pub more: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -218,6 +246,7 @@ fn compile_view(
         *metric += 1;
     }
     let parameters = view.parameters.iter().map(compile_parameter).collect();
+    let layout = layout::compile(view)?;
     Ok(View {
         name: view.name.clone(),
         route: view.path.clone(),
@@ -239,6 +268,7 @@ fn compile_view(
             .any(|one| one.location == blueprint::ParameterIn::Form),
         parameters,
         parts,
+        layout,
     })
 }
 
@@ -304,6 +334,10 @@ fn compile_part(
         when: templates.when,
         each: templates.each,
         shape: part.shape,
+        unwrap: part
+            .unwrap
+            .as_ref()
+            .map(|one| (one.shape, one.field.clone())),
         // The default of an `each` part stands for the whole list, not for one item.
         empty_allowed: nullable || (part.each.is_none() && part.default.is_some()),
         fallback: part

@@ -365,14 +365,14 @@ fn find_view<'a>(
 fn allowed_methods(allow: &str) -> Problem {
     Problem {
         status: 204,
-        allow: Some(allow.to_owned()),
+        allow: Some(allow.into()),
         ..Problem::default()
     }
 }
 
 fn method_not_allowed(allow: &str) -> Problem {
     let detail = format!("this path answers {allow}");
-    let allow = Some(allow.to_owned());
+    let allow = Some(allow.into());
     Problem {
         status: 405,
         code: "method_not_allowed",

@@ -259,6 +259,7 @@ mod tests {
             when: None,
             each: None,
             shape: 0,
+            unwrap: None,
             fallback: b"null".to_vec(),
             empty_allowed: true,
             needs: 0,

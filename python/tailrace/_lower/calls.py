@@ -13,6 +13,7 @@ from urllib.parse import quote
 from tailrace._lower.bodies import lower_body
 from tailrace._lower.context import Context, at
 from tailrace._lower.fields import descend, scalar
+from tailrace._lower.layout import reply_name
 from tailrace._lower.upstreams import check_header
 from tailrace._source import Place, entry, inside
 from tailrace.errors import suggestion
@@ -152,7 +153,7 @@ class Site:
         if name in self.scope.shapes:
             follow = descend if whole else scalar
             follow(self.context, self.scope.shapes[name], [name], fields, place)
-        return {"part": {"name": name, "field": fields}}
+        return {"part": {"name": reply_name(self.scope, name), "field": fields}}
 
     def _unknown(self, name: str, place: Place) -> None:
         helps: tuple[str, ...]

@@ -12,6 +12,7 @@ from tailrace._lower.calls import lower_call
 from tailrace._lower.conditions import check_skipped, lower_condition
 from tailrace._lower.context import Context, at
 from tailrace._lower.fields import descend
+from tailrace._lower.layout import lower_layout, reply_name
 from tailrace._missing import MISSING
 from tailrace._origin import Setting
 from tailrace._shapes import type_name
@@ -33,7 +34,7 @@ def lower_part(context: Context, scope: ViewScope, name: str) -> dict[str, Any] 
     scope.needs[name] = set()
     each, item = _each(context, scope, name, part)
     lowered: dict[str, Any] = {
-        "name": name,
+        "name": reply_name(scope, name),
         "strength": part.strength,
         "upstream": part.call.upstream.name,
         "method": part.call.method,
@@ -53,6 +54,7 @@ def lower_part(context: Context, scope: ViewScope, name: str) -> dict[str, Any] 
     lowered["shape"] = whole if part.each is None else _item_shape(context, scope, name, part)
     if name in scope.unsound:
         return lowered
+    lowered.update(lower_layout(context, scope, name))
     if part.when is not None and part.default is MISSING and part.each is None:
         check_skipped(context, scope, name)
     if part.default is not MISSING:
@@ -84,7 +86,7 @@ def _timeout(context: Context, scope: ViewScope, name: str, part: PartDeclaratio
     if part.timeout is None:
         return None
     place = at(part.place, "timeout")
-    path = f"views.{scope.view.name}.parts.{name}.timeout_ms"
+    path = f"views.{scope.view.name}.parts.{reply_name(scope, name)}.timeout_ms"
     context.origins[path] = f"code {place}"
     setting = Setting(part.timeout, context.origins[path], place)
     timeout = context.duration(setting, f"timeout of part `{name}`")
@@ -163,7 +165,7 @@ def _each(
         return None, None
     source, *fields = names
     scope.needs[name].update({source} & set(scope.parts))
-    each = {"part": source, "field": fields, "items_max": items_max}
+    each = {"part": reply_name(scope, source), "field": fields, "items_max": items_max}
     if source not in scope.shapes:
         return each, None
     index = descend(context, scope.shapes[source], [source], fields, place)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tailrace._lower.bodies import check_method, claim_body, lower_request_body
 from tailrace._lower.context import Context, at
 from tailrace._lower.graph import check_graph
+from tailrace._lower.layout import check_reply
 from tailrace._lower.parameters import lower_parameters
 from tailrace._lower.parts import lower_part
 from tailrace._lower.upstreams import environment_name
@@ -113,6 +114,7 @@ def _view(
     request_body = lower_request_body(context, scope, method, lowered_parameters)
     parts = [lower_part(context, scope, name) for name in scope.parts]
     check_graph(context, scope)
+    collection = check_reply(context, scope, reserved)
     return {
         "name": view.name,
         "method": method,
@@ -122,6 +124,7 @@ def _view(
         "extra_attempts": purse,
         "parameters": lowered_parameters,
         **({} if request_body is None else {"body": request_body}),
+        **({} if collection is None else {"collection": collection}),
         "parts": [part for part in parts if part is not None],
     }
 
@@ -182,7 +185,7 @@ def _part_member(
     context: Context, scope: ViewScope, member: Member, part: PartDeclaration, reserved: set[str]
 ) -> None:
     name = member.name
-    if name in reserved:
+    if name in reserved and part.name is None and not part.merge and part.append is None:
         message = f"part `{name}` has the name of a field of the reply's envelope"
         helps = (
             "rename the part, or the field: Service(..., envelope={...: ...}) or "

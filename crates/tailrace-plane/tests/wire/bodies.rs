@@ -17,9 +17,11 @@ fn shapes() -> Value {
     json!([
         {"kind": "string"},
         {"kind": "any"},
-        {"kind": "object", "extra": "drop", "fields": [{"name": "id", "shape": 0, "required": true}]},
+        {"kind": "object", "extra": "drop",
+         "fields": [{"name": "id", "shape": 0, "required": true}]},
         {"kind": "optional", "inner": 2},
-        {"kind": "object", "extra": "drop", "fields": [{"name": "items", "shape": 5, "required": true}]},
+        {"kind": "object", "extra": "drop",
+         "fields": [{"name": "items", "shape": 5, "required": true}]},
         {"kind": "array", "items": 2},
         {"kind": "object", "extra": "drop", "fields": [
             {"name": "user_id", "shape": 0, "required": true},
@@ -30,6 +32,10 @@ fn shapes() -> Value {
         {"kind": "integer", "limits": {"ge": 1}},
         {"kind": "literal", "values": ["express", "slow"]},
     ])
+}
+
+fn parameter(place: &str, name: &str, shape: u32, required: bool) -> Value {
+    json!({"name": name, "in": place, "shape": shape, "required": required})
 }
 
 fn draft() -> Value {
@@ -60,7 +66,8 @@ fn send(plane: &Running, method: &str, kind: &str, body: &str) -> Reply {
 
 fn post(client: &mut Client, method: &str, kind: &str, body: &str) {
     client.send(format!(
-        "{method} /orders HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} /orders HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
         body.len()
     ));
 }
@@ -206,9 +213,8 @@ fn first_words(seen: &Seen) -> String {
 #[test]
 fn a_form_is_read_and_a_form_is_sent() {
     let upstream = Upstream::echo();
-    let parameter = |name: &str, shape: u32, required: bool| json!({"name": name, "in": "form", "shape": shape, "required": required});
     let view = json!({"method": "POST", "parameters": [
-        parameter("name", TEXT, true), parameter("count", INTEGER, false),
+        parameter("form", "name", TEXT, true), parameter("form", "count", INTEGER, false),
     ]});
     let form = json!({"form": [
         {"name": "n", "value": template("{name}")},
@@ -284,10 +290,8 @@ fn only_a_call_that_may_be_repeated_is() {
             let reply = post_json(&plane, r#"{"user_id":"u-7"}"#);
             assert_eq!(reply.status, 502, "{method}");
             assert_eq!(upstream.count(), attempts, "{method} {with_key}");
-            let refused = plane.metric(
-                "tailrace_attempt_refusals_total",
-                "code=\"not_idempotent\"",
-            );
+            let refused =
+                plane.metric("tailrace_attempt_refusals_total", "code=\"not_idempotent\"");
             assert_eq!(refused, if attempts == 1 { 1.0 } else { 0.0 }, "{method}");
             let keys: Vec<Option<String>> = upstream
                 .seen()
@@ -339,13 +343,14 @@ fn a_call_is_made_only_when_its_condition_holds() {
 #[test]
 fn a_parameter_is_text_or_a_token_in_a_document_as_its_type_says() {
     let upstream = Upstream::echo();
-    let parameter = |name: &str, shape: u32, required: bool| json!({"name": name, "in": "query", "shape": shape, "required": required});
     let view = json!({"method": "PUT", "parameters": [
-        parameter("note", TEXT, false), parameter("count", INTEGER, true), parameter("kind", LITERAL, true),
+        parameter("query", "note", TEXT, false), parameter("query", "count", INTEGER, true),
+        parameter("query", "kind", LITERAL, true),
     ]});
     let value = |name: &str| json!({"value": {"parameter": name}});
     let body = json!({"json": [
-        {"text": "["}, value("note"), {"text": ","}, value("count"), {"text": ","}, value("kind"), {"text": "]"},
+        {"text": "["}, value("note"), {"text": ","}, value("count"),
+        {"text": ","}, value("kind"), {"text": "]"},
     ]});
     let plane = Service::new()
         .shapes(shapes())
