@@ -1,11 +1,12 @@
 //! The blueprint, compiled once for running: names became indices, milliseconds became nanoseconds,
-//! constant bytes of the reply are laid out. Nothing here changes while requests run.
+//! constant bytes of the reply are laid out. Nothing here changes while requests run: a change of
+//! configuration makes another program, and a request keeps the one it began with.
 
 mod layout;
 mod templates;
+mod view;
 
-use crate::clock;
-use crate::h1::Method;
+use crate::h1::{HeadLimits, Method};
 use crate::router::Router;
 use crate::splice::Shapes;
 use crate::upstream::Upstream;
@@ -20,12 +21,18 @@ pub const PARTS_MAX: usize = 64;
 
 #[derive(Debug)]
 pub struct Program {
+    /// Counted from 1; rises with every change of configuration (`live/`).
+    pub revision: u64,
+    /// What this was compiled from.
+    pub declared: blueprint::Blueprint,
     pub service: String,
     pub views: Vec<View>,
     pub upstreams: Vec<Arc<Upstream>>,
-    pub shapes: Shapes,
-    pub router: Router,
+    pub shapes: Arc<Shapes>,
+    pub router: Arc<Router>,
     pub limits: blueprint::Limits,
+    /// Of both sides: what clients send and what upstreams answer.
+    pub head_limits: HeadLimits,
     pub envelope: EnvelopeBytes,
     pub naive: bool,
 }
@@ -171,26 +178,50 @@ pub enum Piece {
 impl Program {
     /// Compiles a checked blueprint. An error names what the plane cannot run.
     pub fn compile(declared: &blueprint::Blueprint) -> Result<Self, String> {
-        let limits = declared.limits.clone();
-        let shapes = Shapes::compile(&declared.shapes, limits.json_depth_max)
-            .map_err(|problem| format!("shapes[{}]: {}", problem.shape, problem.message))?;
-        let upstreams = declared
-            .upstreams
-            .iter()
-            .map(|upstream| Upstream::new(upstream, limits.upstream_body_max_bytes).map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()?;
-        let naive = declared.protections == blueprint::Protections::Off;
-        let mut metric = 0;
-        let mut views = Vec::with_capacity(declared.views.len());
-        for view in &declared.views {
-            views.push(compile_view(view, declared, &shapes, naive, &mut metric)?);
-        }
         let router = Router::new(
             declared
                 .views
                 .iter()
                 .map(|view| (view.path.as_str(), view.method)),
         )?;
+        let shapes = compile_shapes(declared)?;
+        let body_max = declared.limits.upstream_body_max_bytes;
+        let upstreams = declared.upstreams.iter();
+        let upstreams = upstreams.map(|one| Upstream::new(one, body_max).map(Arc::new));
+        let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
+        Self::link(declared, 1, upstreams, shapes, Arc::new(router))
+    }
+
+    /// The next revision: the same views, parts, shapes and upstreams under other limits, over the
+    /// same live state. Nothing of it is seen before its upstreams `take_effect`.
+    pub fn renewed(&self, declared: &blueprint::Blueprint) -> Result<Self, String> {
+        let shapes = if declared.limits.json_depth_max == self.limits.json_depth_max {
+            Arc::clone(&self.shapes)
+        } else {
+            compile_shapes(declared)?
+        };
+        let body_max = declared.limits.upstream_body_max_bytes;
+        let upstreams = self.upstreams.iter().zip(&declared.upstreams);
+        let upstreams = upstreams.map(|(old, one)| old.renewed(one, body_max).map(Arc::new));
+        let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
+        let router = Arc::clone(&self.router);
+        Self::link(declared, self.revision + 1, upstreams, shapes, router)
+    }
+
+    fn link(
+        declared: &blueprint::Blueprint,
+        revision: u64,
+        upstreams: Vec<Arc<Upstream>>,
+        shapes: Arc<Shapes>,
+        router: Arc<Router>,
+    ) -> Result<Self, String> {
+        let limits = declared.limits.clone();
+        let naive = declared.protections == blueprint::Protections::Off;
+        let mut metric = 0;
+        let mut views = Vec::with_capacity(declared.views.len());
+        for view in &declared.views {
+            views.push(view::compile(view, declared, &shapes, naive, &mut metric)?);
+        }
         let key = |name: &str, lead: &str| {
             let mut bytes = lead.as_bytes().to_vec();
             crate::splice::escape_into(name, &mut bytes);
@@ -202,13 +233,19 @@ impl Program {
             request_id: key(&declared.envelope.request_id, ","),
             served_at_ms: key(&declared.envelope.served_at_ms, ","),
         };
-        let service = declared.service.clone();
         Ok(Self {
-            service,
+            revision,
+            declared: declared.clone(),
+            service: declared.service.clone(),
             views,
             upstreams,
             shapes,
             router,
+            head_limits: HeadLimits {
+                head_max_bytes: limits.head_max_bytes as usize,
+                headers_max: usize::from(limits.headers_max),
+                uri_max_bytes: limits.uri_max_bytes as usize,
+            },
             limits,
             envelope,
             naive,
@@ -222,130 +259,9 @@ impl Program {
     }
 }
 
-/// Naive mode's one timeout for everything (req 2.1).
-const NAIVE_TIMEOUT: Nanos = 2_000 * clock::MILLI;
-
-fn compile_view(
-    view: &blueprint::View,
-    declared: &blueprint::Blueprint,
-    shapes: &Shapes,
-    naive: bool,
-    metric: &mut usize,
-) -> Result<View, String> {
-    if view.parts.len() + usize::from(view.body.is_some()) > PARTS_MAX {
-        return Err(format!(
-            "view {}: at most {PARTS_MAX} parts, the body counted as one",
-            view.name
-        ));
-    }
-    let mut parts = Vec::with_capacity(view.parts.len());
-    for (index, part) in view.parts.iter().enumerate() {
-        parts.push(compile_part(
-            index, part, view, declared, shapes, naive, *metric,
-        )?);
-        *metric += 1;
-    }
-    let parameters = view.parameters.iter().map(compile_parameter).collect();
-    let layout = layout::compile(view)?;
-    Ok(View {
-        name: view.name.clone(),
-        route: view.path.clone(),
-        deadline: if naive {
-            10 * NAIVE_TIMEOUT
-        } else {
-            clock::from_ms(view.deadline_ms)
-        },
-        fanout: if naive {
-            usize::MAX
-        } else {
-            usize::from(view.fanout)
-        },
-        extra_attempts: view.extra_attempts,
-        body: view.body.as_ref().map(|body| body.shape),
-        form: view
-            .parameters
-            .iter()
-            .any(|one| one.location == blueprint::ParameterIn::Form),
-        parameters,
-        parts,
-        layout,
-    })
-}
-
-fn compile_parameter(parameter: &blueprint::Parameter) -> Parameter {
-    Parameter {
-        name: parameter.name.clone(),
-        location: parameter.location,
-        wire_name: parameter
-            .wire_name
-            .clone()
-            .unwrap_or_else(|| parameter.name.clone()),
-        shape: parameter.shape,
-        required: parameter.required,
-        default: parameter.default.clone(),
-    }
-}
-
-fn compile_part(
-    index: usize,
-    part: &blueprint::Part,
-    view: &blueprint::View,
-    declared: &blueprint::Blueprint,
-    shapes: &Shapes,
-    naive: bool,
-    metric: usize,
-) -> Result<Part, String> {
-    let at = |message: String| format!("view {} part {}: {message}", view.name, part.name);
-    let upstream = declared
-        .upstreams
-        .iter()
-        .position(|upstream| upstream.name == part.upstream)
-        .ok_or_else(|| at(format!("unknown upstream {}", part.upstream)))?;
-    let templates = templates::compile(part, view, declared).map_err(at)?;
-    let declared_timeout = part
-        .timeout_ms
-        .unwrap_or(declared.upstreams[upstream].timeout_ms);
-    let mut key = vec![if index == 0 { b'{' } else { b',' }];
-    crate::splice::escape_into(&part.name, &mut key);
-    key.push(b':');
-    // A list that was never asked for is an empty one.
-    let nothing: &[u8] = match (&part.each, &part.when) {
-        (Some(_), Some(_)) => b"[]",
-        _ => b"null",
-    };
-    let nullable = shapes.project(part.shape, b"null", &mut Vec::new()).is_ok();
-    Ok(Part {
-        name: part.name.clone(),
-        strength: part.strength,
-        upstream,
-        method: part.method.into(),
-        timeout: if naive {
-            NAIVE_TIMEOUT
-        } else {
-            clock::from_ms(declared_timeout)
-        },
-        path: templates.path,
-        query: templates.query,
-        headers: templates.headers,
-        body: templates.body,
-        repeatable: part.method.is_idempotent() || part.idempotency_key.is_some(),
-        hedgeable: part.method == blueprint::Method::Get || part.idempotency_key.is_some(),
-        idempotency_key: templates.idempotency_key,
-        when: templates.when,
-        each: templates.each,
-        shape: part.shape,
-        unwrap: part
-            .unwrap
-            .as_ref()
-            .map(|one| (one.shape, one.field.clone())),
-        // The default of an `each` part stands for the whole list, not for one item.
-        empty_allowed: nullable || (part.each.is_none() && part.default.is_some()),
-        fallback: part
-            .default
-            .as_ref()
-            .map_or_else(|| nothing.to_vec(), |json| json.to_string().into()),
-        needs: templates.needs,
-        key,
-        metric,
-    })
+fn compile_shapes(declared: &blueprint::Blueprint) -> Result<Arc<Shapes>, String> {
+    let compiled = Shapes::compile(&declared.shapes, declared.limits.json_depth_max);
+    compiled
+        .map(Arc::new)
+        .map_err(|problem| format!("shapes[{}]: {}", problem.shape, problem.message))
 }

@@ -69,6 +69,7 @@ pub async fn serve(worker: &Rc<Worker>, listener: TcpListener) {
     finish(worker).await;
     sweeping.abort();
     worker.pools.clear();
+    worker.end();
 }
 
 /// Accepts until draining begins, then takes what is already in the queue.
@@ -103,7 +104,8 @@ struct Admitted {
 
 /// Gives a new connection a task, or closes it when there are too many.
 fn admit(worker: &Rc<Worker>, stream: TcpStream) {
-    let Some(permit) = worker.shared.admit() else {
+    let worker = &worker.newest();
+    let Some(permit) = worker.shared.admit(worker.program.limits.connections_max) else {
         worker.metrics.connections_refused.add(1);
         let refusal: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\
             retry-after: 1\r\nconnection: close\r\n\r\n";
@@ -120,10 +122,15 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream) {
 }
 
 /// Wakes connections whose wait has ended and closes idle upstream connections.
-async fn sweep(worker: Rc<Worker>) {
+async fn sweep(mut worker: Rc<Worker>) {
     loop {
         sleep(SWEEP).await;
         let now = clock::now();
+        if worker.is_outdated() {
+            // Idle connections take up the new limits and let go of the old program.
+            worker = worker.newest();
+            worker.slots.wake_all();
+        }
         worker.slots.sweep(now);
         worker.pools.sweep(now, |upstream, idle| {
             let metric = &worker.metrics.upstreams[upstream].idle;

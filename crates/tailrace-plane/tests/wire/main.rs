@@ -35,6 +35,8 @@ mod keepalive;
 mod layouts;
 mod limits;
 mod lists;
+mod live;
+mod live_asks;
 mod partial;
 mod request_ids;
 mod seen;
