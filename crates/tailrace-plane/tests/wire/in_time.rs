@@ -33,12 +33,8 @@ fn script(seen: &Seen) -> Vec<Step> {
         [part, "closes", at] if part == at => vec![Step::Close],
         [part, kind, at] if part == at => fault(&Seen {
             connection: seen.connection,
-            head: format!(
-                "GET /{kind,
+            head: format!("GET /{kind} HTTP/1.1\r\n\r\n").into_bytes(),
             body: Vec::new(),
-        } HTTP/1.1\r\n\r\n"
-            )
-            .into_bytes(),
         }),
         _ => fault(seen),
     }
