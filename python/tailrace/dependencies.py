@@ -9,24 +9,15 @@ read by the lowering only.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Final, Literal
 
+from tailrace._missing import MISSING
 from tailrace._source import Place, caller
 from tailrace.policies import Cache
 from tailrace.typing import Duration
 from tailrace.upstream import Call
 
 EACH_MAX_DEFAULT: Final = 64
-
-
-class Missing(Enum):
-    """Says that no default was given, which `None` cannot say."""
-
-    MISSING = "missing"
-
-
-MISSING: Final = Missing.MISSING
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +30,11 @@ class PartDeclaration:
     default: Any
     each: str | None
     each_max: int | None
+    when: str | None
+    name: str | None
+    unwrap: str | None
+    merge: bool
+    append: str | None
     cache: Cache | None
     otherwise: Call | None
     place: Place = field(repr=False)
@@ -51,15 +47,42 @@ def strong(
     default: Any = MISSING,
     each: str | None = None,
     each_max: int | None = None,
+    when: str | None = None,
+    name: str | None = None,
+    unwrap: str | None = None,
+    merge: bool = False,
+    append: str | None = None,
     cache: Cache | None = None,
 ) -> Any:
     """A part whose failure fails the request.
 
     `each="order.items"` makes one call per item of a list, at most `each_max` (default 64), with
     `{item.field}` in the templates; the part is then a list in the same order. `default` is the
-    value when the upstream answers 204. `cache` replaces the upstream's.
+    value when the upstream answers 204. `when="order.coupon"` makes the call only if that value is
+    there and neither null nor false (`"not order.gift"`, `"order.kind == express"`); otherwise the
+    part is its default or null, and nothing is degraded.
+
+    In the reply the part is called `name` instead of its attribute. `unwrap="data.order"` takes the
+    value from inside the answer; `merge=True` puts the object's fields into the reply itself;
+    `append="items"` continues the list of another part with this one. `cache` replaces the
+    upstream's.
     """
-    return PartDeclaration("strong", call, timeout, default, each, each_max, cache, None, caller())
+    return PartDeclaration(
+        "strong",
+        call,
+        timeout,
+        default,
+        each,
+        each_max,
+        when,
+        name,
+        unwrap,
+        merge,
+        append,
+        cache,
+        None,
+        caller(),
+    )
 
 
 def weak(
@@ -69,6 +92,11 @@ def weak(
     default: Any = MISSING,
     each: str | None = None,
     each_max: int | None = None,
+    when: str | None = None,
+    name: str | None = None,
+    unwrap: str | None = None,
+    merge: bool = False,
+    append: str | None = None,
     cache: Cache | None = None,
     otherwise: Call | None = None,
 ) -> Any:
@@ -79,5 +107,18 @@ def weak(
     item becomes null and the part is reported as degraded.
     """
     return PartDeclaration(
-        "weak", call, timeout, default, each, each_max, cache, otherwise, caller()
+        "weak",
+        call,
+        timeout,
+        default,
+        each,
+        each_max,
+        when,
+        name,
+        unwrap,
+        merge,
+        append,
+        cache,
+        otherwise,
+        caller(),
     )

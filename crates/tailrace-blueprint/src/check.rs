@@ -9,10 +9,12 @@
 //! when the plane compiles the blueprint.
 
 mod attempts;
+mod body;
 mod cache;
 mod graph;
 mod guards;
 mod header;
+mod reply;
 mod shape;
 mod template;
 mod upstream;

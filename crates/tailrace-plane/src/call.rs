@@ -119,6 +119,7 @@ pub async fn governed(mut call: Call) -> Answer {
     let rendered = std::mem::take(&mut call.rendered);
     let landed = attempts(&call, &rendered).await;
     call.worker.buffers.give(rendered.bytes);
+    call.worker.buffers.give(rendered.body);
     landed.into()
 }
 

@@ -6,7 +6,7 @@ page here, and every page is raised by a test.
 
 from __future__ import annotations
 
-from tailrace._codes import caches, config, models, parameters, parts, services, templates
+from tailrace._codes import bodies, caches, config, models, parameters, parts, services, templates
 from tailrace._codes.page import CodeDoc
 
 __all__ = ["CODES", "CodeDoc"]
@@ -18,6 +18,7 @@ CODES: dict[str, CodeDoc] = dict(
             **caches.PAGES,
             **parameters.PAGES,
             **templates.PAGES,
+            **bodies.PAGES,
             **parts.PAGES,
             **models.PAGES,
             **config.PAGES,

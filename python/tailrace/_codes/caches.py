@@ -14,7 +14,7 @@ PAGES: Final[dict[str, CodeDoc]] = {
         title="A cache cannot work like this",
         what=(
             "A time of a cache is out of range, `stale_if_error` is below `stale`, `negative` is "
-            "above `ttl`, or there is no `ttl`."
+            "above `ttl`, there is no `ttl`, or the call is no GET."
         ),
         why_bad="It would keep nothing, or something for a time that nobody meant.",
         fix="`ttl` from 1us to 24h; the other times from 0s, or left out.",
@@ -35,7 +35,7 @@ PAGES: Final[dict[str, CodeDoc]] = {
     ),
     "TR036": CodeDoc(
         title="A call cannot stand in for a part",
-        what="`otherwise` is no call, asks the same upstream again, or the part has `each`.",
+        what="`otherwise` is no GET, asks the same upstream again, or the part has `each`.",
         why_bad="Asking an upstream that has just failed again is a retry that no budget knows.",
         fix="Give it a call of another upstream that answers in the same shape.",
         example='weak(users.get("/users/{id}"), otherwise=spare.get("/users/{id}"))',

@@ -89,6 +89,10 @@ def part_cache(
         if not isinstance(part.cache, Cache):
             _no_cache(context, subject, part.cache, place)
             return {}
+        if part.call.method != "GET":
+            message = f"{subject} is of a {part.call.method}; only what a GET answers is kept"
+            context.problem("TR034", message, place, helps=("leave out the cache of this part",))
+            return {}
 
         def setting(field: str) -> Setting:
             where = inner_argument(part.place, "cache", field)
@@ -120,6 +124,8 @@ def check_caller(
     upstream = call.upstream
     if not isinstance(upstream.name, str):
         return  # Reported where the upstream is lowered.
+    if call.method != "GET":
+        return  # An upstream's cache is for its GET calls.
     cache = own if own is not None else _effective(context, upstream)
     if cache is None or cache.get("per_identity"):
         return

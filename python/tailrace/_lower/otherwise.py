@@ -31,6 +31,9 @@ def lower_otherwise(context: Context, scope: ViewScope, name: str) -> dict[str, 
     if not isinstance(other, Call):
         message = f"`otherwise` of part `{name}` is {other!r}, not a call"
         return refuse(message, 'give it a call: otherwise=spare.get("/users/{user_id}")')
+    if other.method != "GET":
+        message = f"`otherwise` of part `{name}` is a {other.method}"
+        return refuse(message, "only a GET may stand in: nothing is changed by a fallback")
     if part.each is not None:
         message = f"part `{name}` has `each`, and its items have nothing that stands in for them"
         return refuse(message, "leave out `otherwise`: a failed item is null")

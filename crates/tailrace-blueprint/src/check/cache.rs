@@ -9,7 +9,7 @@
 
 use super::{listed, template, Problems};
 use crate::{
-    Blueprint, CacheParams, Parameter, ParameterIn, Part, Piece, Strength, Upstream, View,
+    Blueprint, CacheParams, Method, Parameter, ParameterIn, Part, Piece, Strength, Upstream, View,
 };
 
 /// What the plane's clock can tell apart, with a margin.
@@ -38,9 +38,16 @@ pub(super) fn check_part(
 ) {
     let at = format!("{path}.cache");
     if let Some(cache) = &part.cache {
+        if part.method != Method::Get {
+            let message = "only the answer of a GET may be kept";
+            problems.add(at, message, "leave out the cache of this part");
+            return;
+        }
         check_times(&at, cache, problems);
     }
-    let Some(upstream) = blueprint.upstream(&part.upstream) else {
+    // An upstream's cache is for its GET calls.
+    let upstream = blueprint.upstream(&part.upstream);
+    let Some(upstream) = upstream.filter(|_| part.method == Method::Get) else {
         return;
     };
     // A forwarded header of an upstream that caches is reported there.

@@ -27,6 +27,10 @@ impl Keep {
         let Some(asked) = part.cache.as_ref().or(upstream.cache.as_ref()) else {
             return Ok(None);
         };
+        // What changes something is never kept, whatever its upstream says.
+        if part.method != blueprint::Method::Get {
+            return Ok(None);
+        }
         let ttl = clock::from_ms(asked.ttl_ms);
         let usual = freshness::Params::of(ttl);
         let ms = |value: Option<f64>, usual: Nanos| value.map_or(usual, clock::from_ms);
@@ -40,7 +44,8 @@ impl Keep {
         params.check().map_err(|why| format!("cache: {why}"))?;
         let mut scope = DefaultHasher::new();
         let shapes = serde_json::to_string(&declared.shapes).map_err(|error| error.to_string())?;
-        (shapes, part.shape, format!("{params:?}")).hash(&mut scope);
+        let unwrap = part.unwrap.as_ref().map(|one| (one.shape, &one.field));
+        (shapes, part.shape, unwrap, format!("{params:?}")).hash(&mut scope);
         let scope = scope.finish();
         Ok(Some(Self { params, scope }))
     }

@@ -98,6 +98,7 @@ mod tests {
             bytes: [target, lines, id].concat().into_bytes(),
             target: target.len(),
             keyed: target.len() + lines.len(),
+            body: Vec::new(),
         };
         let mut out = Vec::new();
         push(&program.views[0].parts[0], 7, &rendered, &mut out);

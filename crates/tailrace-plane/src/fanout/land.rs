@@ -183,7 +183,7 @@ impl FanOut {
         Ok(())
     }
 
-    fn finish(&mut self, worker: &Worker, index: usize, value: impl Into<Json>) {
+    pub(super) fn finish(&mut self, worker: &Worker, index: usize, value: impl Into<Json>) {
         self.values[index] = Some(value.into());
         self.states[index] = State::Done;
         self.done |= 1 << index;

@@ -75,6 +75,8 @@ pub struct ViewMetrics {
 #[repr(align(128))]
 pub struct PartMetrics {
     pub ok: Count,
+    /// Its condition did not hold: no call was made, and nothing is missing.
+    pub skipped: Count,
     pub failed: [Count; Reason::ALL.len()],
     /// By `Source`, those that are not fresh: what is fresh is the rest of `ok`.
     pub sources: [Count; Source::ALL.len()],
@@ -222,6 +224,7 @@ impl WorkerMetrics {
             parts: program
                 .parts()
                 .map(|_| PartMetrics {
+                    skipped: Count::default(),
                     ok: Count::default(),
                     failed: counts(),
                     sources: counts(),
