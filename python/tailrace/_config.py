@@ -52,20 +52,22 @@ def resolve(
     flags: Mapping[str, Any] | None = None,
     *,
     other_variables: Collection[str] = (),
+    read_file: bool = True,
     admin: Mapping[str, Any] | None = None,
 ) -> Resolved:
     """The blueprint of `service` with every override.
 
     `toml_path` left out takes `$TAILRACE_CONFIG`, then `tailrace.toml` in the working directory if
     there is one. `flags` go by dotted option, e.g. `{"listen.port": 8081}`. `other_variables` are
-    `TAILRACE_*` names that belong to the command line itself. `admin` holds tables like a file's,
-    set over the admin port (`_live`). Raises `ConfigError` and `DeclarationError`.
+    `TAILRACE_*` names that belong to the command line itself. Without `read_file` only a named file
+    is read. `admin` holds tables like a file's, set over the admin port (`_live`). Raises
+    `ConfigError` and `DeclarationError`.
     """
     from tailrace._lower import build
 
     environ = environ or {}
     layers = _Layers(service)
-    path = config_file(toml_path, environ)
+    path = config_file(toml_path, environ, here=read_file)
     if path is not None:
         layers.file(_toml.read(path))
     layers.environment(environ, {FILE_VARIABLE, TOKEN_VARIABLE, *other_variables})
@@ -78,10 +80,10 @@ def resolve(
     return Resolved(built.blueprint, built.origins, built.models)
 
 
-def config_file(given: str | None, environ: Mapping[str, str]) -> str | None:
+def config_file(given: str | None, environ: Mapping[str, str], *, here: bool = True) -> str | None:
     """The file that is read: as given, from the environment, or the one in this directory."""
     path = given or environ.get(FILE_VARIABLE)
-    return FILE_NAME if path is None and Path(FILE_NAME).is_file() else path
+    return FILE_NAME if path is None and here and Path(FILE_NAME).is_file() else path
 
 
 def variables(service: Service) -> dict[str, str]:
