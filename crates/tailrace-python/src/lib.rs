@@ -127,8 +127,9 @@ impl Plane {
         self.inner.revision()
     }
 
-    /// Puts another blueprint in force; `source` says who asked. Returns what changed as (path,
-    /// from, to), and shows the pages that go with it; raises `PlaneError`, and changes nothing, when it cannot be done.
+    /// Puts another blueprint in force, with the pages that go with it; `source` says who asked.
+    /// Returns what changed as (path, from, to); raises `PlaneError`, and changes nothing, when it
+    /// cannot be done.
     fn reconfigure(
         &self,
         py: Python<'_>,
