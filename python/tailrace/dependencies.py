@@ -9,23 +9,14 @@ read by the lowering only.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Final, Literal
 
+from tailrace._missing import MISSING
 from tailrace._source import Place, caller
 from tailrace.typing import Duration
 from tailrace.upstream import Call
 
 EACH_MAX_DEFAULT: Final = 64
-
-
-class Missing(Enum):
-    """Says that no default was given, which `None` cannot say."""
-
-    MISSING = "missing"
-
-
-MISSING: Final = Missing.MISSING
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tailrace._missing import MISSING
 from tailrace._source import Place, caller
-from tailrace.dependencies import MISSING
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ from tailrace import (
     Hedge,
     Raw,
     Retry,
+    Scope,
     Service,
     Throttle,
     Upstream,
@@ -96,3 +97,9 @@ class AllView(View):
     late: Raw = weak(
         main.get("/late", query={"p": "{page}"}, headers={"x-tenant": "{tenant}"}), timeout="40ms"
     )
+
+
+@service.get("/summary/{id}", limit=64)
+async def summary(id: str, scope: Scope) -> Line:
+    (line,) = await scope.all(main.get("/lines/{id}", Line, id=id))
+    return line

@@ -34,6 +34,7 @@ BLUEPRINT: dict[str, Any] = resolve(
 ).blueprint
 
 VIEW = BLUEPRINT["views"][0]
+HANDLER = BLUEPRINT["views"][-1]
 SHAPES = BLUEPRINT["shapes"]
 TEMPLATES = [part["path"] for part in VIEW["parts"]] + [
     row["value"]
@@ -75,7 +76,8 @@ def test_every_kind_is_declared_and_compiled(name: str, produced: set[str]) -> N
 @pytest.mark.parametrize(
     ("name", "produced"),
     [
-        ("View", keys([VIEW])),
+        ("View", keys([VIEW, HANDLER])),
+        ("Handler", set(HANDLER["handler"])),
         ("Parameter", keys(VIEW["parameters"])),
         ("Part", keys(VIEW["parts"])),
         ("Each", keys([row["each"] for row in VIEW["parts"] if "each" in row])),
@@ -150,7 +152,7 @@ def test_the_defaults_of_a_policy_are_the_crates(policy: str, name: str) -> None
 
 
 def test_shapes_are_all_used_and_in_range() -> None:
-    used = {row["shape"] for row in VIEW["parameters"] + VIEW["parts"]}
+    used = {row["shape"] for row in VIEW["parameters"] + VIEW["parts"] + HANDLER["parameters"]}
     for row in SHAPES:
         used |= set(_inner(row))
     assert used == set(range(len(SHAPES)))

@@ -20,7 +20,7 @@ pub use upstream::{
     AdaptiveParams, BreakerParams, BulkheadParams, HedgeParams, RetryParams, ThrottleParams,
     Upstream,
 };
-pub use view::{Each, Method, Parameter, ParameterIn, Part, Protections, Strength, View};
+pub use view::{Each, Handler, Method, Parameter, ParameterIn, Part, Protections, Strength, View};
 
 use serde::{Deserialize, Serialize};
 

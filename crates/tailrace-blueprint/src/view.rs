@@ -19,6 +19,9 @@ pub struct View {
     #[serde(default = "extra_attempts")]
     pub extra_attempts: u32,
     pub parameters: Vec<Parameter>,
+    /// Set: a Python handler answers, and the view has no parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handler: Option<Handler>,
     /// In declared order, which is the reply's order.
     pub parts: Vec<Part>,
 }
@@ -31,6 +34,14 @@ fn extra_attempts() -> u32 {
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
     Get,
+}
+
+/// How a Python handler is bounded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handler {
+    /// Requests in it at the same time, over the whole process; one more is refused (503).
+    pub limit: u32,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

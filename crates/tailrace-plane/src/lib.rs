@@ -8,6 +8,7 @@
 mod access_log;
 mod admin;
 mod attempt;
+pub mod bridge;
 mod buffers;
 mod call;
 mod client;
@@ -34,6 +35,6 @@ mod template;
 mod upstream;
 mod worker;
 
-pub use plane::{Plane, StartError};
+pub use plane::{Engine, Plane, StartError};
 pub use reason::Reason;
 pub use shared::Phase;

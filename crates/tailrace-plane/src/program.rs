@@ -42,6 +42,8 @@ pub struct View {
     pub fanout: usize,
     pub extra_attempts: u32,
     pub parameters: Vec<Parameter>,
+    /// Answered by a Python handler instead of parts: how many requests may be in it at once.
+    pub handler: Option<u32>,
     pub parts: Vec<Part>,
 }
 
@@ -178,6 +180,7 @@ fn compile_view(
         },
         extra_attempts: view.extra_attempts,
         parameters,
+        handler: view.handler.as_ref().map(|handler| handler.limit),
         parts,
     })
 }
@@ -196,7 +199,7 @@ fn compile_parameter(parameter: &blueprint::Parameter) -> Parameter {
     }
 }
 
-fn compile_part(
+pub(crate) fn compile_part(
     index: usize,
     part: &blueprint::Part,
     view: &blueprint::View,

@@ -1,5 +1,6 @@
 //! What the workers, the admin port and the owner of the plane share.
 
+use crate::bridge::Bridge;
 use crate::h1::HeadLimits;
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
@@ -22,6 +23,8 @@ pub enum Phase {
 pub struct Shared {
     pub program: Arc<Program>,
     pub metrics: Vec<Arc<WorkerMetrics>>,
+    /// To Python; `None` while nothing of this service runs there.
+    pub bridge: Option<Arc<Bridge>>,
     /// The blueprint as it was handed over, for the admin port.
     pub blueprint: Vec<u8>,
     /// Where each overridden value came from, as JSON, for the admin port.
@@ -65,6 +68,7 @@ impl Shared {
         Self {
             program,
             metrics,
+            bridge: None,
             blueprint,
             origins,
             access_log: blueprint::AccessLog::default(),

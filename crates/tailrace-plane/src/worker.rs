@@ -1,6 +1,7 @@
 //! What one worker thread owns: everything a request touches without asking another core.
 
 use crate::access_log::{Record, Ring};
+use crate::bridge::Conversations;
 use crate::buffers::{Buffers, KEEP_MAX_BYTES};
 use crate::client::Pools;
 use crate::clock;
@@ -19,6 +20,7 @@ const EXCHANGES_KEPT: usize = 256;
 
 #[derive(Debug)]
 pub struct Worker {
+    pub index: usize,
     pub program: Arc<Program>,
     pub shared: Arc<Shared>,
     pub metrics: Arc<WorkerMetrics>,
@@ -32,6 +34,8 @@ pub struct Worker {
     request_ids: Cell<u64>,
     request_id_prefix: u64,
     pub slots: Slots,
+    /// With Python: requests in handlers, and a client's calls.
+    pub conversations: Conversations,
     /// Held once by the worker and once by every connection it has accepted.
     pub live: Rc<()>,
     // Boxed once and moved by pointer from request to request.
@@ -51,6 +55,7 @@ impl Worker {
         let mut random = fastrand::Rng::with_seed(seed);
         let request_id_prefix = random.u64(..);
         Rc::new(Self {
+            index,
             program: Arc::clone(&shared.program),
             shared: Arc::clone(shared),
             buffers: Buffers::new(Arc::clone(&metrics)),
@@ -63,6 +68,7 @@ impl Worker {
             request_ids: Cell::new(0),
             request_id_prefix,
             slots: Slots::default(),
+            conversations: Conversations::default(),
             live: Rc::new(()),
             exchanges: RefCell::default(),
         })

@@ -10,11 +10,11 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tailrace._lower.context import Context, at
+from tailrace._missing import MISSING
 from tailrace._shapes import Trail, type_name
 from tailrace._shapes.table import SCALARS
 from tailrace._shapes.values import typed_json
 from tailrace._source import annotation, target
-from tailrace.dependencies import MISSING
 from tailrace.errors import suggestion
 from tailrace.parameters import ParameterDeclaration
 from tailrace.view import Member

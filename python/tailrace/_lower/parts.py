@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from tailrace._lower.calls import lower_call
 from tailrace._lower.context import Context, at
 from tailrace._lower.fields import descend
+from tailrace._missing import MISSING
 from tailrace._origin import Setting
 from tailrace._shapes import type_name
 from tailrace._shapes.values import typed_json
 from tailrace._source import annotation, target
-from tailrace.dependencies import EACH_MAX_DEFAULT, MISSING, PartDeclaration
+from tailrace.dependencies import EACH_MAX_DEFAULT, PartDeclaration
 from tailrace.errors import suggestion
 from tailrace.quantities import duration_text
 from tailrace.templates import TemplateError, parse

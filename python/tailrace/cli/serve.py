@@ -11,7 +11,8 @@ import json
 import os
 import re
 import signal
-from typing import Annotated, Any, Final
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -19,6 +20,10 @@ from tailrace.cli import _output
 from tailrace.cli._exit import Exit, Stop, did_you_mean
 from tailrace.cli._load import find_target, load_service
 from tailrace.cli._output import emit_json, talk
+
+if TYPE_CHECKING:
+    from tailrace import _host as hosting
+    from tailrace.service import Service
 
 PURPOSE = "run a service"
 EXAMPLES = (
@@ -128,9 +133,9 @@ def serve(
         "limits.drain": drain,
         **_log_flags(access_log, log_format),
     }
-    blueprint, origins = _effective(found, config, flags)
+    service, blueprint, origins = _effective(found, config, flags)
     blueprint["protections"] = protections
-    return _run(blueprint, origins, found if target is None else "")
+    return _run(service, blueprint, origins, found if target is None else "")
 
 
 def _log_flags(access_log: str | None, log_format: str | None) -> dict[str, Any]:
@@ -144,22 +149,23 @@ def _log_flags(access_log: str | None, log_format: str | None) -> dict[str, Any]
 
 def _effective(
     target: str, config: str | None, flags: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, str]]:
+) -> tuple[Service, dict[str, Any], dict[str, str]]:
     from tailrace._config import resolve
 
     service = load_service(target)
     given = {name: value for name, value in flags.items() if value is not None}
     resolved = resolve(service, config, os.environ, given, other_variables=_output.VARIABLES)
-    return resolved.blueprint, resolved.origins
+    return service, resolved.blueprint, resolved.origins
 
 
-def _run(blueprint: dict[str, Any], origins: dict[str, str], found: str) -> int:
+def _run(service: Service, blueprint: dict[str, Any], origins: dict[str, str], found: str) -> int:
     from tailrace._runtime import PlaneError, Running
 
     try:
         running = Running(json.dumps(blueprint).encode(), origins)
     except PlaneError as error:
         raise _refused(*error.args) from None
+    host = _host(service, blueprint, running.plane)
     _announce(blueprint, running.plane, found)
     received = running.wait_for_signal()
     patience = blueprint.get("limits", {}).get("drain_ms", DRAIN_MS) / 1000
@@ -171,7 +177,29 @@ def _run(blueprint: dict[str, Any], origins: dict[str, str], found: str) -> int:
         talk(f"draining {in_flight} {noun}, {left:.1f} s left; again to stop now")
 
     talk(_farewell(running.drain(patience, tell)))
-    return Exit.INTERRUPTED if received == signal.SIGINT else Exit.TERMINATED
+    code = Exit.INTERRUPTED if received == signal.SIGINT else Exit.TERMINATED
+    if host is not None and not host.stop():
+        _leave(code)
+    return code
+
+
+def _host(service: Service, blueprint: dict[str, Any], plane: Any) -> hosting.Host | None:
+    """The thread of the service's handlers; a service without any starts no Python."""
+    if plane.bridge is None:
+        return None
+    from tailrace import _host as hosting
+
+    host = hosting.Host(plane.bridge, blueprint, service.handlers)
+    host.start()
+    return host
+
+
+def _leave(code: int) -> None:
+    """Ends without the interpreter's own end, which would wait for a handler that never returns."""
+    talk("a handler did not return; left behind")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _farewell(cut_off: int | None) -> str:
@@ -236,6 +264,8 @@ def _warn_about_deadlines(blueprint: dict[str, Any]) -> None:
 
 def _view_line(view: dict[str, Any]) -> str:
     """Method, route, deadline and parts; weak parts carry a question mark."""
+    if "handler" in view:
+        return f"  {view['method']} {view['path']}  {view['deadline_ms']:g} ms  (Python)"
     parts = " ".join(
         part["name"] + ("" if part["strength"] == "strong" else "?") for part in view["parts"]
     )

@@ -7,13 +7,13 @@
 
 mod land;
 mod prepare;
-mod timer;
+pub mod timer;
 
 #[cfg(test)]
 mod tests;
 
 use crate::access_log::PartEnd;
-use crate::call::{self, Call, Running};
+use crate::call::{self, Call, Running, Source};
 use crate::clock;
 use crate::program::{Program, View};
 use crate::reason::Reason;
@@ -291,14 +291,17 @@ impl FanOut {
             wake.set(until);
             let running = call::start(Call {
                 worker: Rc::clone(worker),
-                view: self.view,
-                part,
+                source: Source::Part {
+                    view: self.view,
+                    part,
+                },
                 rendered,
                 memory: Rc::clone(&self.memory),
                 until,
                 cut,
                 wake: Rc::clone(&wake),
                 purse: Rc::clone(&self.purse),
+                answered: None,
             });
             self.running.push(Slot {
                 part,

@@ -7,6 +7,7 @@
 mod connection;
 pub mod slots;
 
+use crate::bridge;
 use crate::clock;
 use crate::net::{TcpListener, TcpStream};
 use crate::shared::{ConnectionPermit, Phase, Shared};
@@ -46,7 +47,7 @@ pub fn listen(address: SocketAddr, shared_port: bool) -> io::Result<std::net::Tc
 /// Runs one worker on the calling thread until the plane stops.
 pub fn run(
     index: usize,
-    listener: std::net::TcpListener,
+    listener: Option<std::net::TcpListener>,
     shared: &Arc<Shared>,
     log: Option<crate::access_log::Ring>,
     seed: u64,
@@ -57,14 +58,32 @@ pub fn run(
         .build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let worker = Worker::new(index, shared, log, seed);
-        let listener = TcpListener::from_std(listener)?;
         let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
-        accept_until_drain(&worker, listener).await;
-        finish(&worker).await;
+        let bridge = worker.shared.bridge.clone();
+        let bridging = bridge.map(|bridge| {
+            let delivered = bridge::deliver(Rc::clone(&worker), bridge, index);
+            tokio::task::spawn_local(delivered)
+        });
+        match listener {
+            Some(listener) => {
+                accept_until_drain(&worker, TcpListener::from_std(listener)?).await;
+                finish(&worker).await;
+            }
+            None => until_drain(&worker).await,
+        }
         sweeping.abort();
+        if let Some(bridging) = bridging {
+            bridging.abort();
+        }
         worker.pools.clear();
         Ok(())
     })
+}
+
+/// A client's worker has no port; it runs until it is told to end.
+async fn until_drain(worker: &Worker) {
+    let mut phase = worker.shared.watch();
+    phase.wait_for(|phase| *phase > Phase::Running).await.ok();
 }
 
 /// Accepts until draining begins, then takes what is already in the queue.

@@ -21,6 +21,7 @@ mod hostile;
 mod admin;
 mod answers;
 mod breaking;
+mod bridge;
 mod cancellation;
 mod caps;
 mod corners;

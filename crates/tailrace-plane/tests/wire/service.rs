@@ -139,6 +139,11 @@ impl Service {
         list.push(value);
     }
 
+    /// The blueprint as JSON.
+    pub(crate) fn source(&self) -> String {
+        self.blueprint.to_string()
+    }
+
     pub(crate) fn start(self) -> Running {
         let source = self.blueprint.to_string().into_bytes();
         let blueprint = Blueprint::from_json(&source)
