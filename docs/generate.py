@@ -33,6 +33,7 @@ LABELS: Final = {
     "tailrace_handler_errors": "view",
     "tailrace_handler_stalls": "view",
     "tailrace_handler_in_flight": "view",
+    "tailrace_config_changes": "result",
 }
 PER_UPSTREAM: Final = ("tailrace_upstream_", "tailrace_bulkhead_")
 

@@ -106,6 +106,16 @@ def _struct_encoder(model: Any) -> Encode:
     return encode
 
 
+def json_schema(model: Any) -> dict[str, Any]:
+    """What `encoder` makes, as JSON Schema; anything, where only Python knows."""
+    if model is bytes or is_struct(model):
+        return {}
+    from pydantic import TypeAdapter
+
+    found: dict[str, Any] = TypeAdapter(model).json_schema(mode="serialization", by_alias=True)
+    return found
+
+
 def text(value: Any) -> bytes | None:
     """A value as it stands in a template; `None` leaves a query pair or header out."""
     kind = type(value)

@@ -17,7 +17,16 @@ from typing import Any
 
 from tailrace import _plane
 
-__all__ = ["Engine", "Plane", "PlaneError", "Running", "build_info", "check_blueprint", "engine"]
+__all__ = [
+    "Engine",
+    "Plane",
+    "PlaneError",
+    "Running",
+    "build_info",
+    "check_blueprint",
+    "engine",
+    "problems",
+]
 
 Engine = _plane.Engine
 Plane = _plane.Plane
@@ -52,6 +61,11 @@ def engine(blueprint: Mapping[str, Any]) -> Engine:
     return started
 
 
+def problems() -> list[tuple[str, str, int, str]]:
+    """Every problem a client can get, as (scope, code, status, detail)."""
+    return _plane.problems()
+
+
 class Running:
     """A served blueprint and the signals that end it.
 
@@ -59,10 +73,18 @@ class Running:
     ``sigwait`` on this thread ever sees them.
     """
 
-    def __init__(self, blueprint: bytes, origins: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        blueprint: bytes,
+        origins: Mapping[str, str] | None = None,
+        *,
+        openapi: bytes = b"",
+        docs: bytes = b"",
+    ) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
-            self.plane = Plane(blueprint, json.dumps(dict(origins or {})).encode())
+            told = json.dumps(dict(origins or {})).encode()
+            self.plane = Plane(blueprint, told, openapi, docs)
         except BaseException:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             raise

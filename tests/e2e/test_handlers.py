@@ -118,7 +118,8 @@ async def caught(status: int) -> bytes:
     try:
         await broken.get("/status/{status}", Thing, status=status)
     except CallFailed as failed:
-        return f'["{failed.upstream}", "{failed.reason}", {failed.status}, {failed.answered}]'.encode()
+        said = f'"{failed.upstream}", "{failed.reason}", {failed.status}, {failed.answered}'
+        return f"[{said}]".encode()
     return b"[]"
 
 

@@ -68,15 +68,15 @@ pub type Running = Pin<Box<dyn Future<Output = Landed>>>;
 /// Deadline: asked before anything is taken. Returns when the call must be over and whether the
 /// request's deadline, rather than the part's timeout, decided that.
 pub fn budget(
-    part: &Part,
+    timeout: Nanos,
     deadline: Deadline,
     reserve: Nanos,
     now: Nanos,
 ) -> Result<(Nanos, bool), Reason> {
     let left = deadline
-        .child(now, part.timeout, reserve, BUDGET_MIN)
+        .child(now, timeout, reserve, BUDGET_MIN)
         .map_err(|_| Reason::Deadline)?;
-    Ok((now + left, left < part.timeout))
+    Ok((now + left, left < timeout))
 }
 
 /// Starts a call; nothing happens before its first poll.

@@ -6,16 +6,19 @@
 //! `call.rs`, for the life of a request.
 
 mod access_log;
+mod addresses;
 mod admin;
 mod attempt;
 pub mod bridge;
 mod buffers;
 mod call;
+mod catalogue;
 mod client;
 mod clock;
 mod extra;
 mod fanout;
 pub mod h1;
+mod live;
 mod metrics;
 mod naive;
 mod net;
@@ -30,11 +33,15 @@ mod resolve;
 mod router;
 mod server;
 mod shared;
+#[cfg(test)]
+mod simulation;
 pub mod splice;
 mod template;
 mod upstream;
 mod worker;
 
-pub use plane::{Engine, Plane, StartError};
+pub use catalogue::problems;
+pub use live::{Ask, Change, Next, Reply, Wanted};
+pub use plane::{Engine, Pages, Plane, StartError};
 pub use reason::Reason;
 pub use shared::Phase;

@@ -186,8 +186,9 @@ impl Groups {
             };
             let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
             let template = &job.wanted.template;
+            let timeout = template.timeout(&worker.program);
             let now = worker.now.get();
-            let budget = call::budget(&template.part, self.bounds.deadline, reserve, now);
+            let budget = call::budget(timeout, self.bounds.deadline, reserve, now);
             let (until, cut) = match budget {
                 Ok(budget) => budget,
                 Err(reason) => {

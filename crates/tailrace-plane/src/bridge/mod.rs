@@ -11,9 +11,11 @@
 //! submitted, at most `CALLS_MAX` per conversation. Conversations of a client: `CLIENTS_MAX`.
 //! Templates: `TEMPLATES_MAX`.
 //!
-//!     message   what crosses            template  registered calls
-//!     groups    calls of one conversation, run through `call.rs`
-//!     run       a request in a handler  alone     a client's calls, without a request
+//! ```text
+//! message   what crosses            template  registered calls
+//! groups    calls of one conversation, run through `call.rs`
+//! run       a request in a handler  alone     a client's calls, without a request
+//! ```
 
 mod alone;
 mod bell;
@@ -319,8 +321,8 @@ impl Conversations {
 }
 
 /// Hands the letters of one worker to its conversations until the worker ends.
-pub async fn deliver(worker: Rc<Worker>, bridge: Arc<Bridge>, index: usize) {
-    let own = &bridge.boxes[index];
+pub async fn deliver(worker: Rc<Worker>, bridge: Arc<Bridge>) {
+    let own = &bridge.boxes[worker.index];
     loop {
         own.arrived.notified().await;
         let letters = {
@@ -332,7 +334,7 @@ pub async fn deliver(worker: Rc<Worker>, bridge: Arc<Bridge>, index: usize) {
             match post {
                 Post::Letter(letter) => worker.conversations.put(ticket, letter),
                 Post::Alone { group, within } => {
-                    alone::start(&worker, &bridge, ticket, group, within);
+                    alone::start(&worker.newest(), &bridge, ticket, group, within);
                 }
             }
         }

@@ -4,10 +4,12 @@
 //! grows with every request because paths are formatted. What is registered is a template, checked
 //! by the rules of a view's part, and there are at most `TEMPLATES_MAX` of them.
 
+use crate::clock;
 use crate::program::{compile_part, Part, Program};
 use crate::splice::Shapes;
 use std::sync::{Arc, Mutex, PoisonError};
 use tailrace_blueprint::Blueprint;
+use tailrace_policy::Nanos;
 
 /// More templates than this is a sign that values are written into them.
 pub const TEMPLATES_MAX: usize = 4_096;
@@ -16,6 +18,8 @@ pub const TEMPLATES_MAX: usize = 4_096;
 #[derive(Debug)]
 pub struct Template {
     pub part: Part,
+    /// What this call said of its timeout; without it the upstream's of the moment.
+    timeout: Option<Nanos>,
     /// What `part.shape` is an index into: a table of the template's own.
     pub shapes: Shapes,
 }
@@ -38,9 +42,20 @@ impl Template {
             .ok_or_else(|| format!("there is no upstream {name} in this service"))?;
         let shapes = Shapes::compile(&declared.shapes, program.limits.json_depth_max)
             .map_err(|problem| format!("shapes[{}]: {}", problem.shape, problem.message))?;
+        let timeout = part.timeout_ms.map(clock::from_ms);
         let mut part = compile_part(0, part, view, declared, &shapes, program.naive, 0)?;
         part.upstream = upstream;
-        Ok(Self { part, shapes })
+        Ok(Self {
+            part,
+            timeout,
+            shapes,
+        })
+    }
+
+    /// How long one call may take under this program.
+    pub fn timeout(&self, program: &Program) -> Nanos {
+        let upstreams = program.upstreams[self.part.upstream].timeout;
+        self.timeout.unwrap_or(upstreams)
     }
 }
 

@@ -273,7 +273,7 @@ impl FanOut {
             let declared = &view.parts[part];
             let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
             let Some(deadline) = self.deadline else { break };
-            let budget = call::budget(declared, deadline, reserve, now);
+            let budget = call::budget(declared.timeout, deadline, reserve, now);
             let (until, cut) = match budget {
                 Ok(budget) => budget,
                 Err(reason) => {

@@ -68,7 +68,8 @@ pub fn histograms(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<
 }
 
 fn per_handler<T>(shared: &Shared, bridge: &Bridge, read: &dyn Fn(&Gate) -> T) -> Labelled<T> {
-    let views = shared.program.views.iter().zip(&bridge.gates);
+    let program = shared.program();
+    let views = program.views.iter().zip(&bridge.gates);
     views
         .filter_map(|(view, gate)| {
             let gate = gate.as_ref()?;

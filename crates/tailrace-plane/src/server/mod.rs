@@ -9,7 +9,7 @@ pub mod slots;
 
 use crate::bridge;
 use crate::clock;
-use crate::net::{TcpListener, TcpStream};
+use crate::net::{self, TcpListener, TcpStream};
 use crate::shared::{ConnectionPermit, Phase, Shared};
 use crate::worker::Worker;
 use std::future::{poll_fn, Future};
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// How often waits are checked and idle upstream connections swept.
@@ -58,32 +59,46 @@ pub fn run(
         .build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let worker = Worker::new(index, shared, log, seed);
-        let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
-        let bridge = worker.shared.bridge.clone();
-        let bridging = bridge.map(|bridge| {
-            let delivered = bridge::deliver(Rc::clone(&worker), bridge, index);
-            tokio::task::spawn_local(delivered)
-        });
         match listener {
-            Some(listener) => {
-                accept_until_drain(&worker, TcpListener::from_std(listener)?).await;
-                finish(&worker).await;
-            }
-            None => until_drain(&worker).await,
+            Some(listener) => serve(&worker, TcpListener::from_std(listener)?).await,
+            None => make_calls(&worker).await,
         }
-        sweeping.abort();
-        if let Some(bridging) = bridging {
-            bridging.abort();
-        }
-        worker.pools.clear();
         Ok(())
     })
 }
 
-/// A client's worker has no port; it runs until it is told to end.
-async fn until_drain(worker: &Worker) {
+/// All that a worker does, from its first connection to the end of its last.
+pub async fn serve(worker: &Rc<Worker>, listener: TcpListener) {
+    let helpers = help(worker);
+    accept_until_drain(worker, listener).await;
+    finish(worker).await;
+    end(worker, &helpers);
+}
+
+/// All that a client's worker does: it has no port, and runs until it is told to end.
+async fn make_calls(worker: &Rc<Worker>) {
+    let helpers = help(worker);
     let mut phase = worker.shared.watch();
     phase.wait_for(|phase| *phase > Phase::Running).await.ok();
+    end(worker, &helpers);
+}
+
+/// The tasks beside the connections: the sweep, and letters from Python.
+fn help(worker: &Rc<Worker>) -> Vec<JoinHandle<()>> {
+    let mut helpers = vec![tokio::task::spawn_local(sweep(Rc::clone(worker)))];
+    if let Some(bridge) = worker.shared.bridge.clone() {
+        let delivering = bridge::deliver(Rc::clone(worker), bridge);
+        helpers.push(tokio::task::spawn_local(delivering));
+    }
+    helpers
+}
+
+fn end(worker: &Worker, helpers: &[JoinHandle<()>]) {
+    for helper in helpers {
+        helper.abort();
+    }
+    worker.pools.clear();
+    worker.end();
 }
 
 /// Accepts until draining begins, then takes what is already in the queue.
@@ -104,21 +119,8 @@ async fn accept_until_drain(worker: &Rc<Worker>, listener: TcpListener) {
             None => break,
         }
     }
-    take_queued(worker, listener);
-}
-
-/// Asks the kernel itself: what the runtime knows of the queue may be one event old.
-fn take_queued(worker: &Rc<Worker>, listener: TcpListener) {
-    let Ok(listener) = listener.into_std() else {
-        return;
-    };
-    while let Ok((stream, _)) = listener.accept() {
-        let stream = stream
-            .set_nonblocking(true)
-            .and_then(|()| TcpStream::from_std(stream));
-        if let Ok(stream) = stream {
-            admit(worker, stream);
-        }
+    for stream in net::queued(listener) {
+        admit(worker, stream);
     }
 }
 
@@ -131,7 +133,8 @@ struct Admitted {
 
 /// Gives a new connection a task, or closes it when there are too many.
 fn admit(worker: &Rc<Worker>, stream: TcpStream) {
-    let Some(permit) = worker.shared.admit() else {
+    let worker = &worker.newest();
+    let Some(permit) = worker.shared.admit(worker.program.limits.connections_max) else {
         worker.metrics.connections_refused.add(1);
         let refusal: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\
             retry-after: 1\r\nconnection: close\r\n\r\n";
@@ -148,10 +151,15 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream) {
 }
 
 /// Wakes connections whose wait has ended and closes idle upstream connections.
-async fn sweep(worker: Rc<Worker>) {
+async fn sweep(mut worker: Rc<Worker>) {
     loop {
         sleep(SWEEP).await;
         let now = clock::now();
+        if worker.is_outdated() {
+            // Idle connections take up the new limits and let go of the old program.
+            worker = worker.newest();
+            worker.slots.wake_all();
+        }
         worker.slots.sweep(now);
         worker.pools.sweep(now, |upstream, idle| {
             let metric = &worker.metrics.upstreams[upstream].idle;

@@ -21,6 +21,11 @@ fn service(upstream: &Upstream, with: Value) -> Service {
         .view("v", "/v/{id}", vec![strong("it", "/v/{id}")])
 }
 
+/// The blueprint as text.
+fn text(service: &Service) -> String {
+    String::from_utf8(service.source()).expect("JSON is text")
+}
+
 /// The next events, which come in time.
 fn take(bridge: &Bridge) -> Vec<Event> {
     let mut events = Vec::new();
@@ -97,7 +102,7 @@ fn bridge(plane: &Running) -> Arc<Bridge> {
 fn a_handler_gets_its_parameters_makes_calls_and_answers() {
     let upstream = Upstream::echo();
     let service = service(&upstream, json!({}));
-    let source = service.source();
+    let source = text(&service);
     let plane = service.start();
     let bridge = bridge(&plane);
     let number = register(&bridge, &source, "/things/{id}", &["id"]);
@@ -148,7 +153,7 @@ fn the_first_strong_failure_of_a_group_ends_the_calls_beside_it() {
         _ => vec![Step::Hold],
     });
     let service = service(&upstream, json!({}));
-    let source = service.source();
+    let source = text(&service);
     let plane = service.start();
     let bridge = bridge(&plane);
     let number = register(&bridge, &source, "/things/{id}", &["id"]);
@@ -200,10 +205,7 @@ fn a_handler_that_never_returns_costs_its_own_places_and_nothing_else() {
     assert_eq!(timed_out.status, 504);
     // Neither was taken by Python; both are forgotten before it sees them.
     assert!(bridge.take().events.is_empty());
-    assert_eq!(
-        plane.counter("tailrace_handler_in_flight", "view=\"h\""),
-        0
-    );
+    assert_eq!(plane.counter("tailrace_handler_in_flight", "view=\"h\""), 0);
     let mut first = plane.client();
     first.send(get("/h/3"));
     let one = started(&bridge);
@@ -253,7 +255,7 @@ fn a_handler_that_never_returns_costs_its_own_places_and_nothing_else() {
 fn a_client_that_leaves_ends_the_calls_of_its_handler() {
     let upstream = Upstream::start(|_| vec![Step::Hold]);
     let service = service(&upstream, json!({}));
-    let source = service.source();
+    let source = text(&service);
     let plane = service.start();
     let bridge = bridge(&plane);
     let number = register(&bridge, &source, "/things/{id}", &["id"]);
@@ -268,10 +270,7 @@ fn a_client_that_leaves_ends_the_calls_of_its_handler() {
     let in_flight = || plane.counter("tailrace_bulkhead_in_flight", "upstream=\"up\"");
     eventually("its place is free", || in_flight() == 0);
     end(&bridge, &start, End::Cancelled);
-    assert_eq!(
-        plane.counter("tailrace_handler_in_flight", "view=\"h\""),
-        0
-    );
+    assert_eq!(plane.counter("tailrace_handler_in_flight", "view=\"h\""), 0);
     assert_eq!(
         plane.counter("tailrace_cancelled_requests_total", "view=\"h\""),
         1
@@ -288,7 +287,7 @@ fn a_handlers_calls_keep_to_its_fan_out() {
         ]
     });
     let service = service(&upstream, json!({"fanout": 2}));
-    let source = service.source();
+    let source = text(&service);
     let plane = service.start();
     let bridge = bridge(&plane);
     let number = register(&bridge, &source, "/things/{id}", &["id"]);
@@ -311,7 +310,8 @@ fn a_client_makes_calls_without_a_port() {
         "/things/hangs" => vec![Step::Hold],
         _ => vec![Step::Send(echo(seen))],
     });
-    let source = Service::new().upstream("up", &upstream).source();
+    let source = Service::new().upstream("up", &upstream);
+    let source = text(&source);
     let checked = Blueprint::from_json(source.as_bytes()).expect("a blueprint");
     let engine = Engine::start(&checked, source.clone().into_bytes()).expect("it starts");
     let bridge = engine.bridge();
@@ -341,7 +341,7 @@ fn a_client_makes_calls_without_a_port() {
 fn there_is_an_end_to_different_calls() {
     let upstream = Upstream::echo();
     let service = service(&upstream, json!({}));
-    let source = service.source();
+    let source = text(&service);
     let plane = service.start();
     let bridge = bridge(&plane);
     let mut declared: Value = serde_json::from_str(&source).expect("JSON");
