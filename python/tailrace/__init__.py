@@ -7,7 +7,7 @@ them loads neither pydantic nor the plane, so that `tailrace --help` is instant.
 from tailrace.client import Client
 from tailrace.dependencies import strong, weak
 from tailrace.errors import CallFailed, ConfigError, DeclarationError, TailraceError
-from tailrace.parameters import header, path, query
+from tailrace.parameters import body, form, header, path, query
 from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
 from tailrace.scope import Scope
 from tailrace.service import Service
@@ -32,6 +32,8 @@ __all__ = [
     "Throttle",
     "Upstream",
     "View",
+    "body",
+    "form",
     "header",
     "path",
     "query",

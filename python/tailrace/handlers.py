@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tailrace._source import Place
 from tailrace.parameters import ParameterDeclaration
-from tailrace.typing import Duration
+from tailrace.typing import Duration, Method
 from tailrace.upstream import Upstream
 from tailrace.view import Member
 
@@ -34,9 +34,15 @@ class HandlerDeclaration:
     extra_attempts: int | None
     limit: int | None
     threads: int | None
+    method: Method
     place: Place = field(repr=False)
     namespace: dict[str, Any] = field(repr=False)
     """Local names of the function it was declared in, for its annotations."""
+
+    @property
+    def collection(self) -> None:
+        """A view's; what a handler returns may be a list by itself."""
+        return
 
     @property
     def cls(self) -> Any:

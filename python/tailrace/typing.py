@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 RAW_MARK = "tailrace_raw"
@@ -32,6 +32,11 @@ class _RawMarker:
 
 Raw: TypeAlias = Annotated[Any, _RawMarker()]
 """Any valid JSON value, unchecked."""
+
+Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+Json: TypeAlias = Any
+"""A JSON value as Python has it: dicts, lists, text, numbers, booleans, `None`."""
 
 Duration: TypeAlias = str | timedelta
 """`"80ms"`, `"1.5s"`, `"2m"`, `"250us"` or a `timedelta`; never a bare number."""

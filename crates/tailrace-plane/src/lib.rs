@@ -9,6 +9,7 @@ mod access_log;
 mod addresses;
 mod admin;
 mod attempt;
+mod body;
 pub mod bridge;
 mod buffers;
 mod call;

@@ -141,7 +141,7 @@ def _segment(context: Context, one: ParameterDeclaration, index: int) -> int:
 
 
 def _wire_name(context: Context, name: str, one: ParameterDeclaration) -> str:
-    if one.location == "query":
+    if one.location in ("query", "form"):
         if one.wire_name is not None and not one.wire_name:
             helps = ("leave `alias` out to use the attribute's name",)
             place = at(one.place, "alias")

@@ -48,6 +48,8 @@ class Problems:
         absent = {"route"}
         if not view["parameters"]:
             absent.add("parameter")
+        if "body" not in view and not any(row["in"] == "form" for row in view["parameters"]):
+            absent.add("body")
         if "handler" not in view:
             absent.add("handler")
         # A handler may call anything, and what it calls may fail as a part does.

@@ -165,6 +165,7 @@ impl Groups {
         let mut rendered = Rendered {
             bytes: worker.buffers.take(),
             target: 0,
+            body: Vec::new(),
         };
         let part = &wanted.template.part;
         if template::render(part, values, &mut rendered).is_err() {
