@@ -111,6 +111,14 @@ def _key(site: Site, call: Call) -> Pieces:
             message = f"the idempotency key reads `{row['name']}`, which may be absent"
             helps = ("make the parameter required: a call without key could be applied twice",)
             site.context.problem("TR076", message, place, helps=helps)
+    sent = [*call.headers, *call.upstream.forward_headers]
+    if any(isinstance(one, str) and one.lower() == "idempotency-key" for one in sent):
+        message = f"part `{site.name}` would send two idempotency keys"
+        helps = (
+            "leave the header out of `headers` and `forward_headers`: read it with "
+            'header("Idempotency-Key") and name it here',
+        )
+        site.context.problem("TR076", message, place, helps=helps)
     if pieces and all("text" in piece for piece in pieces):
         message = f"the idempotency key of part `{site.name}` is the same for every request"
         helps = ('name what makes the request one: "{order_id}", or a header parameter',)

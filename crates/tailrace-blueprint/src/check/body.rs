@@ -51,6 +51,16 @@ pub(super) fn check_call(
             }
         }
     }
+    if part.idempotency_key.is_some() {
+        let upstream = blueprint.upstream(&part.upstream);
+        let forwarded = upstream.iter().flat_map(|one| &one.forward_headers);
+        let mut sent = part.headers.iter().map(|one| &one.name).chain(forwarded);
+        if sent.any(|name| name.eq_ignore_ascii_case("idempotency-key")) {
+            let help = "leave it out of `headers` and of the upstream's `forward_headers`";
+            let at = format!("{path}.idempotency_key");
+            out.add(at, "the call would have two idempotency keys", help);
+        }
+    }
     let optional = |name: &str| {
         let found = view.parameters.iter().find(|one| one.name == name);
         found.is_some_and(|one| !one.required && one.default.is_none())

@@ -71,6 +71,11 @@ fn bodies_and_conditions_are_checked() {
             "views[1].parts[0].idempotency_key[0].text",
         ),
         (
+            "/views/1/parts/0/headers",
+            json!([{"name": "Idempotency-Key", "value": [{"text": "x"}]}]),
+            "views[1].parts[0].idempotency_key",
+        ),
+        (
             "/views/1/parts/0/when",
             json!({"value": {"text": "x"}}),
             "views[1].parts[0].when.value",
