@@ -69,7 +69,6 @@ class Upstream:
                 own.answer(self)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -107,6 +106,7 @@ class Upstream:
 
     def close(self) -> None:
         self._release.set()
+        self.gate.set()
         self._server.shutdown()
         self._server.server_close()
 
