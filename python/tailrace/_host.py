@@ -21,8 +21,8 @@ from typing import Any, Final
 from tailrace._codec import Encode, encoder
 from tailrace._pump import Bridge, Pump
 from tailrace._registry import Registry
+from tailrace._stalls import StallWatch
 from tailrace._threads import Threads
-from tailrace._watch import Watch
 from tailrace.bound import CALLER
 from tailrace.errors import CallFailed
 from tailrace.handlers import HandlerDeclaration
@@ -135,7 +135,7 @@ class Host:
         self._thread = threading.Thread(target=self._main, name="tailrace-python", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pump: Pump | None = None
-        self._watch: Watch | None = None
+        self._watch: StallWatch | None = None
 
     def start(self) -> None:
         """Starts the thread and waits until its loop listens."""
@@ -162,7 +162,7 @@ class Host:
         self._loop = loop
         pump = Pump(self._bridge, loop, self._begin, self._cancel)
         self._pump = pump
-        self._watch = Watch(self._bridge, threading.get_ident(), self._codes())
+        self._watch = StallWatch(self._bridge, threading.get_ident(), self._codes())
         loop.call_soon(self._ready.set)
         loop.run_forever()
         if pump.forked:
