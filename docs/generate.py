@@ -33,6 +33,10 @@ LABELS: Final = {
     "tailrace_cache_refreshes": "upstream",
     "tailrace_attempt_refusals": "upstream, code",
     "tailrace_request_duration_seconds": "view",
+    "tailrace_handler_refused": "view",
+    "tailrace_handler_errors": "view",
+    "tailrace_handler_stalls": "view",
+    "tailrace_handler_in_flight": "view",
     "tailrace_config_changes": "result",
 }
 PER_UPSTREAM: Final = ("tailrace_upstream_", "tailrace_bulkhead_")
@@ -109,15 +113,19 @@ def metrics() -> str:
     text = _source("metrics", "text.rs")
     upstreams = _source("metrics", "upstreams.rs")
     cache = _source("metrics", "cache.rs")
+    python = _source("metrics", "python.rs")
     rows = []
     kinds = (
         (text, "process_counters", "counter"),
         (text, "view_counters", "counter"),
         (upstreams, "counters", "counter"),
         (cache, "counters", "counter"),
+        (python, "counters", "counter"),
         (text, "gauges", "gauge"),
         (cache, "gauges", "gauge"),
+        (python, "gauges", "gauge"),
         (text, "histograms", "histogram"),
+        (python, "histograms", "histogram"),
     )
     for source, function, kind in kinds:
         found = re.findall(r'\(\s*"(tailrace_\w+)",\s*"([^"]+)"', _function(source, function))

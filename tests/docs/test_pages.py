@@ -105,7 +105,7 @@ def test_every_code_of_a_problem_is_there() -> None:
 
 def series() -> set[str]:
     """Every metric the plane writes, as its sources name it."""
-    names = ("text", "upstreams", "cache")
+    names = ("text", "upstreams", "cache", "python")
     sources = (rust(f"tailrace-plane/src/metrics/{name}.rs") for name in names)
     return {name for source in sources for name in re.findall(r'"(tailrace_\w+)"', source)}
 

@@ -21,8 +21,8 @@ pub use upstream::{
     ThrottleParams, Upstream,
 };
 pub use view::{
-    CallBody, Condition, Each, Method, Otherwise, Parameter, ParameterIn, Part, Protections,
-    RequestBody, Strength, Unwrap, View,
+    CallBody, Condition, Each, Handler, Method, Otherwise, Parameter, ParameterIn, Part,
+    Protections, RequestBody, Strength, Unwrap, View,
 };
 
 use serde::{Deserialize, Serialize};

@@ -11,6 +11,7 @@
 //! dropped, because it timed out, a sibling failed or the client left, needs no clean-up code.
 
 use crate::attempt::{choose, Attempted};
+use crate::bridge::Template;
 use crate::cache;
 use crate::clock::MILLI;
 use crate::extra;
@@ -19,6 +20,7 @@ use crate::naive;
 use crate::program::Part;
 use crate::reason::Reason;
 use crate::source::Source;
+use crate::splice::Shapes;
 use crate::template::Rendered;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
@@ -26,6 +28,7 @@ use std::cell::Cell;
 use std::future::{poll_fn, Future};
 use std::pin::{pin, Pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use tailrace_policy::bulkhead::{BulkheadFull, Permit};
 use tailrace_policy::deadline::Deadline;
@@ -35,14 +38,23 @@ use tailrace_policy::Nanos;
 /// A call below this is not worth sending (ALGORITHMS 3).
 const BUDGET_MIN: Nanos = MILLI;
 
+/// What a call is made from: a part of a view, or a template that Python code registered.
+#[derive(Debug)]
+pub enum Made {
+    /// `other`: it is the part's `otherwise`.
+    Part {
+        view: usize,
+        part: usize,
+        other: bool,
+    },
+    Template(Arc<Template>),
+}
+
 /// Everything one call needs; it owns its data, so it can outlive a borrow of the request.
 #[derive(Debug)]
 pub struct Call {
     pub worker: Rc<Worker>,
-    pub view: usize,
-    pub part: usize,
-    /// It is the part's `otherwise`.
-    pub other: bool,
+    pub made: Made,
     pub rendered: Rendered,
     /// What the request may still hold of bodies.
     pub memory: Rc<Cell<u64>>,
@@ -54,6 +66,8 @@ pub struct Call {
     pub wake: Rc<Cell<Nanos>>,
     /// Extra attempts of the whole request, shared by its calls.
     pub purse: Rc<Purse>,
+    /// Where the status of the last answer is put, for a caller that tells it on.
+    pub answered: Option<Rc<Cell<u16>>>,
 }
 
 /// A part's projected JSON, or `None` for an empty (204) answer.
@@ -85,15 +99,15 @@ impl From<Landed> for Answer {
 /// Deadline: asked before anything is taken. Returns when the call must be over and whether the
 /// request's deadline, rather than the part's timeout, decided that.
 pub fn budget(
-    part: &Part,
+    timeout: Nanos,
     deadline: Deadline,
     reserve: Nanos,
     now: Nanos,
 ) -> Result<(Nanos, bool), Reason> {
     let left = deadline
-        .child(now, part.timeout, reserve, BUDGET_MIN)
+        .child(now, timeout, reserve, BUDGET_MIN)
         .map_err(|_| Reason::Deadline)?;
-    Ok((now + left, left < part.timeout))
+    Ok((now + left, left < timeout))
 }
 
 /// Starts a call; nothing happens before its first poll.
@@ -103,15 +117,18 @@ pub fn start(call: Call) -> Running {
     }
     // Cache first: a hit takes nothing from upstream, bulkhead or budget, and of all that miss the
     // same at once one goes on (req 16.5).
-    if part_of(&call.worker, &call).cache.is_some() {
+    if call.part().cache.is_some() {
         return Box::pin(cache::answer(call));
     }
     Box::pin(governed(call))
 }
 
-/// The declaration a call is made from.
-pub fn part_of<'a>(worker: &'a Worker, call: &Call) -> &'a Part {
-    worker.program.views[call.view].parts[call.part].called(call.other)
+/// The part of a view that a call is made from; none for a template.
+pub fn declared<'a>(worker: &'a Worker, call: &Call) -> Option<&'a Part> {
+    let Made::Part { view, part, other } = call.made else {
+        return None;
+    };
+    Some(worker.program.views[view].parts[part].called(other))
 }
 
 /// A call as far as it goes on beyond the cache.
@@ -126,7 +143,7 @@ pub async fn governed(mut call: Call) -> Answer {
 /// The policies in their order, around the attempts.
 async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
     let worker = &*call.worker;
-    let part = part_of(worker, call);
+    let part = call.part();
     let upstream = &worker.program.upstreams[part.upstream];
     worker.metrics.upstreams[part.upstream].calls.add(1);
     extra::earn(upstream, worker.now.get());
@@ -197,6 +214,23 @@ async fn enter(
 }
 
 impl Call {
+    pub fn part(&self) -> &Part {
+        match &self.made {
+            Made::Template(template) => &template.part,
+            Made::Part { view, part, other } => {
+                self.worker.program.views[*view].parts[*part].called(*other)
+            }
+        }
+    }
+
+    /// The table that `part().shape` is an index into.
+    pub fn shapes(&self) -> &Shapes {
+        match &self.made {
+            Made::Part { .. } => &self.worker.program.shapes,
+            Made::Template(template) => &template.shapes,
+        }
+    }
+
     /// Waits until `at`, or until the call's own end.
     pub async fn pause(&self, at: Nanos) {
         self.before(at, std::future::pending::<()>()).await;

@@ -14,6 +14,16 @@ pub enum Json {
     Shared(Arc<[u8]>),
 }
 
+impl Json {
+    /// Bytes of one's own, copied when they are shared.
+    pub fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes.to_vec(),
+        }
+    }
+}
+
 impl Deref for Json {
     type Target = [u8];
 

@@ -5,7 +5,7 @@
 //! be watched beside the governed plane under the same load; nothing else may call it.
 
 use crate::attempt;
-use crate::call::{part_of, Answer, Call};
+use crate::call::{Answer, Call};
 use crate::client;
 use crate::reason::Reason;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const ATTEMPTS: u32 = 3;
 
 pub async fn call(call: Call) -> Answer {
     let worker = &*call.worker;
-    let part = part_of(worker, &call);
+    let part = call.part();
     let upstream = &worker.program.upstreams[part.upstream];
     worker.metrics.upstreams[part.upstream].calls.add(1);
     let mut last = Err(Reason::Connect);
@@ -54,7 +54,7 @@ pub async fn call(call: Call) -> Answer {
         if outcome.is_failure() {
             metrics.failures.add(1);
         }
-        last = response.and_then(|response| attempt::accept(worker, part, &response, &call.memory));
+        last = response.and_then(|response| attempt::accept(&call, &response));
         if !matches!(last, Err(reason) if !matches!(reason, Reason::NotFound | Reason::Gone)) {
             break;
         }

@@ -17,6 +17,7 @@ use tailrace_blueprint as blueprint;
 use tailrace_policy::Nanos;
 
 pub use blueprint::Strength;
+pub use view::compile_part;
 
 /// Parts of one view fit the bits of one word.
 pub const PARTS_MAX: usize = 64;
@@ -55,6 +56,8 @@ pub struct View {
     pub fanout: usize,
     pub extra_attempts: u32,
     pub parameters: Vec<Parameter>,
+    /// Answered by a Python handler instead of parts: how many requests may be in it at once.
+    pub handler: Option<u32>,
     /// Shape of the request's JSON body. Its value lies behind those of the parts.
     pub body: Option<blueprint::ShapeId>,
     /// Some parameter is a field of a form.
@@ -124,6 +127,13 @@ impl Part {
             Some(stand_in) if other => stand_in,
             _ => self,
         }
+    }
+
+    /// Every upstream the part may call. What is prepared for each request is prepared for all of
+    /// them: a header of the request before must not be left where one may be read.
+    pub fn upstreams(&self) -> impl Iterator<Item = usize> {
+        let other = self.otherwise.as_ref().map(|other| other.upstream);
+        [Some(self.upstream), other].into_iter().flatten()
     }
 
     /// Where the fallback comes from.

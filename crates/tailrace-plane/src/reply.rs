@@ -4,13 +4,15 @@
 //! says in its body, in `Tailrace-Degraded` and in the log which part is missing and why, in the
 //! same words.
 
-use crate::access_log::PartEnd;
+mod sources;
+
 use crate::fanout::FanOut;
 use crate::h1;
 use crate::program::{Layout, List, Placed, Program, View};
-use crate::source::Source;
+use crate::reason::Reason;
 use crate::splice::escape_into;
 use crate::worker::Worker;
+use sources::{is_kept, push_degraded_header, push_sources_header};
 
 /// A reply that is not a view's: status, code and words of a problem.
 #[derive(Debug, Clone, Default)]
@@ -200,58 +202,33 @@ fn push_envelope(
     out.push(b'}');
 }
 
-/// `tailrace-degraded: coupon;reason=timeout, recommend;reason=connect;served=stale;age=12`.
-fn push_degraded_header(view: &View, fan: &FanOut, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"tailrace-degraded: ");
-    let mut first = true;
-    for (part, end) in view.parts.iter().zip(&fan.ends) {
-        if let Some(reason) = end.failed {
-            if !first {
-                out.extend_from_slice(b", ");
-            }
-            first = false;
-            out.extend_from_slice(part.name.as_bytes());
-            out.extend_from_slice(b";reason=");
-            out.extend_from_slice(reason.code().as_bytes());
-            // Without a word nothing was served in its place.
-            if !matches!(end.source, Source::Fresh | Source::Missing) {
-                push_source(b";served=", end, out);
+/// Puts what a handler returned into a reply: its own JSON, and in a header what is missing.
+pub fn handled(
+    worker: &Worker,
+    body: &[u8],
+    degraded: &[(String, Reason)],
+    frame: Frame<'_>,
+    out: &mut Vec<u8>,
+) {
+    push_head(worker, 200, "application/json", body.len(), frame, out);
+    if !degraded.is_empty() {
+        out.extend_from_slice(b"tailrace-degraded: ");
+        for (index, (name, reason)) in degraded.iter().enumerate() {
+            let separator: &[u8] = if index == 0 { b"" } else { b", " };
+            for bytes in [
+                separator,
+                name.as_bytes(),
+                b";reason=",
+                reason.code().as_bytes(),
+            ] {
+                out.extend_from_slice(bytes);
             }
         }
+        out.extend_from_slice(b"\r\ncache-control: no-store\r\n");
     }
     out.extend_from_slice(b"\r\n");
-}
-
-/// Whether a part is whole, and from the cache.
-fn is_kept(end: &PartEnd) -> bool {
-    end.failed.is_none() && end.source != Source::Fresh
-}
-
-/// `tailrace-sources: user;source=cached;age=1`: parts that are not missing anything and were not
-/// fetched for this request. Every part that neither header names is fresh.
-fn push_sources_header(view: &View, fan: &FanOut, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"tailrace-sources: ");
-    let kept = view
-        .parts
-        .iter()
-        .zip(&fan.ends)
-        .filter(|(_, end)| is_kept(end));
-    for (index, (part, end)) in kept.enumerate() {
-        if index > 0 {
-            out.extend_from_slice(b", ");
-        }
-        out.extend_from_slice(part.name.as_bytes());
-        push_source(b";source=", end, out);
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-fn push_source(lead: &[u8], end: &PartEnd, out: &mut Vec<u8>) {
-    out.extend_from_slice(lead);
-    out.extend_from_slice(end.source.code().as_bytes());
-    if end.source.has_age() {
-        out.extend_from_slice(b";age=");
-        out.extend_from_slice(itoa::Buffer::new().format(end.age_s).as_bytes());
+    if !frame.head_only {
+        out.extend_from_slice(body);
     }
 }
 

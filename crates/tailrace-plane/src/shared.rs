@@ -1,6 +1,7 @@
 //! What the workers, the admin port and the owner of the plane share.
 
 use crate::admin::token::Token;
+use crate::bridge::Bridge;
 use crate::cache::Cache;
 use crate::live::{Current, Live};
 use crate::metrics::WorkerMetrics;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub metrics: Vec<Arc<WorkerMetrics>>,
     /// Made when something is cached for the first time.
     cache: OnceLock<Arc<Cache>>,
+    /// To Python; `None` while nothing of this service runs there.
+    pub bridge: Option<Arc<Bridge>>,
     /// What a change over the admin port must carry; without one nothing can be changed.
     pub admin_token: Option<Token>,
     /// Records whose line could not be written, e.g. because the disk is full.
@@ -71,6 +74,7 @@ impl Shared {
             live,
             metrics,
             cache: OnceLock::new(),
+            bridge: None,
             admin_token: None,
             log_failed: AtomicU64::new(0),
             cut_off: AtomicU64::new(0),

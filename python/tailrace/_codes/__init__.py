@@ -6,7 +6,17 @@ page here, and every page is raised by a test.
 
 from __future__ import annotations
 
-from tailrace._codes import bodies, caches, config, models, parameters, parts, services, templates
+from tailrace._codes import (
+    bodies,
+    caches,
+    config,
+    handlers,
+    models,
+    parameters,
+    parts,
+    services,
+    templates,
+)
 from tailrace._codes.page import CodeDoc
 
 __all__ = ["CODES", "CodeDoc"]
@@ -22,6 +32,7 @@ CODES: dict[str, CodeDoc] = dict(
             **parts.PAGES,
             **models.PAGES,
             **config.PAGES,
+            **handlers.PAGES,
         }.items()
     )
 )

@@ -3,7 +3,7 @@
 use super::flight::{self, Waiter};
 use super::key::{self, Key};
 use super::{Asked, Copy, Kept};
-use crate::call::{governed, part_of, until, Answer, Call};
+use crate::call::{declared, governed, until, Answer, Call};
 use crate::json::Json;
 use crate::program::Part;
 use crate::reason::Reason;
@@ -22,8 +22,8 @@ const SECOND: Nanos = 1_000_000_000;
 /// takes nothing from anybody (DESIGN 5).
 pub async fn answer(call: Call) -> Answer {
     let worker = Rc::clone(&call.worker);
-    let part = part_of(&worker, &call);
-    let Some(keep) = &part.cache else {
+    let part = declared(&worker, &call);
+    let Some((part, keep)) = part.and_then(|part| Some((part, part.cache.as_ref()?))) else {
         return governed(call).await;
     };
     let (cache, now) = (worker.shared.cache(), worker.now.get());
@@ -63,7 +63,7 @@ pub async fn answer(call: Call) -> Answer {
             waiter,
             start,
             kept,
-        } => waited(call, waiter, start, kept.as_ref()).await,
+        } => waited(call, part, waiter, start, kept.as_ref()).await,
         Asked::Alone { kept } => {
             metrics.alone.add(1);
             let memory = Rc::clone(&call.memory);
@@ -83,11 +83,8 @@ fn serve_kept(call: Call, copy: &Copy, found: Use, refresh: Option<(Key, Flight)
         Source::Cached
     };
     if let Some((key, flight)) = refresh {
-        let part = part_of(&worker, &call);
-        worker.metrics.upstreams[part.upstream]
-            .cache
-            .refreshes
-            .add(1);
+        let upstream = call.part().upstream;
+        worker.metrics.upstreams[upstream].cache.refreshes.add(1);
         flight::start(key, flight, call);
     } else {
         worker.buffers.give(call.rendered.bytes);
@@ -96,9 +93,14 @@ fn serve_kept(call: Call, copy: &Copy, found: Use, refresh: Option<(Key, Flight)
 }
 
 /// Waits for a fetch, which it starts when nobody has.
-async fn waited(call: Call, waiter: Waiter, start: bool, kept: Option<&Copy>) -> Answer {
+async fn waited(
+    call: Call,
+    part: &Part,
+    waiter: Waiter,
+    start: bool,
+    kept: Option<&Copy>,
+) -> Answer {
     let worker = Rc::clone(&call.worker);
-    let part = part_of(&worker, &call);
     let metrics = &worker.metrics.upstreams[part.upstream].cache;
     let (ends, cut, memory) = (call.until, call.cut, Rc::clone(&call.memory));
     if start {

@@ -13,7 +13,7 @@ use super::key::Key;
 use super::meeting::Meeting;
 use super::store::Landing;
 use super::{Cache, Fetched};
-use crate::call::{governed, part_of, Call};
+use crate::call::{declared, governed, Call};
 use crate::fanout::timer::Timer;
 use crate::json::Json;
 use crate::metrics::CacheMetrics;
@@ -120,8 +120,10 @@ impl Drop for InAir {
 pub(super) fn start(key: Key, flight: Flight, call: Call) {
     let worker = Rc::clone(&call.worker);
     let cache = worker.shared.cache();
-    let part = part_of(&worker, &call);
-    let Some(keep) = &part.cache else { return };
+    let part = declared(&worker, &call);
+    let Some((part, keep)) = part.and_then(|part| Some((part, part.cache.as_ref()?))) else {
+        return;
+    };
     let (hash, now) = (key.hash, worker.now.get());
     let time = worker.program.upstreams[part.upstream]
         .timeout
@@ -142,6 +144,7 @@ pub(super) fn start(key: Key, flight: Flight, call: Call) {
         memory: Rc::new(Cell::new(u64::from(memory))),
         until: now + time,
         cut: false,
+        answered: None,
         wake: Rc::new(Cell::new(now + time)),
         ..call
     };

@@ -13,7 +13,7 @@ pub mod timer;
 mod tests;
 
 use crate::access_log::PartEnd;
-use crate::call::{self, Call, Running};
+use crate::call::{self, Call, Made, Running};
 use crate::clock;
 use crate::json::Json;
 use crate::program::{Program, View};
@@ -299,7 +299,7 @@ impl FanOut {
             let declared = view.parts[part].called(other);
             let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
             let Some(deadline) = self.deadline else { break };
-            let budget = call::budget(declared, deadline, reserve, now);
+            let budget = call::budget(declared.timeout, deadline, reserve, now);
             let (until, cut) = match budget {
                 Ok(budget) => budget,
                 Err(reason) => {
@@ -318,15 +318,18 @@ impl FanOut {
             wake.set(until);
             let running = call::start(Call {
                 worker: Rc::clone(worker),
-                view: self.view,
-                part,
-                other,
+                made: Made::Part {
+                    view: self.view,
+                    part,
+                    other,
+                },
                 rendered,
                 memory: Rc::clone(&self.memory),
                 until,
                 cut,
                 wake: Rc::clone(&wake),
                 purse: Rc::clone(&self.purse),
+                answered: None,
             });
             self.running.push(Slot {
                 part,

@@ -7,6 +7,7 @@
 
 mod cache;
 pub mod histogram;
+mod python;
 pub mod text;
 mod upstreams;
 

@@ -22,6 +22,7 @@ mod admin;
 mod answers;
 mod bodies;
 mod breaking;
+mod bridge;
 mod caching;
 mod cancellation;
 mod caps;
