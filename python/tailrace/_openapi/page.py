@@ -72,10 +72,11 @@ def _operations(document: dict[str, Any]) -> list[tuple[str, str, Schema]]:
 def _models(document: dict[str, Any]) -> list[tuple[str, Schema]]:
     """Models of the service; problems have a section of their own."""
     components = document["components"]
+    problems = {"Problem", *components["responses"]}
     return [
         (name, schema)
         for name, schema in components["schemas"].items()
-        if "properties" in schema and name != "Problem"
+        if "properties" in schema and name not in problems
     ]
 
 
