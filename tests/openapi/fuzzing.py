@@ -43,6 +43,8 @@ def fuzz(document: dict[str, Any], url: str, examples: int, folder: Path, *words
     """Runs all phases with about `examples` per operation, seeded, one request at a time."""
     schema, report = folder / "openapi.json", folder / "report.ndjson"
     schema.write_text(json.dumps(document))
+    # Headers and query keys that nobody declared are ignored, as HTTP would have it.
+    (folder / "schemathesis.toml").write_text("[generation]\nallow-extra-parameters = false\n")
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "run", str(schema), "--url", url),
