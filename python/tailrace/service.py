@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from tailrace._source import caller, frame_place
 from tailrace.dependencies import PartDeclaration
-from tailrace.typing import Duration
+from tailrace.typing import Duration, Method
 from tailrace.upstream import Call, Upstream
 from tailrace.view import View, ViewDeclaration, default_name
 
@@ -53,12 +53,18 @@ class Service:
         self,
         path: str,
         *,
+        method: Method = "GET",
         deadline: Duration | None = None,
         fanout: int | None = None,
         extra_attempts: int | None = None,
+        collection: str | None = None,
         name: str | None = None,
     ) -> Callable[[type[ViewClass]], type[ViewClass]]:
-        """Registers a view class at the route `path`; the view's name follows the class's."""
+        """Registers a view class at the route `path`; the view's name follows the class's.
+
+        It answers `method` (and HEAD where that is GET). With `collection` the reply is the list of
+        that part alone, and what the envelope says stands in headers.
+        """
         place = caller()
 
         def register(cls: type[ViewClass]) -> type[ViewClass]:
@@ -69,7 +75,16 @@ class Service:
             chosen = default_name(cls) if name is None else name
             self._views.append(
                 ViewDeclaration(
-                    cls, path, chosen, deadline, fanout, extra_attempts, where, namespace
+                    cls,
+                    path,
+                    chosen,
+                    deadline,
+                    fanout,
+                    extra_attempts,
+                    method,
+                    collection,
+                    where,
+                    namespace,
                 )
             )
             return cls
