@@ -6,8 +6,8 @@ import uuid
 from decimal import Decimal
 from typing import Literal
 
-from pydantic import BaseModel
-from tailrace import Service, Upstream, View, header, path, query, strong, weak
+from pydantic import BaseModel, Field
+from tailrace import Service, Upstream, View, body, header, path, query, strong, weak
 
 
 class Echo(BaseModel):
@@ -17,9 +17,19 @@ class Echo(BaseModel):
 
 
 upstream = Upstream("echo", "http://echo.invalid", timeout="5s", forward_headers=["x-tenant"])
+
+
+class Draft(BaseModel):
+    user: str = Field(alias="userId", min_length=1, max_length=9)
+    count: int = Field(ge=1, le=99)
+    sizes: list[float] = Field(default_factory=list, max_length=3)
+    kind: Literal["gift", "plain"] = "plain"
+    price: Decimal | None = None
+
+
 service = Service("typed", deadline="10s")
 ECHOED = {"id": 7, "at": "2026-11-24T10:00:00Z", "price": "1.50", "secret": "x"}
-ROUTES = {"/echo/{id}": ECHOED, "/days/{day}/{key}": [ECHOED], "/maybe": ECHOED}
+ROUTES = {"/echo/{id}": ECHOED, "/days/{day}/{key}": [ECHOED], "/maybe": ECHOED, "/drafts": ECHOED}
 
 
 @service.view("/echo/{id}")
@@ -53,4 +63,14 @@ class DayView(View):
         upstream.get(
             "/days/{day}/{key}", query={"q": "{text}", "f": "{free}"}, headers={"t": "{tag}"}
         )
+    )
+
+
+@service.view("/drafts", method="POST")
+class DraftView(View):
+    """A body."""
+
+    draft: Draft = body()
+    echo: Echo = strong(
+        upstream.post("/drafts", json={"user": "{draft.user}", "sizes": "{draft.sizes}"})
     )

@@ -27,6 +27,7 @@ class Operations:
         self._envelope: dict[str, str] = blueprint["envelope"]
         self._upstreams = {one["name"]: one for one in blueprint["upstreams"]}
         self._schemas = schemas
+        self._sent = schemas.sent()
         self._problems = problems
 
     def of(self, view: Schema, doc: str) -> Schema:
@@ -70,7 +71,7 @@ class Operations:
     def _request_body(self, view: Schema) -> Schema | None:
         """The JSON document or the form that a request has."""
         if "body" in view:
-            schema = self._schemas.shape(view["body"]["shape"])
+            schema = self._sent.shape(view["body"]["shape"])
             return {"required": True, "content": {"application/json": {"schema": schema}}}
         fields = [self._parameter(view, one) for one in view["parameters"] if one["in"] == "form"]
         if not fields:
