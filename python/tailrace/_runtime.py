@@ -8,6 +8,7 @@ request.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +20,8 @@ __all__ = ["Plane", "PlaneError", "Running", "build_info", "check_blueprint", "p
 Plane = _plane.Plane
 PlaneError = _plane.PlaneError
 
-_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+_ENDING = {signal.SIGINT, signal.SIGTERM}
+_SIGNALS = _ENDING | {signal.SIGHUP}
 
 
 def check_blueprint(blueprint: bytes) -> list[tuple[str, str, str]]:
@@ -38,6 +40,14 @@ def problems() -> list[tuple[str, str, int, str]]:
     return _plane.problems()
 
 
+def _is_terminal() -> bool:
+    """Whether stderr is a terminal that is still there."""
+    try:
+        return os.isatty(2)
+    except OSError:
+        return False
+
+
 class Running:
     """A served blueprint and the signals that end it.
 
@@ -53,6 +63,7 @@ class Running:
         openapi: bytes = b"",
         docs: bytes = b"",
     ) -> None:
+        self._terminal = _is_terminal()
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             told = json.dumps(dict(origins or {})).encode()
@@ -62,8 +73,15 @@ class Running:
             raise
 
     def wait_for_signal(self) -> signal.Signals:
-        """Blocks until SIGINT or SIGTERM arrives."""
-        return signal.Signals(signal.sigwait(_SIGNALS))
+        """Blocks until SIGINT or SIGTERM arrives. SIGHUP asks for the config file to be read again,
+        unless it says that the terminal is gone, which ends the service as SIGTERM does."""
+        while True:
+            received = signal.Signals(signal.sigwait(_SIGNALS))
+            if received in _ENDING:
+                return received
+            if self._terminal and not _is_terminal():
+                return signal.SIGTERM
+            self.plane.ask_reload("SIGHUP")
 
     def drain(self, seconds: float, tell: Callable[[int, float], None]) -> int | None:
         """Drains for at most ``seconds``; a second signal stops at once.
@@ -87,7 +105,7 @@ class Running:
     def _pause(self, until: float) -> bool:
         """Waits for the workers; True when they have ended or a signal came first."""
         while time.monotonic() < until:
-            if self.plane.wait(0.05) or signal.sigtimedwait(_SIGNALS, 0) is not None:
+            if self.plane.wait(0.05) or signal.sigtimedwait(_ENDING, 0) is not None:
                 return True
         return False
 

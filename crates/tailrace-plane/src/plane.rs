@@ -73,7 +73,7 @@ impl Plane {
         let mut shared = Shared::new(program, workers, source, origins);
         let token_file = blueprint.listen.admin_token_file.as_deref();
         shared.admin_token = Token::find(token_file).map_err(StartError::Blueprint)?;
-        shared.pages = pages;
+        shared.live.show(pages);
         let shared = Arc::new(shared);
         let unresolved = resolve::resolve_all(&shared);
         let listen = &blueprint.listen;
@@ -166,6 +166,11 @@ impl Plane {
         source: &str,
     ) -> Result<Vec<Change>, String> {
         self.shared.live.change(blueprint, origins, source)
+    }
+
+    /// Shows other pages to the service's callers: they name limits too.
+    pub fn show(&self, pages: Pages) {
+        self.shared.live.show(pages);
     }
 
     /// Counted from 1; rises with every change.

@@ -34,8 +34,6 @@ pub struct Shared {
     pub metrics: Vec<Arc<WorkerMetrics>>,
     /// What a change over the admin port must carry; without one nothing can be changed.
     pub admin_token: Option<Token>,
-    /// The service's reference for its callers, for the admin port.
-    pub pages: Pages,
     /// Records whose line could not be written, e.g. because the disk is full.
     pub log_failed: AtomicU64,
     /// Requests in flight when their worker was told to stop (req 11.4).
@@ -70,7 +68,6 @@ impl Shared {
             live,
             metrics,
             admin_token: None,
-            pages: Pages::default(),
             log_failed: AtomicU64::new(0),
             cut_off: AtomicU64::new(0),
             workers_lost: AtomicU32::new(0),

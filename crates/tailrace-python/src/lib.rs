@@ -7,7 +7,7 @@
 
 use pyo3::prelude::*;
 use std::time::Duration;
-use tailrace_plane::{Ask, Next, Reply, Wanted};
+use tailrace_plane::{Ask, Next, Pages, Reply, Wanted};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -40,7 +40,7 @@ impl Plane {
         openapi: Vec<u8>,
         docs: Vec<u8>,
     ) -> PyResult<Self> {
-        let pages = tailrace_plane::Pages { openapi, docs };
+        let pages = Pages { openapi, docs };
         let start = move || {
             let checked =
                 tailrace_blueprint::Blueprint::from_json(&blueprint).map_err(|problems| {
@@ -127,17 +127,21 @@ impl Plane {
         self.inner.revision()
     }
 
-    /// Puts another blueprint in force; `source` says who asked. Returns what changed as (path,
-    /// from, to); raises `PlaneError`, and changes nothing, when it cannot be done.
+    /// Puts another blueprint in force, with the pages that go with it; `source` says who asked.
+    /// Returns what changed as (path, from, to); raises `PlaneError`, and changes nothing, when it
+    /// cannot be done.
     fn reconfigure(
         &self,
         py: Python<'_>,
         blueprint: Vec<u8>,
         origins: Vec<u8>,
         source: &str,
+        openapi: Vec<u8>,
+        docs: Vec<u8>,
     ) -> PyResult<Vec<(String, String, String)>> {
         let changed = py.detach(|| self.inner.reconfigure(blueprint, origins, source));
         let changes = changed.map_err(|error| PlaneError::new_err((error, 2)))?;
+        self.inner.show(Pages { openapi, docs });
         let one = |change: tailrace_plane::Change| (change.path, change.from, change.to);
         Ok(changes.into_iter().map(one).collect())
     }
@@ -162,7 +166,11 @@ impl Plane {
 
     /// The next ask for a change as (source, kind, body), where kind is `reload`, `json`, `toml`,
     /// or `end` once the plane takes no more; none when `seconds` pass without one.
-    fn next_ask(&self, py: Python<'_>, seconds: Option<f64>) -> Option<(String, &str, Vec<u8>)> {
+    fn next_ask(
+        &self,
+        py: Python<'_>,
+        seconds: Option<f64>,
+    ) -> Option<(String, &'static str, Vec<u8>)> {
         let patience = seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)));
         match py.detach(|| self.inner.next_ask(patience)) {
             Next::Nothing => None,
