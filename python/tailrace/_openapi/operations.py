@@ -55,7 +55,9 @@ class Operations:
 
     def _parameter(self, view: Schema, row: Schema) -> Schema:
         schema = self._schemas.shape(self._schemas.inner(row["shape"]))
-        if row["in"] != "header" and schema.get("type") == "string" and "format" not in schema:
+        if isinstance(schema.get("type"), list) and "enum" not in schema:
+            schema = {**schema, "type": "string"}  # A decimal, which arrives as text here.
+        elif row["in"] != "header" and schema.get("type") == "string" and "format" not in schema:
             schema = _printable(schema)
         if row["in"] == "path" and schema.get("type") == "string" and _in_a_path(view, row):
             schema = {**schema, "not": {"enum": [".", ".."]}}

@@ -26,7 +26,8 @@ FORMATS: Final[dict[str, Schema]] = {
     "date_time": {"format": "date-time"},
     "time": {"format": "time"},
     "uuid": {"format": "uuid"},
-    "decimal": {"pattern": DECIMAL},
+    # As pydantic has it: text, or a JSON number, which passes as the bytes that came.
+    "decimal": {"type": ["string", "number"], "pattern": DECIMAL},
 }
 LIMITS: Final = {
     "ge": "minimum",
@@ -111,8 +112,9 @@ class Schemas:
         """Null joins a type or a union; beside a reference it is a variant of its own."""
         schema = self.shape(row["inner"])
         kind = schema.get("type")
-        if isinstance(kind, str) and "enum" not in schema:
-            return {**schema, "type": [kind, "null"]}
+        if kind is not None and "enum" not in schema:
+            kinds = [kind] if isinstance(kind, str) else kind
+            return {**schema, "type": [*kinds, "null"]}
         if set(schema) == {"anyOf"}:
             return {"anyOf": [*schema["anyOf"], {"type": "null"}]}
         return {"anyOf": [schema, {"type": "null"}]}
