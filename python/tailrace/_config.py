@@ -100,7 +100,7 @@ class _Layers:
         self.problems: list[Problem] = []
         self.named: dict[str, list[str]] = {
             "upstreams": [one.name for one in service.upstreams if isinstance(one.name, str)],
-            "views": [one.name for one in service.views if isinstance(one.name, str)],
+            "views": [one.name for one in service.endpoints if isinstance(one.name, str)],
         }
 
     def file(self, file: _toml.TomlFile) -> None:

@@ -7,16 +7,29 @@ request.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
 import time
+import weakref
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from tailrace import _plane
 
-__all__ = ["Plane", "PlaneError", "Running", "build_info", "check_blueprint", "problems"]
+__all__ = [
+    "Engine",
+    "Plane",
+    "PlaneError",
+    "Running",
+    "build_info",
+    "check_blueprint",
+    "engine",
+    "problems",
+]
 
+Engine = _plane.Engine
 Plane = _plane.Plane
 PlaneError = _plane.PlaneError
 
@@ -33,6 +46,21 @@ def build_info() -> dict[str, str]:
     """Version and cargo profile of the native module."""
     version, profile = _plane.build_info()
     return {"version": version, "profile": profile}
+
+
+def engine(blueprint: Mapping[str, Any]) -> Engine:
+    """The workers of a client; the end of the interpreter ends them while it still can."""
+    started = Engine(json.dumps(blueprint).encode())
+    own = weakref.ref(started)
+
+    def end() -> None:
+        found = own()
+        if found is not None:
+            found.end()
+
+    atexit.register(end)
+    weakref.finalize(started, atexit.unregister, end)
+    return started
 
 
 def problems() -> list[tuple[str, str, int, str]]:

@@ -1,6 +1,7 @@
 //! What the workers, the admin port and the owner of the plane share.
 
 use crate::admin::token::Token;
+use crate::bridge::Bridge;
 use crate::live::{Current, Live};
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
@@ -32,6 +33,8 @@ pub struct Shared {
     /// The configuration in force.
     pub live: Live,
     pub metrics: Vec<Arc<WorkerMetrics>>,
+    /// To Python; `None` while nothing of this service runs there.
+    pub bridge: Option<Arc<Bridge>>,
     /// What a change over the admin port must carry; without one nothing can be changed.
     pub admin_token: Option<Token>,
     /// Records whose line could not be written, e.g. because the disk is full.
@@ -67,6 +70,7 @@ impl Shared {
         Self {
             live,
             metrics,
+            bridge: None,
             admin_token: None,
             log_failed: AtomicU64::new(0),
             cut_off: AtomicU64::new(0),

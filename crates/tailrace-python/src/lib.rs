@@ -5,6 +5,9 @@
 //! Imported by `tailrace._runtime` (the plane) and `tailrace._lab` (the lab in a process of its
 //! own) only.
 
+mod bridge;
+
+use bridge::Bridge;
 use pyo3::prelude::*;
 use std::time::Duration;
 use tailrace_plane::{Ask, Next, Pages, Reply, Wanted};
@@ -19,6 +22,16 @@ pyo3::create_exception!(
     pyo3::exceptions::PyException,
     "The plane did not start: args are (message, exit code)."
 );
+
+/// The problems of a blueprint, one a line.
+fn listed(problems: Vec<tailrace_blueprint::Problem>) -> String {
+    let line = |p: tailrace_blueprint::Problem| format!("{}: {} ({})", p.path, p.message, p.help);
+    problems
+        .into_iter()
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
 
 /// A running service. Creating it binds the ports and starts the threads.
 #[pyclass(frozen, module = "tailrace._plane")]
@@ -42,14 +55,8 @@ impl Plane {
     ) -> PyResult<Self> {
         let pages = Pages { openapi, docs };
         let start = move || {
-            let checked =
-                tailrace_blueprint::Blueprint::from_json(&blueprint).map_err(|problems| {
-                    let lines: Vec<_> = problems
-                        .iter()
-                        .map(|p| format!("{}: {} ({})", p.path, p.message, p.help))
-                        .collect();
-                    (lines.join("\n"), 2)
-                })?;
+            let checked = tailrace_blueprint::Blueprint::from_json(&blueprint)
+                .map_err(|problems| (listed(problems), 2))?;
             tailrace_plane::Plane::start_with(&checked, blueprint, origins, pages)
                 .map_err(|error| (error.to_string(), error.exit_code()))
         };
@@ -92,6 +99,12 @@ impl Plane {
     #[getter]
     fn connections(&self) -> u32 {
         self.inner.connections()
+    }
+
+    /// To the workers; `None` when the service has no handlers.
+    #[getter]
+    fn bridge(&self) -> Option<Bridge> {
+        self.inner.bridge().map(Bridge::new)
     }
 
     /// Not ready, no new work; requests in flight finish.
@@ -199,6 +212,52 @@ impl Plane {
     }
 }
 
+/// The workers of a client: they make calls and serve nothing.
+#[pyclass(frozen, module = "tailrace._plane")]
+#[derive(Debug)]
+struct Engine {
+    inner: tailrace_plane::Engine,
+}
+
+#[pymethods]
+impl Engine {
+    /// Starts the upstreams of `blueprint` (JSON).
+    #[new]
+    fn new(py: Python<'_>, blueprint: Vec<u8>) -> PyResult<Self> {
+        let start = move || {
+            let checked = tailrace_blueprint::Blueprint::from_json(&blueprint)
+                .map_err(|problems| (listed(problems), 2))?;
+            tailrace_plane::Engine::start(&checked, blueprint)
+                .map_err(|error| (error.to_string(), error.exit_code()))
+        };
+        py.detach(start)
+            .map(|inner| Self { inner })
+            .map_err(PlaneError::new_err::<(String, i32)>)
+    }
+
+    /// To the workers.
+    #[getter]
+    fn bridge(&self) -> Bridge {
+        Bridge::new(self.inner.bridge())
+    }
+
+    /// Upstream names that did not resolve at start, with the reason.
+    #[getter]
+    fn unresolved(&self) -> Vec<String> {
+        self.inner.unresolved().to_vec()
+    }
+
+    /// Ends now and waits a few seconds at most for the threads; true when the workers have ended.
+    fn end(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.inner.end())
+    }
+
+    /// The metrics as `/metrics` of a service shows them.
+    fn metrics(&self) -> Vec<u8> {
+        self.inner.metrics()
+    }
+}
+
 /// Problems of a blueprint as (path, message, help); empty when it can be run.
 #[pyfunction]
 fn check_blueprint(blueprint: &[u8]) -> Vec<(String, String, String)> {
@@ -241,5 +300,7 @@ fn run_lab(py: Python<'_>, arguments: Vec<String>) -> i32 {
 #[pymodule]
 mod _plane {
     #[pymodule_export]
-    use super::{build_info, check_blueprint, problems, run_lab, Plane, PlaneError};
+    use super::{
+        build_info, check_blueprint, problems, run_lab, Bridge, Engine, Plane, PlaneError,
+    };
 }

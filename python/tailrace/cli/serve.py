@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -21,7 +22,9 @@ from tailrace.cli._load import find_target, load_service
 from tailrace.cli._output import emit_json, talk
 
 if TYPE_CHECKING:
+    from tailrace import _host as hosting
     from tailrace._live import Sources
+    from tailrace.service import Service
 
 PURPOSE = "run a service"
 EXAMPLES = (
@@ -182,6 +185,7 @@ def _run(sources: Sources, found: str, *, watch: bool) -> int:
         running = Running(source, resolved.origins, openapi=openapi, docs=docs)
     except PlaneError as error:
         raise _refused(*error.args) from None
+    host = _host(sources.service, blueprint, running.plane)
     live = Live(running.plane, sources, resolved, talk, follow)
     _announce(blueprint, running.plane, found, follow.path if follow else "")
     received = running.wait_for_signal()
@@ -195,7 +199,29 @@ def _run(sources: Sources, found: str, *, watch: bool) -> int:
         talk(f"draining {in_flight} {noun}, {left:.1f} s left; again to stop now")
 
     talk(_farewell(running.drain(patience, tell)))
-    return Exit.INTERRUPTED if received == signal.SIGINT else Exit.TERMINATED
+    code = Exit.INTERRUPTED if received == signal.SIGINT else Exit.TERMINATED
+    if host is not None and not host.stop():
+        _leave(code)
+    return code
+
+
+def _host(service: Service, blueprint: dict[str, Any], plane: Any) -> hosting.Host | None:
+    """The thread of the service's handlers; a service without any starts no Python."""
+    if plane.bridge is None:
+        return None
+    from tailrace import _host as hosting
+
+    host = hosting.Host(plane.bridge, blueprint, service.handlers)
+    host.start()
+    return host
+
+
+def _leave(code: int) -> None:
+    """Ends without the interpreter's own end, which would wait for a handler that never returns."""
+    talk("a handler did not return; left behind")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _farewell(cut_off: int | None) -> str:
@@ -262,6 +288,8 @@ def _warn_about_deadlines(blueprint: dict[str, Any]) -> None:
 
 def _view_line(view: dict[str, Any]) -> str:
     """Method, route, deadline and parts; weak parts carry a question mark."""
+    if "handler" in view:
+        return f"  {view['method']} {view['path']}  {view['deadline_ms']:g} ms  (Python)"
     parts = " ".join(
         part["name"] + ("" if part["strength"] == "strong" else "?") for part in view["parts"]
     )

@@ -22,6 +22,7 @@ mod admin;
 mod answers;
 mod bodies;
 mod breaking;
+mod bridge;
 mod cancellation;
 mod caps;
 mod corners;
