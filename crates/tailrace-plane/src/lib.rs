@@ -7,6 +7,7 @@
 
 mod access_log;
 mod admin;
+mod admission;
 mod attempt;
 mod buffers;
 mod call;

@@ -1,12 +1,15 @@
 //! The blueprint, compiled once for running: names became indices, milliseconds became nanoseconds,
 //! constant bytes of the reply are laid out. Nothing here changes while requests run.
 
+use crate::admission::rules::{self, Rules};
 use crate::clock;
 use crate::router::Router;
 use crate::splice::Shapes;
 use crate::upstream::Upstream;
 use std::sync::Arc;
 use tailrace_blueprint as blueprint;
+use tailrace_policy::rate;
+use tailrace_policy::shed::Class;
 use tailrace_policy::Nanos;
 
 pub use blueprint::Strength;
@@ -22,6 +25,7 @@ pub struct Program {
     pub shapes: Shapes,
     pub router: Router,
     pub limits: blueprint::Limits,
+    pub admission: Rules,
     pub envelope: EnvelopeBytes,
     pub naive: bool,
 }
@@ -41,6 +45,13 @@ pub struct View {
     pub deadline: Nanos,
     pub fanout: usize,
     pub extra_attempts: u32,
+    /// Of all clients together.
+    pub rate: Option<rate::Params>,
+    /// The name of that limit in headers.
+    pub limit_name: String,
+    pub class: Class,
+    /// Parts left out at each rung of the ladder, as bits; the first is 0.
+    pub rungs: Vec<u64>,
     pub parameters: Vec<Parameter>,
     pub parts: Vec<Part>,
 }
@@ -130,6 +141,7 @@ impl Program {
             shapes,
             router,
             limits,
+            admission: Rules::compile(&declared.admission)?,
             envelope,
             naive,
         })
@@ -163,6 +175,7 @@ fn compile_view(
         *metric += 1;
     }
     let parameters = view.parameters.iter().map(compile_parameter).collect();
+    let rate = view.rate.as_ref().map(rules::rate_params).transpose();
     Ok(View {
         name: view.name.clone(),
         route: view.path.clone(),
@@ -177,6 +190,10 @@ fn compile_view(
             usize::from(view.fanout)
         },
         extra_attempts: view.extra_attempts,
+        rate: rate.map_err(|message| format!("view {} rate: {message}", view.name))?,
+        limit_name: format!("view/{}", view.name),
+        class: rules::class(view.priority),
+        rungs: rules::rungs(&view.parts),
         parameters,
         parts,
     })

@@ -1,13 +1,16 @@
 //! The life of one request, top to bottom.
 //!
 //! ```text
-//! head -> route -> method -> parameters -> fan out -> reply -> record
+//! head -> route -> method -> admission -> parameters -> fan out -> reply -> record
 //! ```
 //!
 //! Anything refused before the fan-out is answered without a call. The connection (`server/`) owns
 //! the bytes and the socket; this file owns what they mean.
 
 use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
+use crate::admission::caller::Peer;
+use crate::admission::refusal::Refusal;
+use crate::admission::{self, Asking, Passed};
 use crate::clock;
 use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
@@ -41,8 +44,29 @@ pub struct Exchange {
     request_id: Vec<u8>,
     started: Nanos,
     view: Option<usize>,
+    /// Who asks, as the connection knows it.
+    pub peer: Peer,
+    passed: Passed,
     /// Whether the connection goes on after this reply; decided when the reply is made.
     pub keep_alive: bool,
+}
+
+/// Why a request is answered without a call.
+enum Refused {
+    Problem(Problem),
+    Admission(Refusal),
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::Admission(refusal)
+    }
 }
 
 impl Exchange {
@@ -52,15 +76,15 @@ impl Exchange {
         self.view = None;
         self.reply.clear();
         self.fan.ends.clear();
+        self.passed.clear();
         self.take_request_id(worker);
         worker.metrics.in_flight.add(1);
         match self.admit(worker) {
-            Ok(()) => Poll::Pending,
-            Err(problem) => {
-                self.refuse(worker, &problem);
-                Poll::Ready(())
-            }
+            Ok(()) => return Poll::Pending,
+            Err(Refused::Problem(problem)) => self.refuse(worker, &problem),
+            Err(Refused::Admission(refusal)) => self.turn_away(worker, refusal),
         }
+        Poll::Ready(())
     }
 
     /// Drives the fan-out; `Ready` when `reply` is complete.
@@ -106,6 +130,7 @@ impl Exchange {
         let found = find_view(&worker.program, &self.head, &self.input);
         self.view = found.ok().map(|(view, _)| view);
         self.fan.ends.clear();
+        self.passed.clear();
         self.reply.clear();
         self.take_request_id(worker);
         worker.metrics.in_flight.add(1);
@@ -127,13 +152,24 @@ impl Exchange {
         }
     }
 
-    /// Route, method, parameters, deadline: all that can refuse without a call.
-    fn admit(&mut self, worker: &Worker) -> Result<(), Problem> {
+    /// Route, method, deadline, admission, parameters: all that can refuse without a call.
+    fn admit(&mut self, worker: &Worker) -> Result<(), Refused> {
         let program = &worker.program;
         let (view, params) = find_view(program, &self.head, &self.input)?;
         self.view = Some(view);
         self.check_method()?;
         let declared = &program.views[view];
+        let asked = asked_deadline(&self.head, &self.input);
+        let asked = if program.naive { None } else { asked };
+        let deadline = Deadline::inbound(self.started, declared.deadline, asked);
+        let asking = Asking {
+            head: &self.head,
+            input: &self.input,
+            peer: self.peer,
+            now: self.started,
+            deadline,
+        };
+        admission::admit(worker, view, asking, &mut self.passed)?;
         let raw = Raw {
             head: &self.head,
             input: &self.input,
@@ -141,10 +177,8 @@ impl Exchange {
         };
         let values = parameters::read(program, &declared.parameters, raw)?;
         self.fan.parameters = values;
-        let asked = asked_deadline(&self.head, &self.input);
-        let asked = if program.naive { None } else { asked };
-        let deadline = Deadline::inbound(self.started, declared.deadline, asked);
         self.fan.begin(program, view, deadline);
+        self.fan.left_out = worker.gate.left_out(view);
         self.forward_headers(program, view);
         Ok(())
     }
@@ -174,6 +208,7 @@ impl Exchange {
         id_line.extend_from_slice(b"x-request-id: ");
         id_line.extend_from_slice(&self.request_id);
         id_line.extend_from_slice(b"\r\n");
+        self.passed.push_priority(id_line);
     }
 
     /// `X-Request-Id` when it is harmless, else a new one (req 10.2).
@@ -193,17 +228,28 @@ impl Exchange {
 
     fn aggregate(&mut self, worker: &Worker) {
         self.decide_keep_alive(worker);
-        let frame = frame(&self.request_id, &self.head, self.keep_alive);
+        let frame = frame(
+            &self.request_id,
+            &self.head,
+            self.keep_alive,
+            &self.passed.lines,
+        );
         let bytes = reply::aggregate(worker, &self.fan, frame, &mut self.reply);
         if self.fan.ends.iter().any(|end| end.failed.is_some()) {
             worker.metrics.views[self.fan.view].degraded.add(1);
         }
+        worker.gate.learn(worker, &self.fan);
         self.record(worker, 200, bytes, "");
     }
 
     fn refuse(&mut self, worker: &Worker, problem: &Problem) {
         self.decide_keep_alive(worker);
-        let frame = frame(&self.request_id, &self.head, self.keep_alive);
+        let frame = frame(
+            &self.request_id,
+            &self.head,
+            self.keep_alive,
+            &self.passed.lines,
+        );
         let bytes = if problem.status == 204 {
             reply::empty(worker, ALLOW, frame, &mut self.reply);
             0
@@ -211,6 +257,21 @@ impl Exchange {
             reply::problem(worker, problem, frame, &mut self.reply)
         };
         self.record(worker, problem.status, bytes, problem.code);
+    }
+
+    /// Refuses what admission did not let in, with bytes that are ready.
+    fn turn_away(&mut self, worker: &Worker, refusal: Refusal) {
+        self.decide_keep_alive(worker);
+        let refusals = worker.shared.admission.refusals();
+        let frame = frame(
+            &self.request_id,
+            &self.head,
+            self.keep_alive,
+            &self.passed.lines,
+        );
+        let bytes = refusals.write(worker, refusal, frame, &mut self.reply);
+        let limit = refusal.limit;
+        self.record(worker, limit.status(), bytes, limit.code());
     }
 
     fn explain(&self, program: &Program, stop: Stop) -> Problem {
@@ -238,6 +299,7 @@ impl Exchange {
         let now = worker.tick();
         let took = now.saturating_sub(self.started);
         worker.metrics.in_flight.sub(1);
+        self.passed.release();
         match self.view {
             Some(view) => record_view(&worker.metrics.views[view], status, took),
             None => worker.metrics.unmatched[status_index(status)].add(1),
@@ -271,13 +333,19 @@ impl Exchange {
     }
 }
 
-fn frame<'a>(request_id: &'a [u8], head: &RequestHead, keep_alive: bool) -> Frame<'a> {
+fn frame<'a>(
+    request_id: &'a [u8],
+    head: &RequestHead,
+    keep_alive: bool,
+    lines: &'a [u8],
+) -> Frame<'a> {
     Frame {
         request_id,
         keep_alive,
         old: head.minor == 0,
         head_only: head.method == Method::Head,
         epoch_ms: clock::epoch_ms(),
+        lines,
     }
 }
 

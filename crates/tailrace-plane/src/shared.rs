@@ -1,11 +1,14 @@
 //! What the workers, the admin port and the owner of the plane share.
 
+use crate::admission::Admission;
+use crate::clock;
 use crate::h1::HeadLimits;
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::Arc;
 use tailrace_blueprint as blueprint;
+use tailrace_policy::Nanos;
 use tokio::sync::watch;
 
 /// Where the process stands between start and exit (req 11.4).
@@ -22,6 +25,7 @@ pub enum Phase {
 pub struct Shared {
     pub program: Arc<Program>,
     pub metrics: Vec<Arc<WorkerMetrics>>,
+    pub admission: Admission,
     /// The blueprint as it was handed over, for the admin port.
     pub blueprint: Vec<u8>,
     /// Where each overridden value came from, as JSON, for the admin port.
@@ -39,6 +43,8 @@ pub struct Shared {
     phase: watch::Sender<Phase>,
     /// The same, for readers on the request path.
     phase_now: AtomicU8,
+    /// When draining is over; known once it has begun.
+    drain_end: AtomicU64,
     pub request_limits: HeadLimits,
     pub response_limits: HeadLimits,
     pub started_epoch_ms: u64,
@@ -55,6 +61,7 @@ impl Shared {
         let metrics = (0..workers)
             .map(|_| Arc::new(WorkerMetrics::new(&program)))
             .collect();
+        let admission = Admission::new(&program, workers);
         let limits = &program.limits;
         let request_limits = HeadLimits {
             head_max_bytes: limits.head_max_bytes as usize,
@@ -65,6 +72,7 @@ impl Shared {
         Self {
             program,
             metrics,
+            admission,
             blueprint,
             origins,
             access_log: blueprint::AccessLog::default(),
@@ -74,6 +82,7 @@ impl Shared {
             connections: AtomicU32::new(0),
             phase: watch::Sender::new(Phase::Running),
             phase_now: AtomicU8::new(Phase::Running as u8),
+            drain_end: AtomicU64::new(0),
             request_limits,
             response_limits,
             started_epoch_ms: crate::clock::epoch_ms(),
@@ -100,6 +109,11 @@ impl Shared {
         }
     }
 
+    /// When draining is over and what still runs is cut off; asked while it drains.
+    pub fn drain_end(&self) -> Nanos {
+        self.drain_end.load(Ordering::Acquire)
+    }
+
     /// Wakes its holder whenever the phase moves.
     pub fn watch(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
@@ -107,6 +121,10 @@ impl Shared {
 
     /// Moves forward, never back.
     pub fn advance(&self, to: Phase) {
+        if to == Phase::Draining && self.phase() == Phase::Running {
+            let end = clock::now() + clock::limit(self.program.limits.drain_ms);
+            self.drain_end.store(end, Ordering::Release);
+        }
         self.phase_now.fetch_max(to as u8, Ordering::AcqRel);
         self.phase.send_if_modified(|phase| {
             let forward = *phase < to;

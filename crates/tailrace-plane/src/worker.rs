@@ -1,6 +1,7 @@
 //! What one worker thread owns: everything a request touches without asking another core.
 
 use crate::access_log::{Record, Ring};
+use crate::admission::Gate;
 use crate::buffers::{Buffers, KEEP_MAX_BYTES};
 use crate::client::Pools;
 use crate::clock;
@@ -24,6 +25,7 @@ pub struct Worker {
     pub metrics: Arc<WorkerMetrics>,
     pub buffers: Buffers,
     pub pools: Pools,
+    pub gate: Gate,
     pub random: RefCell<fastrand::Rng>,
     /// The time of the current poll: read once per wake-up, used by everything that runs in it.
     pub now: Cell<Nanos>,
@@ -55,6 +57,7 @@ impl Worker {
             shared: Arc::clone(shared),
             buffers: Buffers::new(Arc::clone(&metrics)),
             pools: Pools::new(&shared.program),
+            gate: Gate::new(&shared.program, &shared.admission, index),
             metrics,
             random: RefCell::new(random),
             now: Cell::new(clock::now()),

@@ -49,6 +49,7 @@ OWN = frozenset(
         "expect",
         "grpc-timeout",
         "host",
+        "tailrace-priority",
         "user-agent",
         "x-envoy-expected-rq-timeout-ms",
         "x-request-id",

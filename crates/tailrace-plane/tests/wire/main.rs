@@ -19,6 +19,7 @@ mod upstream;
 mod hostile;
 
 mod admin;
+mod admission;
 mod answers;
 mod breaking;
 mod cancellation;
@@ -34,6 +35,8 @@ mod keepalive;
 mod limits;
 mod lists;
 mod partial;
+mod pressure;
+mod rates;
 mod request_ids;
 mod segments;
 mod smuggling;
