@@ -7,7 +7,16 @@ them loads neither pydantic nor the plane, so that `tailrace --help` is instant.
 from tailrace.dependencies import strong, weak
 from tailrace.errors import ConfigError, DeclarationError, TailraceError
 from tailrace.parameters import header, path, query
-from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
+from tailrace.policies import (
+    AdaptiveLimit,
+    Admission,
+    Breaker,
+    Bulkhead,
+    Hedge,
+    Rate,
+    Retry,
+    Throttle,
+)
 from tailrace.service import Service
 from tailrace.typing import Raw
 from tailrace.upstream import Upstream
@@ -15,11 +24,13 @@ from tailrace.view import View
 
 __all__ = [
     "AdaptiveLimit",
+    "Admission",
     "Breaker",
     "Bulkhead",
     "ConfigError",
     "DeclarationError",
     "Hedge",
+    "Rate",
     "Raw",
     "Retry",
     "Service",

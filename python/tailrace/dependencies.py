@@ -38,6 +38,7 @@ class PartDeclaration:
     default: Any
     each: str | None
     each_max: int | None
+    drop: int | None
     place: Place = field(repr=False)
 
 
@@ -55,7 +56,7 @@ def strong(
     `{item.field}` in the templates; the part is then a list in the same order. `default` is the
     value when the upstream answers 204.
     """
-    return PartDeclaration("strong", call, timeout, default, each, each_max, caller())
+    return PartDeclaration("strong", call, timeout, default, each, each_max, None, caller())
 
 
 def weak(
@@ -65,9 +66,12 @@ def weak(
     default: Any = MISSING,
     each: str | None = None,
     each_max: int | None = None,
+    drop: int | None = None,
 ) -> Any:
     """A part whose failure degrades the reply: it becomes `default`, or null where its type allows.
 
-    With `each`, a failed item becomes null and the part is reported as degraded.
+    With `each`, a failed item becomes null and the part is reported as degraded. Under pressure
+    weak parts are left out in the order of `drop`, from 1; then those without it, the last one
+    first.
     """
-    return PartDeclaration("weak", call, timeout, default, each, each_max, caller())
+    return PartDeclaration("weak", call, timeout, default, each, each_max, drop, caller())

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from tailrace._source import caller, frame_place
 from tailrace.dependencies import PartDeclaration
+from tailrace.policies import Admission, Rate
 from tailrace.typing import Duration
 from tailrace.upstream import Call, Upstream
 from tailrace.view import View, ViewDeclaration, default_name
@@ -28,8 +29,8 @@ class Service:
 
     `deadline` bounds every request of a view that has none of its own; `fanout` is the number of
     calls one request may have in flight (default 8), `extra_attempts` the retries and hedges that
-    all its calls share (default 3). `envelope` renames the reply's own fields `degraded`,
-    `request_id` and `served_at_ms`.
+    all its calls share (default 3). `admission` says who is let in and what goes first under
+    pressure. `envelope` renames the reply's own fields `degraded`, `request_id` and `served_at_ms`.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Service:
         deadline: Duration,
         fanout: int | None = None,
         extra_attempts: int | None = None,
+        admission: Admission | None = None,
         envelope: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.deadline = deadline
         self.fanout = fanout
         self.extra_attempts = extra_attempts
+        self.admission = admission
         self.envelope = dict(envelope or {})
         self.place = caller()
         self._views: list[ViewDeclaration] = []
@@ -56,9 +59,15 @@ class Service:
         deadline: Duration | None = None,
         fanout: int | None = None,
         extra_attempts: int | None = None,
+        rate: Rate | None = None,
+        priority: str | None = None,
         name: str | None = None,
     ) -> Callable[[type[ViewClass]], type[ViewClass]]:
-        """Registers a view class at the route `path`; the view's name follows the class's."""
+        """Registers a view class at the route `path`; the view's name follows the class's.
+
+        `rate` is that of all its clients; `priority` is what its requests are worth under overload:
+        `"sheddable"`, `"sheddable_plus"`, `"critical"` (the usual one) or `"critical_plus"`.
+        """
         place = caller()
 
         def register(cls: type[ViewClass]) -> type[ViewClass]:
@@ -69,7 +78,16 @@ class Service:
             chosen = default_name(cls) if name is None else name
             self._views.append(
                 ViewDeclaration(
-                    cls, path, chosen, deadline, fanout, extra_attempts, where, namespace
+                    cls,
+                    path,
+                    chosen,
+                    deadline,
+                    fanout,
+                    extra_attempts,
+                    rate,
+                    priority,
+                    where,
+                    namespace,
                 )
             )
             return cls

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tailrace._source import Place
+from tailrace.policies import Rate
 from tailrace.typing import Duration
 
 
@@ -44,6 +45,8 @@ class ViewDeclaration:
     deadline: Duration | None
     fanout: int | None
     extra_attempts: int | None
+    rate: Rate | None
+    priority: str | None
     place: Place = field(repr=False)
     namespace: dict[str, Any] = field(repr=False)
     """Local names of the function the class was declared in, for its annotations."""

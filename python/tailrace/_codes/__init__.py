@@ -6,7 +6,7 @@ page here, and every page is raised by a test.
 
 from __future__ import annotations
 
-from tailrace._codes import config, models, parameters, parts, services, templates
+from tailrace._codes import admission, config, models, parameters, parts, services, templates
 from tailrace._codes.page import CodeDoc
 
 __all__ = ["CODES", "CodeDoc"]
@@ -19,6 +19,7 @@ CODES: dict[str, CodeDoc] = dict(
             **templates.PAGES,
             **parts.PAGES,
             **models.PAGES,
+            **admission.PAGES,
             **config.PAGES,
         }.items()
     )

@@ -10,10 +10,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tailrace._lower.admission import lower_priority
 from tailrace._lower.context import Context, at
 from tailrace._lower.graph import check_graph
 from tailrace._lower.parameters import lower_parameters
 from tailrace._lower.parts import lower_part
+from tailrace._lower.rate import lower_rate
 from tailrace._lower.upstreams import environment_name
 from tailrace._origin import Setting
 from tailrace._shapes import type_name
@@ -99,6 +101,9 @@ def _view(
     width = context.count(fanout, subject, "TR015", 1, COUNT_MAX)
     extra, subject = _limit(context, service, view, "extra_attempts", EXTRA_ATTEMPTS_DEFAULT)
     purse = context.count(extra, subject, "TR019", 0, COUNT_MAX)
+    key = ("views", view.name)
+    rate = lower_rate(context, key, scope_label(view), view.rate, (view.place, "rate"))
+    priority = lower_priority(context, view)
     scope = ViewScope(view, known)
     scope.placeholders = _PLACEHOLDER.findall(view.path)
     parameters = _members(context, scope, reserved)
@@ -114,6 +119,8 @@ def _view(
         "deadline_ms": known,
         "fanout": width,
         "extra_attempts": purse,
+        **rate,
+        "priority": priority,
         "parameters": lowered_parameters,
         "parts": [part for part in parts if part is not None],
     }
