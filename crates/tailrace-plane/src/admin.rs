@@ -33,6 +33,14 @@ const INDEX: &str = "tailrace admin\n\n\
     GET /stats      percentiles of views and upstreams since start, JSON\n\
     GET /config     effective limits and where each came from\n\
     GET /blueprint  the compiled declaration\n";
+const INDEX_OF_PAGES: &str = "\
+    GET /docs       the service for its callers, HTML\n\
+    GET /openapi.json  the same for programs, OpenAPI 3.1\n";
+
+/// For every answer: a browser that shows one loads nothing for it and puts it in no frame. The
+/// page of `/docs` allows its own script and style by their hashes, in a policy of its own.
+const PAGE_POLICY: &str = "default-src 'self' 'unsafe-inline'; connect-src 'none'; \
+    object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 struct Answer {
     status: u16,
@@ -86,7 +94,8 @@ async fn connection(
         };
         let mut out = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\n\
-             x-content-type-options: nosniff\r\ncache-control: no-store\r\n{allow}{connection}\r\n",
+             x-content-type-options: nosniff\r\ncache-control: no-store\r\n\
+             content-security-policy: {PAGE_POLICY}\r\n{allow}{connection}\r\n",
             answer.status,
             h1::reason(answer.status),
             answer.content_type,
@@ -149,7 +158,8 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
         return text(405, "GET and HEAD only\n");
     }
     match head.path.of(input) {
-        b"/" => text(200, INDEX),
+        b"/" if shared.pages.docs.is_empty() => text(200, INDEX),
+        b"/" => text(200, &[INDEX, INDEX_OF_PAGES].concat()),
         b"/livez" if is_live(shared) => text(200, "live\n"),
         b"/livez" => text(503, "a worker thread has ended; restart the process\n"),
         b"/readyz" if shared.phase() == Phase::Running => text(200, "ready\n"),
@@ -173,6 +183,16 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
             status: 200,
             content_type: JSON,
             body: shared.blueprint.clone(),
+        },
+        b"/openapi.json" if !shared.pages.openapi.is_empty() => Answer {
+            status: 200,
+            content_type: JSON,
+            body: shared.pages.openapi.clone(),
+        },
+        b"/docs" if !shared.pages.docs.is_empty() => Answer {
+            status: 200,
+            content_type: "text/html; charset=utf-8",
+            body: shared.pages.docs.clone(),
         },
         _ => text(404, "unknown; GET / lists what there is\n"),
     }

@@ -1,8 +1,8 @@
 //! The life of one governed call. This is the only place where policies are ordered.
 //!
 //! ```text
-//! deadline -> throttle -> rate -> bulkhead -> attempt (address, breaker -> exchange -> status -> model)
-//!          -> hedge -> retry
+//! deadline -> throttle -> rate -> bulkhead
+//!          -> attempt (address, breaker -> exchange -> status -> model) -> hedge -> retry
 //! ```
 //!
 //! Each step can refuse; the cheapest refusals come first, and what a step took (a place in the

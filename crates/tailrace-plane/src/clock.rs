@@ -19,6 +19,10 @@ static BASE: OnceLock<Instant> = OnceLock::new();
 pub const MILLI: Nanos = 1_000_000;
 
 fn base() -> Instant {
+    #[cfg(test)]
+    if let Some(base) = simulated::BASE.get() {
+        return base;
+    }
     *BASE.get_or_init(Instant::now)
 }
 
@@ -34,12 +38,16 @@ pub fn instant(at: Nanos) -> Instant {
 
 /// Wall clock in milliseconds since the epoch.
 pub fn epoch_ms() -> u64 {
+    #[cfg(test)]
+    if simulated::BASE.get().is_some() {
+        return simulated::EPOCH_MS + now() / MILLI;
+    }
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
 }
 
-/// Processor time of this thread.
+/// Processor time of this thread. A simulation has no processor: its time is not a machine's.
 pub fn thread_cpu() -> Nanos {
     cpu(ClockId::ThreadCPUTime)
 }
@@ -50,6 +58,9 @@ pub fn process_cpu() -> Nanos {
 }
 
 fn cpu(id: ClockId) -> Nanos {
+    if cfg!(test) {
+        return 0;
+    }
     let read = clock_gettime(id);
     read.tv_sec as Nanos * 1_000 * MILLI + read.tv_nsec as Nanos
 }
@@ -62,4 +73,36 @@ pub fn from_ms(ms: f64) -> Nanos {
 /// A limit in milliseconds as nanoseconds.
 pub fn limit(ms: u32) -> Nanos {
     Nanos::from(ms) * MILLI
+}
+
+/// Time that starts anew with each simulation, so that the same seed sees the same numbers.
+#[cfg(test)]
+pub mod simulated {
+    use std::cell::Cell;
+    use tokio::time::Instant;
+
+    /// When simulated time began, since the epoch.
+    pub(super) const EPOCH_MS: u64 = 1_800_000_000_000;
+
+    thread_local! {
+        pub(super) static BASE: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+
+    /// While it lives, this thread's time counts from its making.
+    #[derive(Debug)]
+    pub struct FromHere(());
+
+    impl FromHere {
+        /// To be called inside a runtime whose clock is paused.
+        pub fn start() -> Self {
+            BASE.set(Some(Instant::now()));
+            Self(())
+        }
+    }
+
+    impl Drop for FromHere {
+        fn drop(&mut self) {
+            BASE.set(None);
+        }
+    }
 }

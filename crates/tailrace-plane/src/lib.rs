@@ -11,6 +11,7 @@ mod admission;
 mod attempt;
 mod buffers;
 mod call;
+mod catalogue;
 mod client;
 mod clock;
 mod extra;
@@ -30,11 +31,14 @@ mod resolve;
 mod router;
 mod server;
 mod shared;
+#[cfg(test)]
+mod simulation;
 pub mod splice;
 mod template;
 mod upstream;
 mod worker;
 
-pub use plane::{Plane, StartError};
+pub use catalogue::problems;
+pub use plane::{Pages, Plane, StartError};
 pub use reason::Reason;
 pub use shared::Phase;

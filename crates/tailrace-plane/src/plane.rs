@@ -5,6 +5,7 @@ mod threads;
 
 use crate::access_log::{Sink, Writer};
 use crate::program::Program;
+pub use crate::shared::Pages;
 use crate::shared::{Phase, Shared};
 use crate::{admin, resolve, server};
 pub use bind::StartError;
@@ -55,10 +56,21 @@ impl Plane {
         source: Vec<u8>,
         origins: Vec<u8>,
     ) -> Result<Self, StartError> {
+        Self::start_with(blueprint, source, origins, Pages::default())
+    }
+
+    /// `start`, with pages for the service's callers on the admin port.
+    pub fn start_with(
+        blueprint: &Blueprint,
+        source: Vec<u8>,
+        origins: Vec<u8>,
+        pages: Pages,
+    ) -> Result<Self, StartError> {
         let program = Arc::new(Program::compile(blueprint).map_err(StartError::Blueprint)?);
         let workers = worker_count(blueprint.listen.workers);
         let mut shared = Shared::new(program, workers, source, origins);
         shared.access_log = blueprint.access_log.clone();
+        shared.pages = pages;
         let shared = Arc::new(shared);
         let unresolved = resolve::resolve_all(&shared);
         let listen = &blueprint.listen;

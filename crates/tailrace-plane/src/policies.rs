@@ -12,7 +12,7 @@ use tailrace_policy::backoff::Backoff;
 use tailrace_policy::breaker;
 use tailrace_policy::hedge::{self, Hedge};
 use tailrace_policy::latency::Latency;
-use tailrace_policy::rate::{Rate, RateExceeded};
+use tailrace_policy::rate::{self, Rate, RateExceeded};
 use tailrace_policy::retry::{self, Retry};
 use tailrace_policy::retry_budget::{self, RetryBudget};
 use tailrace_policy::throttle::{self, Throttle};
@@ -28,6 +28,7 @@ pub struct Policies {
     pub adaptive: Option<AdaptiveLimit>,
     /// Attempts a second.
     pub rate: Option<Rate>,
+    pub rate_params: Option<rate::Params>,
 }
 
 /// Retries of one upstream: whether, from which budget, and what an answer usually takes.
@@ -50,13 +51,15 @@ impl Policies {
         let adaptive = adaptive_of(declared)?;
         let rate = declared.rate.as_ref().map(rules::rate_params).transpose();
         let at = |message| format!("upstream {} rate: {message}", declared.name);
+        let rate = rate.map_err(at)?;
         Ok(Self {
             retry,
             hedge,
             breaker,
             throttle,
             adaptive,
-            rate: rate.map_err(at)?.map(Rate::new),
+            rate: rate.map(Rate::new),
+            rate_params: rate,
         })
     }
 

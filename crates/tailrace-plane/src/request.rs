@@ -7,6 +7,8 @@
 //! Anything refused before the fan-out is answered without a call. The connection (`server/`) owns
 //! the bytes and the socket; this file owns what they mean.
 
+mod asked;
+
 use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
 use crate::admission::caller::Peer;
 use crate::admission::refusal::Refusal;
@@ -15,22 +17,20 @@ use crate::clock;
 use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
 use crate::metrics::{status_index, ViewMetrics};
-use crate::parameters::{self, bad_parameter, missing_parameter, Raw};
+use crate::parameters::{self, bad_parameter, Raw};
 use crate::program::Program;
 use crate::reply::{self, Frame, Problem};
-use crate::router::Route;
 use crate::shared::Phase;
 use crate::worker::Worker;
-use matchit::Params;
+use asked::{allowed_methods, asked_deadline, find_view, is_request_id, method_not_allowed};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
-use tailrace_policy::deadline::{parse_grpc_timeout, parse_timeout_ms, Deadline};
+use tailrace_policy::deadline::Deadline;
 use tailrace_policy::Nanos;
 
 /// What an ordinary method list allows.
 const ALLOW: &str = "GET, HEAD, OPTIONS";
-const REQUEST_ID_MAX: usize = 128;
 
 /// One request's working set; reused from request to request.
 #[derive(Debug, Default)]
@@ -362,80 +362,4 @@ fn record_view(metrics: &ViewMetrics, status: u16, took: Nanos) {
 fn retry_after_s() -> u32 {
     static TURN: AtomicU32 = AtomicU32::new(0);
     1 + TURN.fetch_add(1, Ordering::Relaxed) % 2
-}
-
-/// Letters, digits and `-_.:/+=@`: nothing a log, header or JSON string must escape.
-fn is_request_id(text: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
-    (1..=REQUEST_ID_MAX).contains(&text.len()) && text.iter().all(plain)
-}
-
-/// How long the caller says it will wait; several conventions, the shortest wins (ALGORITHMS 3). It
-/// can only shorten the view's deadline, so anybody may say it.
-fn asked_deadline(head: &RequestHead, input: &[u8]) -> Option<Nanos> {
-    let grpc = head
-        .header(input, "grpc-timeout")
-        .and_then(parse_grpc_timeout);
-    let envoy = head
-        .header(input, "x-envoy-expected-rq-timeout-ms")
-        .and_then(parse_timeout_ms);
-    let connect = head
-        .header(input, "connect-timeout-ms")
-        .and_then(parse_timeout_ms);
-    [grpc, envoy, connect].into_iter().flatten().min()
-}
-
-fn bad_request(code: &'static str) -> Problem {
-    Problem {
-        status: 400,
-        code,
-        detail: "the request cannot be understood".to_owned(),
-        ..Problem::default()
-    }
-}
-
-fn no_route() -> Problem {
-    let detail = "no view at this path".to_owned();
-    Problem {
-        status: 404,
-        code: "no_route",
-        detail,
-        ..Problem::default()
-    }
-}
-
-/// The view a request is for, and the raw parameters of its path.
-fn find_view<'a>(
-    program: &'a Program,
-    head: &RequestHead,
-    input: &'a [u8],
-) -> Result<(usize, Params<'a, 'a>), Problem> {
-    let path =
-        std::str::from_utf8(head.path.of(input)).map_err(|_| bad_request("path_not_ascii"))?;
-    match program.router.find(path) {
-        Route::View(view, params) => Ok((view, params)),
-        Route::EmptyParameter(name) => Err(missing_parameter(name, "path")),
-        Route::Unknown if path == "*" => Err(allowed_methods()),
-        Route::Unknown => Err(no_route()),
-    }
-}
-
-/// Not a problem: the answer to OPTIONS, with an empty body.
-fn allowed_methods() -> Problem {
-    Problem {
-        status: 204,
-        ..Problem::default()
-    }
-}
-
-fn method_not_allowed() -> Problem {
-    let detail = "this view answers GET, HEAD and OPTIONS".to_owned();
-    let allow = Some(ALLOW);
-    Problem {
-        status: 405,
-        code: "method_not_allowed",
-        detail,
-        allow,
-        ..Problem::default()
-    }
 }

@@ -21,6 +21,15 @@ pub enum Phase {
     Stopping,
 }
 
+/// What the admin port shows to people who call the service; nothing where it is empty.
+#[derive(Debug, Clone, Default)]
+pub struct Pages {
+    /// OpenAPI document, JSON.
+    pub openapi: Vec<u8>,
+    /// The same as one HTML page that asks for nothing else.
+    pub docs: Vec<u8>,
+}
+
 #[derive(Debug)]
 pub struct Shared {
     pub program: Arc<Program>,
@@ -30,6 +39,8 @@ pub struct Shared {
     pub blueprint: Vec<u8>,
     /// Where each overridden value came from, as JSON, for the admin port.
     pub origins: Vec<u8>,
+    /// The service's reference for its callers, for the admin port.
+    pub pages: Pages,
     /// How the access log is written, for the admin port.
     pub access_log: blueprint::AccessLog,
     /// Records whose line could not be written, e.g. because the disk is full.
@@ -75,6 +86,7 @@ impl Shared {
             admission,
             blueprint,
             origins,
+            pages: Pages::default(),
             access_log: blueprint::AccessLog::default(),
             log_failed: AtomicU64::new(0),
             cut_off: AtomicU64::new(0),

@@ -27,9 +27,18 @@ struct Plane {
 
 #[pymethods]
 impl Plane {
-    /// Starts `blueprint` (JSON); `origins` (JSON) is shown by the admin port.
+    /// Starts `blueprint` (JSON); `origins` (JSON), `openapi` (JSON) and `docs` (HTML) are shown by
+    /// the admin port.
     #[new]
-    fn new(py: Python<'_>, blueprint: Vec<u8>, origins: Vec<u8>) -> PyResult<Self> {
+    #[pyo3(signature = (blueprint, origins, openapi=Vec::new(), docs=Vec::new()))]
+    fn new(
+        py: Python<'_>,
+        blueprint: Vec<u8>,
+        origins: Vec<u8>,
+        openapi: Vec<u8>,
+        docs: Vec<u8>,
+    ) -> PyResult<Self> {
+        let pages = tailrace_plane::Pages { openapi, docs };
         let start = move || {
             let checked =
                 tailrace_blueprint::Blueprint::from_json(&blueprint).map_err(|problems| {
@@ -39,7 +48,7 @@ impl Plane {
                         .collect();
                     (lines.join("\n"), 2)
                 })?;
-            tailrace_plane::Plane::start(&checked, blueprint, origins)
+            tailrace_plane::Plane::start_with(&checked, blueprint, origins, pages)
                 .map_err(|error| (error.to_string(), error.exit_code()))
         };
         py.detach(start)
@@ -128,6 +137,15 @@ fn check_blueprint(blueprint: &[u8]) -> Vec<(String, String, String)> {
     }
 }
 
+/// Every problem a client can get, as (scope, code, status, detail).
+#[pyfunction]
+fn problems() -> Vec<(&'static str, &'static str, u16, String)> {
+    tailrace_plane::problems()
+        .into_iter()
+        .map(|one| (one.scope.code(), one.code, one.status, one.detail))
+        .collect()
+}
+
 /// Version and build profile, so that benchmarks can refuse a debug build.
 #[pyfunction]
 fn build_info() -> (String, &'static str) {
@@ -149,5 +167,5 @@ fn run_lab(py: Python<'_>, arguments: Vec<String>) -> i32 {
 #[pymodule]
 mod _plane {
     #[pymodule_export]
-    use super::{build_info, check_blueprint, run_lab, Plane, PlaneError};
+    use super::{build_info, check_blueprint, problems, run_lab, Plane, PlaneError};
 }

@@ -7,7 +7,7 @@ use crate::program::{Part, View};
 use crate::shared::Shared;
 use crate::upstream::Upstream;
 use serde_json::{json, Map, Value};
-use tailrace_policy::Nanos;
+use tailrace_policy::{rate, Nanos};
 
 pub(super) fn render(shared: &Shared) -> Vec<u8> {
     let program = &shared.program;
@@ -24,11 +24,46 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
         "limits": program.limits,
         "connections": shared.connections(),
         "access_log": shared.access_log,
+        "admission": admission(shared),
         "upstreams": upstreams,
         "views": views,
         "origins": origins,
     });
     config.to_string().into_bytes()
+}
+
+fn admission(shared: &Shared) -> Value {
+    let rules = &shared.program.admission;
+    let targets = &rules.targets;
+    let shed = json!({
+        "delay_ms": ms(targets.delay_target),
+        "cpu": rules.watches_cpu.then_some(targets.cpu_target),
+    });
+    let brownout = rules.brownout.map(|params| {
+        json!({
+            "start": params.start,
+            "full": params.full,
+            "band": params.band,
+            "dwell_ms": ms(params.dwell),
+        })
+    });
+    let feasibility = rules.feasibility;
+    json!({
+        "client": rules.client.to_string(),
+        "trusted": rules.trusted.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "rate": rules.rate.map(rate),
+        "clients_max": rules.clients_max,
+        "clients_with_priority": rules.priorities.len(),
+        "calls_max": shared.admission.inbound.calls_max(),
+        "shed": rules.sheds.then_some(shed),
+        "brownout": brownout,
+        "feasibility": feasibility.map(|params| json!({"refused_max": params.refused_max})),
+        "cpus": shared.admission.cpus,
+    })
+}
+
+fn rate(params: rate::Params) -> Value {
+    json!({"per_second": params.per_second, "burst": params.burst})
 }
 
 fn upstream(upstream: &Upstream) -> Value {
@@ -45,6 +80,7 @@ fn upstream(upstream: &Upstream) -> Value {
         "lifo_above": params.lifo_above,
         "in_flight": upstream.bulkhead.in_flight(),
         "queued": upstream.bulkhead.queued(),
+        "rate": upstream.policies.rate_params.map(rate),
         "body_max_bytes": upstream.body_max,
         "forward_headers": upstream.forward_headers,
     })
@@ -59,6 +95,8 @@ fn view(view: &View) -> Value {
     json!({
         "deadline_ms": ms(view.deadline),
         // Without protections there is none.
+        "rate": view.rate.map(rate),
+        "priority": view.class.name(),
         "fanout": (view.fanout != usize::MAX).then_some(view.fanout),
         "parts": parts,
     })

@@ -1,15 +1,16 @@
 //! Who asks: the client a rate is kept for, and what its request is worth.
 //!
-//! The failure prevented is a limit that its target can step around, and a priority that anybody can
-//! give himself (RELIABILITY S27). What a request says about its client or its worth counts only
-//! when it comes from a declared network; otherwise the client is the address of the connection and
-//! the worth is the route's. Of `X-Forwarded-For` the rightmost address that is not trusted counts:
-//! what stands left of it was written by that address itself.
+//! The failure prevented is a limit that its target can step around, and a priority that anybody
+//! can give himself (RELIABILITY S27). What a request says about its client or its worth counts
+//! only when it comes from a declared network; otherwise the client is the address of the
+//! connection and the worth is the route's. Of `X-Forwarded-For` the rightmost address that is not
+//! trusted counts: what stands left of it was written by that address itself.
 //!
 //! Limits: an IPv6 client is its network of 64 bits, for one host has all addresses of it. Hops
 //! beyond the thirty-second are not looked at. Clients behind one address share its rate.
 
 use crate::h1::RequestHead;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use tailrace_policy::shed::level::{self, Class, Level};
@@ -47,6 +48,15 @@ impl Client {
     }
 }
 
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address => f.write_str("address"),
+            Self::Header(name) => write!(f, "header:{name}"),
+        }
+    }
+}
+
 /// Addresses that share a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -65,8 +75,22 @@ impl Network {
         })
     }
 
+    /// Whether it has this address.
     fn holds(self, address: IpAddr) -> bool {
         mapped(address) & self.mask == self.bits
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (address, length) = (
+            IpAddr::from(self.bits.to_be_bytes()),
+            self.mask.leading_ones(),
+        );
+        match address.to_canonical() {
+            IpAddr::V4(four) if length >= 96 => write!(f, "{four}/{}", length - 96),
+            _ => write!(f, "{address}/{length}"),
+        }
     }
 }
 
@@ -170,7 +194,8 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// The rightmost address of `X-Forwarded-For` that is not trusted itself; the leftmost when all are.
+/// The rightmost address of `X-Forwarded-For` that is not trusted itself; the leftmost when all
+/// are.
 fn forwarded(rules: &Rules, head: &RequestHead, input: &[u8]) -> Option<IpAddr> {
     let mut found = None;
     let mut lines = [&[][..]; LINES_MAX];

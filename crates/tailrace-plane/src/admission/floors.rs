@@ -2,10 +2,11 @@
 //!
 //! The failure prevented is a floor that costs more than it saves. One request in eight that was
 //! answered is measured, so that the words all workers share are rarely written; twice a second a
-//! worker adds the floors up along the chains of strong parts, so that a request compares one number.
+//! worker adds the floors up along the chains of strong parts, so that a request compares one
+//! number.
 //!
-//! Limits: only strong parts count: a weak one never has to be waited for. A part whose upstream was
-//! not asked for half a minute has no floor.
+//! Limits: only strong parts count: a weak one never has to be waited for. A part whose upstream
+//! was not asked for half a minute has no floor.
 
 use crate::fanout::FanOut;
 use crate::program::{Program, Strength, View, PARTS_MAX};

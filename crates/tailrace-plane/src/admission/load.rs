@@ -1,8 +1,8 @@
 //! How loaded one worker is, and what follows from it: who is refused, which parts are left out.
 //!
 //! The failure prevented is overload that is noticed by its victims. Twice a second, beside the
-//! requests, a worker looks at how late its ready queue was, how much processor it used and how many
-//! calls are in progress. The ladder of each view moves first: weak parts go before anybody is
+//! requests, a worker looks at how late its ready queue was, how much processor it used and how
+//! many calls are in progress. The ladder of each view moves first: weak parts go before anybody is
 //! refused. Only when no ladder had a rung left does the shedder raise its share (req 9.1c).
 //!
 //! A worker judges for itself, for a request never changes thread: no word here is written by two.

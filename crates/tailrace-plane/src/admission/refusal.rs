@@ -3,8 +3,8 @@
 //! The failure prevented is a process that spends on saying no what it needs for saying yes
 //! (ALGORITHMS 10). Under overload nine of ten replies may be these: request id, date and
 //! `Retry-After` are put between bytes that are ready, into a buffer the connection has already;
-//! nothing is allocated. `Retry-After` is never shorter than what was computed and spread by chance,
-//! so that those refused together do not come back together.
+//! nothing is allocated. `Retry-After` is never shorter than what was computed and spread by
+//! chance, so that those refused together do not come back together.
 
 use crate::h1;
 use crate::reply::{self, Frame, Problem};

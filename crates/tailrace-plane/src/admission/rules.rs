@@ -1,7 +1,7 @@
 //! The blueprint's admission, compiled: texts became addresses, milliseconds became nanoseconds.
 //!
-//! The failure prevented is a rule that is read anew, or found wrong, at a request. What the policies
-//! themselves refuse is refused here too, with the name of the rule.
+//! The failure prevented is a rule that is read anew, or found wrong, at a request. What the
+//! policies themselves refuse is refused here too, with the name of the rule.
 
 use super::caller::{Client, Network};
 use crate::clock;

@@ -205,8 +205,9 @@ fn parts_go_before_requests_and_both_come_back() {
     overload(&worker, &mut meter, &mut now, 50 * MILLI);
     assert!(load.shed_rate() > 0.05, "{}", load.shed_rate());
     // The load is gone.
-    held.iter_mut()
-        .for_each(|exchange| exchange.abandon(&worker));
+    for exchange in &mut held {
+        exchange.abandon(&worker);
+    }
     for _ in 0..2 {
         overload(&worker, &mut meter, &mut now, 0);
     }

@@ -7,7 +7,7 @@
 
 use crate::clock::MILLI;
 use crate::h1::ResponseHead;
-use crate::net::{TcpSocket, TcpStream};
+use crate::net::{is_empty, TcpSocket, TcpStream};
 use crate::program::Program;
 use std::cell::RefCell;
 use std::io;
@@ -147,13 +147,6 @@ fn is_quiet(stream: &TcpStream) -> bool {
         }
         Poll::Ready(Err(_)) => false,
     }
-}
-
-/// Asks the kernel whether nothing has arrived: for a connection that was put back a moment ago the
-/// event loop has had no chance to tell (RELIABILITY S02).
-fn is_empty(stream: &TcpStream) -> bool {
-    let peeked = socket2::SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]);
-    peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Opens a connection.

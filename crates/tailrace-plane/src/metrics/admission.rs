@@ -1,8 +1,8 @@
 //! What `/metrics` says about admission: who was let in, who was not and by which limit.
 //!
-//! The failure prevented: a service that refuses, and nobody can say whom and why. Each limit counts
-//! its decisions in the order in which they are asked, so that a request is refused by one limit at
-//! most and accepted by all before it.
+//! The failure prevented: a service that refuses, and nobody can say whom and why. Each limit
+//! counts its decisions in the order in which they are asked, so that a request is refused by one
+//! limit at most and accepted by all before it.
 
 use super::text::Labelled;
 use crate::admission::load::Load;

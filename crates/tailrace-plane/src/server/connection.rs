@@ -306,9 +306,7 @@ impl Connection {
     /// reply instead of a reset caused by its own unread bytes. Bounded in bytes and time.
     async fn linger(&mut self) {
         const LINGER_BYTES: usize = 256 * 1024;
-        socket2::SockRef::from(&self.stream)
-            .shutdown(std::net::Shutdown::Write)
-            .ok();
+        net::shutdown_write(&self.stream);
         self.slot.expire(&self.worker, limit(DRAIN_GRACE_MS));
         let mut dropped = 0;
         let mut input = self.worker.buffers.take();

@@ -10,7 +10,7 @@ pub mod slots;
 use crate::admission::caller::Peer;
 use crate::admission::load::Meter;
 use crate::clock::{self, MILLI};
-use crate::net::{TcpListener, TcpStream};
+use crate::net::{self, TcpListener, TcpStream};
 use crate::shared::{ConnectionPermit, Phase, Shared};
 use crate::worker::Worker;
 use std::future::{poll_fn, Future};
@@ -62,14 +62,18 @@ pub fn run(
         .build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let worker = Worker::new(index, shared, log, seed);
-        let listener = TcpListener::from_std(listener)?;
-        let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
-        accept_until_drain(&worker, listener).await;
-        finish(&worker).await;
-        sweeping.abort();
-        worker.pools.clear();
+        serve(&worker, TcpListener::from_std(listener)?).await;
         Ok(())
     })
+}
+
+/// All that a worker does, from its first connection to the end of its last.
+pub async fn serve(worker: &Rc<Worker>, listener: TcpListener) {
+    let sweeping = tokio::task::spawn_local(sweep(Rc::clone(worker)));
+    accept_until_drain(worker, listener).await;
+    finish(worker).await;
+    sweeping.abort();
+    worker.pools.clear();
 }
 
 /// Accepts until draining begins, then takes what is already in the queue.
@@ -90,21 +94,8 @@ async fn accept_until_drain(worker: &Rc<Worker>, listener: TcpListener) {
             None => break,
         }
     }
-    take_queued(worker, listener);
-}
-
-/// Asks the kernel itself: what the runtime knows of the queue may be one event old.
-fn take_queued(worker: &Rc<Worker>, listener: TcpListener) {
-    let Ok(listener) = listener.into_std() else {
-        return;
-    };
-    while let Ok((stream, from)) = listener.accept() {
-        let stream = stream
-            .set_nonblocking(true)
-            .and_then(|()| TcpStream::from_std(stream));
-        if let Ok(stream) = stream {
-            admit(worker, stream, from);
-        }
+    for (stream, from) in net::queued(listener) {
+        admit(worker, stream, from);
     }
 }
 

@@ -32,9 +32,9 @@ fn slow() -> (Upstream, Running) {
 fn learn(plane: &Running) {
     let mut clients: Vec<_> = (0..16).map(|_| plane.client()).collect();
     for _ in 0..12 {
-        clients
-            .iter_mut()
-            .for_each(|client| client.send(get("/one/7")));
+        for client in &mut clients {
+            client.send(get("/one/7"));
+        }
         for client in &mut clients {
             assert_eq!(client.reply().status, 200);
         }
@@ -47,7 +47,8 @@ fn what_cannot_be_in_time_is_refused_without_a_call() {
     let (upstream, plane) = slow();
     learn(&plane);
     let mut client = plane.client();
-    // Until it is known that both calls take 30 ms, the first is made and the second is not in time.
+    // Until it is known that both calls take 30 ms, the first is made and the second is not in
+    // time.
     eventually("the floor is known", || {
         within(&mut client, 45).code() == "infeasible"
     });

@@ -1,8 +1,8 @@
 //! Overload on real sockets: weak parts go first, then what matters less, and both come back (req
 //! 9.1c, 16.4).
 //!
-//! The overload is made of requests that are held by a gate, so that nothing depends on how fast the
-//! machine is: they fill the inbound cap, or they are let in and do not end.
+//! The overload is made of requests that are held by a gate, so that nothing depends on how fast
+//! the machine is: they fill the inbound cap, or they are let in and do not end.
 
 use crate::client::{get, Client, Reply};
 use crate::patience::eventually;
@@ -195,7 +195,7 @@ fn what_matters_less_is_refused_first() {
     let (plane, upstream, gate, mut held) = overloaded(&json!({"trusted": ["127.0.0.1"]}));
     let mut client = plane.client();
     eventually("half is refused, and not all", || {
-        held.extend(try_hold(&plane));
+        held.push(hold_or_not(&plane));
         (0.3..0.9).contains(&plane.metric("tailrace_shed_rate", ""))
     });
     let before = called(&upstream, "/one/7");
@@ -215,10 +215,10 @@ fn what_matters_less_is_refused_first() {
 }
 
 /// One more request that is held, or refused.
-fn try_hold(plane: &Running) -> Option<Client> {
+fn hold_or_not(plane: &Running) -> Client {
     let mut client = plane.client();
     client.send(get("/hold/more"));
-    Some(client)
+    client
 }
 
 // RELIABILITY S27

@@ -127,7 +127,13 @@ fn a_network_holds_what_shares_its_prefix() {
         ("::/0", "2001:db8::1", "not one"),
         ("10.0.0.0/8", "::ffff:10.0.0.1", "::10.0.0.1"),
     ] {
+        let shown = if network.contains('/') {
+            network.to_owned()
+        } else {
+            format!("{network}/32")
+        };
         let network = Network::parse(network).unwrap();
+        assert_eq!(network.to_string(), shown);
         assert!(network.holds(inside.parse().unwrap()), "{inside}");
         if let Ok(outside) = outside.parse() {
             assert!(!network.holds(outside), "{outside}");
