@@ -29,6 +29,9 @@ LABELS: Final = {
     "tailrace_part_results": "view, part, result",
     "tailrace_attempt_refusals": "upstream, code",
     "tailrace_request_duration_seconds": "view",
+    "tailrace_admission_decisions": "limit, result",
+    "tailrace_shed_requests": "class",
+    "tailrace_brownout_rung": "view",
 }
 PER_UPSTREAM: Final = ("tailrace_upstream_", "tailrace_bulkhead_")
 
@@ -103,12 +106,15 @@ def metrics() -> str:
     """Every series, as it is called in a query."""
     text = _source("metrics", "text.rs")
     upstreams = _source("metrics", "upstreams.rs")
+    admission = _source("metrics", "admission.rs")
     rows = []
     kinds = (
         (text, "process_counters", "counter"),
         (text, "view_counters", "counter"),
         (upstreams, "counters", "counter"),
+        (admission, "counters", "counter"),
         (text, "gauges", "gauge"),
+        (admission, "gauges", "gauge"),
         (text, "histograms", "histogram"),
     )
     for source, function, kind in kinds:

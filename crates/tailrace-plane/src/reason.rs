@@ -131,6 +131,7 @@ impl Reason {
             | Self::QueueDelay
             | Self::Throttled
             | Self::UpstreamRate
+            | Self::Brownout
             | Self::BreakerOpen
             | Self::Memory => 503,
             Self::NotFound => 404,
