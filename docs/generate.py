@@ -32,6 +32,7 @@ LABELS: Final = {
     "tailrace_admission_decisions": "limit, result",
     "tailrace_shed_requests": "class",
     "tailrace_brownout_rung": "view",
+    "tailrace_config_changes": "result",
 }
 PER_UPSTREAM: Final = ("tailrace_upstream_", "tailrace_bulkhead_")
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "tailrace.toml"
 FILE_VARIABLE: Final = PREFIX + "CONFIG"
+TOKEN_VARIABLE: Final = PREFIX + "ADMIN_TOKEN"
+"""A secret that the plane reads itself: it stands in no blueprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def resolve(
         path = FILE_NAME
     if path is not None:
         layers.file(_toml.read(path))
-    layers.environment(environ, {FILE_VARIABLE, *other_variables})
+    layers.environment(environ, {FILE_VARIABLE, TOKEN_VARIABLE, *other_variables})
     layers.flags(flags or {})
     if layers.problems:
         raise ConfigError(layers.problems)

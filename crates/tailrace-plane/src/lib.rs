@@ -6,6 +6,7 @@
 //! `call.rs`, for the life of a request.
 
 mod access_log;
+mod addresses;
 mod admin;
 mod admission;
 mod attempt;
@@ -17,6 +18,7 @@ mod clock;
 mod extra;
 mod fanout;
 pub mod h1;
+mod live;
 mod metrics;
 mod naive;
 mod net;
@@ -39,6 +41,7 @@ mod upstream;
 mod worker;
 
 pub use catalogue::problems;
+pub use live::{Ask, Change, Next, Reply, Wanted};
 pub use plane::{Pages, Plane, StartError};
 pub use reason::Reason;
 pub use shared::Phase;

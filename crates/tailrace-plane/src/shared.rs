@@ -1,13 +1,13 @@
 //! What the workers, the admin port and the owner of the plane share.
 
+use crate::admin::token::Token;
 use crate::admission::Admission;
 use crate::clock;
-use crate::h1::HeadLimits;
+use crate::live::{Current, Live};
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::Arc;
-use tailrace_blueprint as blueprint;
 use tailrace_policy::Nanos;
 use tokio::sync::watch;
 
@@ -32,17 +32,14 @@ pub struct Pages {
 
 #[derive(Debug)]
 pub struct Shared {
-    pub program: Arc<Program>,
+    /// The configuration in force.
+    pub live: Live,
     pub metrics: Vec<Arc<WorkerMetrics>>,
     pub admission: Admission,
-    /// The blueprint as it was handed over, for the admin port.
-    pub blueprint: Vec<u8>,
-    /// Where each overridden value came from, as JSON, for the admin port.
-    pub origins: Vec<u8>,
+    /// What a change over the admin port must carry; without one nothing can be changed.
+    pub admin_token: Option<Token>,
     /// The service's reference for its callers, for the admin port.
     pub pages: Pages,
-    /// How the access log is written, for the admin port.
-    pub access_log: blueprint::AccessLog,
     /// Records whose line could not be written, e.g. because the disk is full.
     pub log_failed: AtomicU64,
     /// Requests in flight when their worker was told to stop (req 11.4).
@@ -56,8 +53,6 @@ pub struct Shared {
     phase_now: AtomicU8,
     /// When draining is over; known once it has begun.
     drain_end: AtomicU64,
-    pub request_limits: HeadLimits,
-    pub response_limits: HeadLimits,
     pub started_epoch_ms: u64,
     pub resolve_failures: AtomicU64,
 }
@@ -73,21 +68,17 @@ impl Shared {
             .map(|_| Arc::new(WorkerMetrics::new(&program)))
             .collect();
         let admission = Admission::new(&program, workers);
-        let limits = &program.limits;
-        let request_limits = HeadLimits {
-            head_max_bytes: limits.head_max_bytes as usize,
-            headers_max: usize::from(limits.headers_max),
-            uri_max_bytes: limits.uri_max_bytes as usize,
-        };
-        let response_limits = request_limits;
-        Self {
+        let live = Live::new(Current {
             program,
-            metrics,
-            admission,
             blueprint,
             origins,
+        });
+        Self {
+            live,
+            metrics,
+            admission,
+            admin_token: None,
             pages: Pages::default(),
-            access_log: blueprint::AccessLog::default(),
             log_failed: AtomicU64::new(0),
             cut_off: AtomicU64::new(0),
             workers_lost: AtomicU32::new(0),
@@ -95,8 +86,6 @@ impl Shared {
             phase: watch::Sender::new(Phase::Running),
             phase_now: AtomicU8::new(Phase::Running as u8),
             drain_end: AtomicU64::new(0),
-            request_limits,
-            response_limits,
             started_epoch_ms: crate::clock::epoch_ms(),
             resolve_failures: AtomicU64::new(0),
         }
@@ -107,10 +96,15 @@ impl Shared {
     pub fn idle() -> Self {
         let source = br#"{"format_version": 1, "service": "idle", "listen": {}, "access_log": {},
             "limits": {}, "upstreams": [], "views": [], "shapes": []}"#;
-        let mut declared: blueprint::Blueprint = serde_json::from_slice(source).unwrap();
+        let mut declared: tailrace_blueprint::Blueprint = serde_json::from_slice(source).unwrap();
         declared.listen.workers = Some(1);
         let program = Arc::new(Program::compile(&declared).unwrap());
         Self::new(program, 1, source.to_vec(), b"{}".to_vec())
+    }
+
+    /// The program in force. Off the request path: a request has its worker's.
+    pub fn program(&self) -> Arc<Program> {
+        Arc::clone(&self.live.current().program)
     }
 
     pub fn phase(&self) -> Phase {
@@ -134,7 +128,7 @@ impl Shared {
     /// Moves forward, never back.
     pub fn advance(&self, to: Phase) {
         if to == Phase::Draining && self.phase() == Phase::Running {
-            let end = clock::now() + clock::limit(self.program.limits.drain_ms);
+            let end = clock::now() + clock::limit(self.program().limits.drain_ms);
             self.drain_end.store(end, Ordering::Release);
         }
         self.phase_now.fetch_max(to as u8, Ordering::AcqRel);
@@ -156,9 +150,8 @@ impl Shared {
             .sum()
     }
 
-    /// Admits one more client connection, unless the limit is reached.
-    pub fn admit(self: &Arc<Self>) -> Option<ConnectionPermit> {
-        let limit = self.program.limits.connections_max;
+    /// Admits one more client connection, unless `limit` is reached.
+    pub fn admit(self: &Arc<Self>, limit: u32) -> Option<ConnectionPermit> {
         let before = self.connections.fetch_add(1, Ordering::Relaxed);
         let permit = ConnectionPermit(Arc::clone(self));
         (before < limit).then_some(permit)

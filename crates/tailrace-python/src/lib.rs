@@ -6,6 +6,8 @@
 //! own) only.
 
 use pyo3::prelude::*;
+use std::time::Duration;
+use tailrace_plane::{Ask, Next, Reply, Wanted};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -115,8 +117,72 @@ impl Plane {
 
     /// Waits at most `seconds` for all workers to end; true when they have.
     fn wait(&self, py: Python<'_>, seconds: f64) -> bool {
-        let patience = std::time::Duration::from_secs_f64(seconds.clamp(0.0, 3600.0));
+        let patience = Duration::from_secs_f64(seconds.clamp(0.0, 3600.0));
         py.detach(|| self.inner.wait(patience))
+    }
+
+    /// The configuration in force, counted from 1.
+    #[getter]
+    fn revision(&self) -> u64 {
+        self.inner.revision()
+    }
+
+    /// Puts another blueprint in force; `source` says who asked. Returns what changed as (path,
+    /// from, to); raises `PlaneError`, and changes nothing, when it cannot be done.
+    fn reconfigure(
+        &self,
+        py: Python<'_>,
+        blueprint: Vec<u8>,
+        origins: Vec<u8>,
+        source: &str,
+    ) -> PyResult<Vec<(String, String, String)>> {
+        let changed = py.detach(|| self.inner.reconfigure(blueprint, origins, source));
+        let changes = changed.map_err(|error| PlaneError::new_err((error, 2)))?;
+        let one = |change: tailrace_plane::Change| (change.path, change.from, change.to);
+        Ok(changes.into_iter().map(one).collect())
+    }
+
+    /// Notes a change that was refused before it came to the plane.
+    fn refuse(&self, source: &str, error: &str) {
+        self.inner.refuse(source, error);
+    }
+
+    /// From here on somebody calls `next_ask`.
+    fn take_asks(&self) {
+        self.inner.take_asks();
+    }
+
+    /// Asks for a reload, as the admin port does; false when it cannot be taken.
+    fn ask_reload(&self, source: &str) -> bool {
+        self.inner.tell(Ask {
+            source: source.to_owned(),
+            wanted: Wanted::Reload,
+        })
+    }
+
+    /// The next ask for a change as (source, kind, body), where kind is `reload`, `json`, `toml`,
+    /// or `end` once the plane takes no more; none when `seconds` pass without one.
+    fn next_ask(&self, py: Python<'_>, seconds: Option<f64>) -> Option<(String, &str, Vec<u8>)> {
+        let patience = seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)));
+        match py.detach(|| self.inner.next_ask(patience)) {
+            Next::Nothing => None,
+            Next::Closed => Some((String::new(), "end", Vec::new())),
+            Next::Ask(Ask { source, wanted }) => Some(match wanted {
+                Wanted::Reload => (source, "reload", Vec::new()),
+                Wanted::Set { body, toml: true } => (source, "toml", body),
+                Wanted::Set { body, toml: false } => (source, "json", body),
+            }),
+        }
+    }
+
+    /// Answers the ask that came last, with an HTTP status and JSON.
+    fn reply(&self, status: u16, body: Vec<u8>) {
+        self.inner.reply(Reply { status, body });
+    }
+
+    /// No change is asked for or made from here on.
+    fn close_asks(&self) {
+        self.inner.close_asks();
     }
 
     /// The metrics as `/metrics` shows them.

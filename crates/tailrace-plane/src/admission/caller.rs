@@ -252,9 +252,9 @@ impl Worth {
         route: Class,
         said: Option<&[u8]>,
         now: Nanos,
-        draw: u64,
+        draw: impl FnOnce() -> u64,
     ) -> Self {
-        let hash = caller.hash.unwrap_or(draw);
+        let hash = caller.hash.unwrap_or_else(draw);
         if peer.trusted {
             if let Some((class, cohort)) = said.and_then(level::parse) {
                 let own = || Level::of(class, hash, now);

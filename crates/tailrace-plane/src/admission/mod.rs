@@ -296,20 +296,14 @@ fn decide(
     // threshold is found among the requests that came.
     let said = head.header(input, PRIORITY);
     let class = worker.program.views[view].class;
-    let worth = Worth::of(
-        rules,
-        &asking.peer,
-        &caller,
-        class,
-        said,
-        now,
-        worker.draw(),
-    );
+    let draw = || worker.draw();
+    let worth = Worth::of(rules, &asking.peer, &caller, class, said, now, draw);
     if worth.ignored {
         gate.load.ignored.add(1);
     }
     if let Some(shedder) = &gate.load.shedder {
-        if shedder.admit(worth.level, worker.draw()).is_err() {
+        let chance = if shedder.rate() > 0.0 { draw() } else { 0 };
+        if shedder.admit(worth.level, chance).is_err() {
             gate.load.shed[worth.level.class() as usize].add(1);
             return Err(Refusal::soon(Limit::Shed));
         }

@@ -48,7 +48,7 @@ fn request(worker: &Worker, lines: &str) -> Exchange {
     let text = format!("GET /v HTTP/1.1\r\nhost: a\r\n{lines}\r\n");
     let mut exchange = Exchange::default();
     exchange.input = text.into_bytes();
-    let limits = worker.shared.request_limits;
+    let limits = worker.program.head_limits;
     parse_request(&exchange.input, &limits, &mut exchange.head).unwrap();
     exchange
 }

@@ -84,7 +84,8 @@ pub fn gauges(shared: &Shared) -> Gauges {
         vec![(vec![], values.fold(0.0, f64::max))]
     };
     let one = |value: f64| vec![(vec![], value)];
-    let rungs = shared.program.views.iter().enumerate();
+    let program = shared.program();
+    let rungs = program.views.iter().enumerate();
     let rung = |view: usize| {
         let rungs = admission
             .loads

@@ -20,6 +20,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use tailrace_policy::Nanos;
 
 /// Room made for a head before each read.
 const HEAD_READ_BYTES: usize = 2 * 1024;
@@ -81,15 +82,13 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, admitted: Admit
 impl Connection {
     /// Waits, without a buffer, until the client sends something.
     async fn first_bytes(&mut self) -> Result<Box<Exchange>, End> {
-        let limits = &self.worker.program.limits;
-        let wait = if self.served == 0 {
-            limits.head_read_ms
-        } else {
-            limits.idle_ms
-        };
-        self.slot.expire(&self.worker, limit(wait));
+        let since = self.worker.tick();
+        self.expire_idle(since);
         let mut grace = false;
         poll_fn(|cx| {
+            if self.follow() && !grace {
+                self.expire_idle(since);
+            }
             match self.stream.poll_read_ready(cx)? {
                 Poll::Ready(()) => {}
                 Poll::Pending if self.slot.expired(&self.worker) => {
@@ -122,8 +121,29 @@ impl Connection {
         .await
     }
 
+    /// Takes up the configuration in force; `true` when it has changed. Only between requests: one
+    /// in flight keeps what it began with.
+    fn follow(&mut self) -> bool {
+        let outdated = self.worker.is_outdated();
+        if outdated {
+            self.worker = self.worker.newest();
+        }
+        outdated
+    }
+
+    fn expire_idle(&self, since: Nanos) {
+        let limits = &self.worker.program.limits;
+        let wait = if self.served == 0 {
+            limits.head_read_ms
+        } else {
+            limits.idle_ms
+        };
+        self.slot.expire_at(since + limit(wait));
+    }
+
     /// One request and its reply. Gives the exchange back when the connection may go on.
     async fn turn(&mut self, mut exchange: Box<Exchange>) -> Option<Box<Exchange>> {
+        self.follow();
         let head = self.read_head(&mut exchange).await;
         let trusted = head.is_ok();
         let body = match head {
@@ -206,7 +226,7 @@ impl Connection {
 
     /// Reads until the head is complete and well formed.
     async fn read_head(&mut self, exchange: &mut Exchange) -> Result<(), Failed> {
-        let limits = self.worker.shared.request_limits;
+        let limits = self.worker.program.head_limits;
         let head_read_ms = self.worker.program.limits.head_read_ms;
         self.slot.expire(&self.worker, limit(head_read_ms));
         let mut searched = 0;

@@ -74,6 +74,7 @@ pub async fn serve(worker: &Rc<Worker>, listener: TcpListener) {
     finish(worker).await;
     sweeping.abort();
     worker.pools.clear();
+    worker.end();
 }
 
 /// Accepts until draining begins, then takes what is already in the queue.
@@ -109,7 +110,8 @@ struct Admitted {
 
 /// Gives a new connection a task, or closes it when there are too many.
 fn admit(worker: &Rc<Worker>, stream: TcpStream, from: SocketAddr) {
-    let Some(permit) = worker.shared.admit() else {
+    let worker = &worker.newest();
+    let Some(permit) = worker.shared.admit(worker.program.limits.connections_max) else {
         worker.metrics.connections_refused.add(1);
         let refusal: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\
             retry-after: 1\r\nconnection: close\r\n\r\n";
@@ -128,7 +130,7 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, from: SocketAddr) {
 
 /// Measures how late this worker runs, wakes connections whose wait has ended and closes idle
 /// upstream connections.
-async fn sweep(worker: Rc<Worker>) {
+async fn sweep(mut worker: Rc<Worker>) {
     let mut due = clock::now();
     let mut meter = Meter::new(&worker, due);
     let mut turn = 0_u32;
@@ -141,6 +143,11 @@ async fn sweep(worker: Rc<Worker>) {
         turn = turn.wrapping_add(1);
         if !turn.is_multiple_of(SWEEP) {
             continue;
+        }
+        if worker.is_outdated() {
+            // Idle connections take up the new limits and let go of the old program.
+            worker = worker.newest();
+            worker.slots.wake_all();
         }
         worker.slots.sweep(now);
         worker.pools.sweep(now, |upstream, idle| {

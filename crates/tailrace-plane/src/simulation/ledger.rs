@@ -12,7 +12,7 @@ use std::rc::Rc;
 /// Nothing is held once nothing is asked: no request, place, queue or upstream connection.
 pub fn rested(shared: &Shared, upstreams: &[Rc<Upstream>], traffic: &Traffic) {
     assert_eq!(shared.in_flight(), 0, "requests in flight at rest");
-    for upstream in &shared.program.upstreams {
+    for upstream in &shared.program().upstreams {
         let held = (upstream.bulkhead.in_flight(), upstream.bulkhead.queued());
         assert_eq!(held, (0, 0), "places of {} held at rest", upstream.name);
     }
@@ -45,7 +45,7 @@ pub fn ended(shared: &Shared) {
 
 /// Checks one run: who was answered when and with what, and how much was asked for it.
 pub fn check(run: &Run, whole: impl Fn(u64, &Reply)) {
-    let deadline = run.shared.program.views[0].deadline;
+    let deadline = run.shared.program().views[0].deadline;
     for record in &run.records {
         let Record { id, took, .. } = record;
         match &record.end {
@@ -118,7 +118,7 @@ fn answered_once(run: &Run) {
 /// its bulkhead (req 4.4), nor more attempts than calls and what was granted beyond (S26).
 fn bounded(run: &Run) {
     let mut hedged = false;
-    for (index, upstream) in run.shared.program.upstreams.iter().enumerate() {
+    for (index, upstream) in run.shared.program().upstreams.iter().enumerate() {
         let count = |one: fn(&crate::metrics::UpstreamMetrics) -> u64| -> u64 {
             let workers = run.shared.metrics.iter();
             workers.map(|worker| one(&worker.upstreams[index])).sum()
@@ -163,7 +163,8 @@ fn bounded(run: &Run) {
         hedged |= upstream.policies.hedge.is_some();
     }
     // A hedge runs beside its call; the request's purse bounds all of them (req 4.3).
-    let view = &run.shared.program.views[0];
+    let program = run.shared.program();
+    let view = &program.views[0];
     let extra = if hedged {
         view.extra_attempts as usize
     } else {

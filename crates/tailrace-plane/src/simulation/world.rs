@@ -171,7 +171,8 @@ pub fn play(story: Story, seed: u64) -> Run {
 async fn sample(shared: Arc<Shared>, samples: Rc<RefCell<Vec<Sample>>>, started: Nanos) {
     for step in 1.. {
         sleep_until(clock::instant(started + step * STEP)).await;
-        let upstreams = shared.program.upstreams.iter();
+        let program = shared.program();
+        let upstreams = program.upstreams.iter();
         let calls = upstreams.map(|upstream| u64::from(upstream.bulkhead.in_flight()));
         samples.borrow_mut().push(Sample {
             requests: shared.in_flight(),

@@ -145,8 +145,19 @@ impl Service {
         list.push(value);
     }
 
+    /// Another place to listen.
+    pub(crate) fn listen(mut self, listen: Value) -> Self {
+        self.blueprint["listen"] = listen;
+        self
+    }
+
+    /// The blueprint as JSON.
+    pub(crate) fn source(&self) -> Vec<u8> {
+        self.blueprint.to_string().into_bytes()
+    }
+
     pub(crate) fn start(self) -> Running {
-        let source = self.blueprint.to_string().into_bytes();
+        let source = self.source();
         let blueprint = Blueprint::from_json(&source)
             .unwrap_or_else(|problems| panic!("the blueprint of a test: {problems:?}"));
         let pages = Pages {

@@ -147,7 +147,7 @@ fn worth(rules: &Rules, peer: &str, said: Option<&str>) -> Worth {
     let head = RequestHead::default();
     let caller = Caller::identify(rules, &hasher, &peer, &head, b"");
     let said = said.map(str::as_bytes);
-    Worth::of(rules, &peer, &caller, Class::Critical, said, 0, 7 << 59)
+    Worth::of(rules, &peer, &caller, Class::Critical, said, 0, || 7 << 59)
 }
 
 // RELIABILITY S27
