@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from tailrace._source import caller, frame_place
 from tailrace.dependencies import PartDeclaration
 from tailrace.policies import Admission, Rate
-from tailrace.typing import Duration
+from tailrace.typing import Duration, Method
 from tailrace.upstream import Call, Upstream
 from tailrace.view import View, ViewDeclaration, default_name
 
@@ -56,17 +56,21 @@ class Service:
         self,
         path: str,
         *,
+        method: Method = "GET",
         deadline: Duration | None = None,
         fanout: int | None = None,
         extra_attempts: int | None = None,
         rate: Rate | None = None,
         priority: str | None = None,
+        collection: str | None = None,
         name: str | None = None,
     ) -> Callable[[type[ViewClass]], type[ViewClass]]:
         """Registers a view class at the route `path`; the view's name follows the class's.
 
-        `rate` is that of all its clients; `priority` is what its requests are worth under overload:
-        `"sheddable"`, `"sheddable_plus"`, `"critical"` (the usual one) or `"critical_plus"`.
+        It answers `method` (and HEAD where that is GET). `rate` is that of all its clients;
+        `priority` is what its requests are worth under overload: `"sheddable"`, `"sheddable_plus"`,
+        `"critical"` (the usual one) or `"critical_plus"`. With `collection` the reply is the list
+        of that part alone, and what the envelope says stands in headers.
         """
         place = caller()
 
@@ -86,6 +90,8 @@ class Service:
                     extra_attempts,
                     rate,
                     priority,
+                    method,
+                    collection,
                     where,
                     namespace,
                 )

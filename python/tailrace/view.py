@@ -16,7 +16,7 @@ from typing import Any
 
 from tailrace._source import Place
 from tailrace.policies import Rate
-from tailrace.typing import Duration
+from tailrace.typing import Duration, Method
 
 
 class View:
@@ -47,6 +47,8 @@ class ViewDeclaration:
     extra_attempts: int | None
     rate: Rate | None
     priority: str | None
+    method: Method
+    collection: str | None
     place: Place = field(repr=False)
     namespace: dict[str, Any] = field(repr=False)
     """Local names of the function the class was declared in, for its annotations."""

@@ -10,9 +10,11 @@
 
 mod admission;
 mod attempts;
+mod body;
 mod graph;
 mod guards;
 mod header;
+mod reply;
 mod shape;
 mod template;
 mod upstream;

@@ -10,6 +10,7 @@ mod addresses;
 mod admin;
 mod admission;
 mod attempt;
+mod body;
 mod buffers;
 mod call;
 mod catalogue;

@@ -13,6 +13,7 @@ use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
 use crate::admission::caller::Peer;
 use crate::admission::refusal::Refusal;
 use crate::admission::{self, Asking, Passed};
+use crate::body;
 use crate::clock;
 use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
@@ -22,15 +23,12 @@ use crate::program::Program;
 use crate::reply::{self, Frame, Problem};
 use crate::shared::Phase;
 use crate::worker::Worker;
-use asked::{allowed_methods, asked_deadline, find_view, is_request_id, method_not_allowed};
+use asked::{asked_deadline, find_view, is_request_id};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use tailrace_policy::deadline::Deadline;
 use tailrace_policy::Nanos;
-
-/// What an ordinary method list allows.
-const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// One request's working set; reused from request to request.
 #[derive(Debug, Default)]
@@ -38,6 +36,8 @@ pub struct Exchange {
     /// Bytes from the client: this request's head and whatever was sent after it.
     pub input: Vec<u8>,
     pub head: RequestHead,
+    /// The request's body, decoded, when its view reads one.
+    pub body: Vec<u8>,
     /// The reply's bytes, complete when `poll` is ready.
     pub reply: Vec<u8>,
     fan: FanOut,
@@ -139,17 +139,13 @@ impl Exchange {
 
     /// What would refuse this request whatever its body says; asked before a body is invited.
     pub fn refused_early(&self, program: &Program) -> Option<Problem> {
-        find_view(program, &self.head, &self.input)
-            .and_then(|_| self.check_method())
-            .err()
+        find_view(program, &self.head, &self.input).err()
     }
 
-    fn check_method(&self) -> Result<(), Problem> {
-        match self.head.method {
-            Method::Get | Method::Head => Ok(()),
-            Method::Options => Err(allowed_methods()),
-            _ => Err(method_not_allowed()),
-        }
+    /// Whether the body is for the view to read, rather than to be dropped.
+    pub fn reads_body(&self, program: &Program) -> bool {
+        let found = find_view(program, &self.head, &self.input);
+        found.is_ok_and(|(view, _)| program.views[view].reads_body())
     }
 
     /// Route, method, deadline, admission, parameters: all that can refuse without a call.
@@ -157,7 +153,6 @@ impl Exchange {
         let program = &worker.program;
         let (view, params) = find_view(program, &self.head, &self.input)?;
         self.view = Some(view);
-        self.check_method()?;
         let declared = &program.views[view];
         let asked = asked_deadline(&self.head, &self.input);
         let asked = if program.naive { None } else { asked };
@@ -174,11 +169,19 @@ impl Exchange {
             head: &self.head,
             input: &self.input,
             path: &params,
+            body: &self.body,
         };
+        if declared.form {
+            body::check_form(&self.head, &self.input, &self.body)?;
+        }
         let values = parameters::read(program, &declared.parameters, raw)?;
         self.fan.parameters = values;
         self.fan.begin(program, view, deadline);
         self.fan.left_out = worker.gate.left_out(view);
+        if let Some(shape) = declared.body {
+            let json = body::read(worker, shape, &self.head, &self.input, &self.body)?;
+            self.fan.begin_body(json);
+        }
         self.forward_headers(program, view);
         Ok(())
     }
@@ -251,7 +254,8 @@ impl Exchange {
             &self.passed.lines,
         );
         let bytes = if problem.status == 204 {
-            reply::empty(worker, ALLOW, frame, &mut self.reply);
+            let allow = problem.allow.as_deref().unwrap_or_default();
+            reply::empty(worker, allow, frame, &mut self.reply);
             0
         } else {
             reply::problem(worker, problem, frame, &mut self.reply)

@@ -6,7 +6,16 @@ page here, and every page is raised by a test.
 
 from __future__ import annotations
 
-from tailrace._codes import admission, config, models, parameters, parts, services, templates
+from tailrace._codes import (
+    admission,
+    bodies,
+    config,
+    models,
+    parameters,
+    parts,
+    services,
+    templates,
+)
 from tailrace._codes.page import CodeDoc
 
 __all__ = ["CODES", "CodeDoc"]
@@ -17,6 +26,7 @@ CODES: dict[str, CodeDoc] = dict(
             **services.PAGES,
             **parameters.PAGES,
             **templates.PAGES,
+            **bodies.PAGES,
             **parts.PAGES,
             **models.PAGES,
             **admission.PAGES,

@@ -5,8 +5,7 @@
 //! each is read in one place, and what cannot be read is a problem with a code. Limits: only what
 //! the head says; parameters are read by `parameters`.
 
-use super::ALLOW;
-use crate::h1::RequestHead;
+use crate::h1::{Method, RequestHead};
 use crate::parameters::missing_parameter;
 use crate::program::Program;
 use crate::reply::Problem;
@@ -66,24 +65,29 @@ pub(super) fn find_view<'a>(
     let path =
         std::str::from_utf8(head.path.of(input)).map_err(|_| bad_request("path_not_ascii"))?;
     match program.router.find(path) {
-        Route::View(view, params) => Ok((view, params)),
+        Route::Path(methods, params) => match (methods.view(head.method), head.method) {
+            (Some(view), _) => Ok((view, params)),
+            (None, Method::Options) => Err(allowed_methods(&methods.allow)),
+            (None, _) => Err(method_not_allowed(&methods.allow)),
+        },
         Route::EmptyParameter(name) => Err(missing_parameter(name, "path")),
-        Route::Unknown if path == "*" => Err(allowed_methods()),
+        Route::Unknown if path == "*" => Err(allowed_methods(&program.router.allow)),
         Route::Unknown => Err(no_route()),
     }
 }
 
 /// Not a problem: the answer to OPTIONS, with an empty body.
-pub(super) fn allowed_methods() -> Problem {
+fn allowed_methods(allow: &str) -> Problem {
     Problem {
         status: 204,
+        allow: Some(allow.into()),
         ..Problem::default()
     }
 }
 
-pub(super) fn method_not_allowed() -> Problem {
-    let detail = "this view answers GET, HEAD and OPTIONS".to_owned();
-    let allow = Some(ALLOW);
+fn method_not_allowed(allow: &str) -> Problem {
+    let detail = format!("this path answers {allow}");
+    let allow = Some(allow.into());
     Problem {
         status: 405,
         code: "method_not_allowed",

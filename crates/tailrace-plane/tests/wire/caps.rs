@@ -2,10 +2,13 @@
 //! upstream over all workers (req 4.4), and what a dead upstream may take (RELIABILITY A05).
 
 use crate::client::{get, Client};
-use crate::patience::eventually;
-use crate::service::{strong, weak, with, Service, LIST};
+use crate::counts::count;
+use crate::patience::{eventually, now};
+use crate::service::{strong, weak, with, Running, Service, LIST};
 use crate::upstream::{echo, json as json_answer, Step, Upstream};
 use serde_json::{json, Value};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 // req 4.3
@@ -113,4 +116,82 @@ fn a_dead_upstream_takes_its_places_and_no_more() {
         assert_eq!(client.get(&format!("/fine/{n}")).status, 200);
     }
     assert_eq!((dead.count(), healthy.count()), (3, 100));
+}
+
+const HEALTHY: usize = 7;
+const PLACES: usize = 4;
+const TIMEOUT: Duration = Duration::from_millis(200);
+
+/// One view per upstream: `/dead`, and `/v0/{n}` to `/v6/{n}`.
+fn eight(dead: &Upstream, healthy: &[Upstream]) -> Running {
+    let to = |name: &str| json!({"upstream": name});
+    let bulkhead = json!({"limit": PLACES, "queue": PLACES});
+    let few = json!({"bulkhead": bulkhead, "timeout_ms": TIMEOUT.as_millis() as f64});
+    let on_dead = with(weak("dead", "/x"), to("dead"));
+    let mut service = Service::new()
+        .workers(2)
+        .upstream_with("dead", dead, few)
+        .view("dead", "/dead", vec![on_dead]);
+    for (index, upstream) in healthy.iter().enumerate() {
+        let name = format!("up{index}");
+        let part = with(strong("it", "/{n}"), to(&name));
+        let (view, path) = (format!("v{index}"), format!("/v{index}/{{n}}"));
+        service = service
+            .upstream(&name, upstream)
+            .view(&view, &path, vec![part]);
+    }
+    service.start()
+}
+
+/// The same beside seven healthy ones, under three times what the dead one has places for.
+#[test]
+fn one_of_eight_hangs_and_seven_serve_every_request() {
+    let dead = Upstream::start(|_| vec![Step::Hold]);
+    let healthy: Vec<_> = (0..HEALTHY).map(|_| Upstream::echo()).collect();
+    let plane = eight(&dead, &healthy);
+    let address = plane.address();
+    let in_flight = || plane.counter("tailrace_bulkhead_in_flight", r#"upstream="dead""#);
+    let started = now();
+    let (each, done) = (count(300, 20_000), AtomicBool::new(false));
+    let asked_dead = std::thread::scope(|scope| {
+        let flood = || {
+            let mut client = Client::connect(address);
+            let mut asked = 0;
+            while !done.load(Relaxed) {
+                if asked % 100 == 0 {
+                    assert!(in_flight() <= PLACES as u64, "more calls than places");
+                }
+                assert_eq!(client.get("/dead").json()["degraded"], json!(["dead"]));
+                asked += 1;
+            }
+            asked
+        };
+        let floods: Vec<_> = (0..3 * PLACES).map(|_| scope.spawn(flood)).collect();
+        let serve = |index: usize| {
+            move || {
+                let mut client = Client::connect(address);
+                let whole = |n: &usize| client.get(&format!("/v{index}/{n}")).status == 200;
+                assert_eq!((0..each).filter(whole).count(), each, "upstream {index}");
+            }
+        };
+        let serving = (0..HEALTHY).map(|index| scope.spawn(serve(index)));
+        let serving: Vec<_> = serving.collect();
+        let served: Vec<_> = serving.into_iter().map(ScopedJoinHandle::join).collect();
+        done.store(true, Relaxed);
+        assert!(served.iter().all(Result::is_ok), "{served:?}");
+        let asked = floods.into_iter().map(|one| one.join().expect("a client"));
+        asked.sum::<usize>()
+    });
+    // A place is used once per timeout: more calls than that were never let through, whatever the
+    // moment at which the upstream noticed their end.
+    let turns = started.elapsed().as_millis() as usize / TIMEOUT.as_millis() as usize + 2;
+    println!(
+        "A05: 1 of 8 hangs: {asked_dead} replies without it, {} calls to it in {turns} turns of \
+         {PLACES} places; {} of {} replies of the others whole",
+        dead.count(),
+        HEALTHY * each,
+        HEALTHY * each
+    );
+    assert!(dead.count() <= PLACES * turns, "{} calls", dead.count());
+    assert!(healthy.iter().all(|upstream| upstream.count() == each));
 }

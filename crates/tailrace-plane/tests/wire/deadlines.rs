@@ -11,7 +11,7 @@ const TIMEOUT_MS: u64 = 150;
 /// A shared machine is late at times; what is late by design is late by seconds.
 pub(crate) const LATE: Duration = Duration::from_millis(1_500);
 
-const FAULTS: [&str; 9] = [
+pub(crate) const FAULTS: [&str; 9] = [
     "hang",
     "in_head",
     "after_head",
@@ -156,10 +156,13 @@ fn a_black_hole_is_a_timeout_and_a_closed_port_fails_at_once() {
     let connect = || std::net::TcpStream::connect_timeout(&address, wait);
     let full: Vec<_> = std::iter::from_fn(|| connect().ok()).take(64).collect();
     assert!(full.len() < 64, "the queue of the listener never filled");
-    let closed = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener.local_addr().expect("a bound port")
-    };
+    // A port that is taken and not listened on: nobody else can answer there meanwhile.
+    let silent = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let silent = silent.expect("a socket");
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    silent.bind(&any.into()).expect("a free port");
+    let closed = silent.local_addr().ok().and_then(|a| a.as_socket());
+    let closed = closed.expect("an address");
     let upstream = Upstream::echo();
     let at = |address: std::net::SocketAddr| {
         let address = format!("http://{address}");
