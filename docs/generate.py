@@ -32,6 +32,10 @@ LABELS: Final = {
     "tailrace_admission_decisions": "limit, result",
     "tailrace_shed_requests": "class",
     "tailrace_brownout_rung": "view",
+    "tailrace_handler_refused": "view",
+    "tailrace_handler_errors": "view",
+    "tailrace_handler_stalls": "view",
+    "tailrace_handler_in_flight": "view",
     "tailrace_config_changes": "result",
 }
 PER_UPSTREAM: Final = ("tailrace_upstream_", "tailrace_bulkhead_")
@@ -108,15 +112,19 @@ def metrics() -> str:
     text = _source("metrics", "text.rs")
     upstreams = _source("metrics", "upstreams.rs")
     admission = _source("metrics", "admission.rs")
+    python = _source("metrics", "python.rs")
     rows = []
     kinds = (
         (text, "process_counters", "counter"),
         (text, "view_counters", "counter"),
         (upstreams, "counters", "counter"),
         (admission, "counters", "counter"),
+        (python, "counters", "counter"),
         (text, "gauges", "gauge"),
         (admission, "gauges", "gauge"),
+        (python, "gauges", "gauge"),
         (text, "histograms", "histogram"),
+        (python, "histograms", "histogram"),
     )
     for source, function, kind in kinds:
         found = re.findall(r'\(\s*"(tailrace_\w+)",\s*"([^"]+)"', _function(source, function))

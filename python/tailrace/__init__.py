@@ -4,8 +4,9 @@ The failure prevented: a public surface that grows by accident. These are all th
 them loads neither pydantic nor the plane, so that `tailrace --help` is instant.
 """
 
+from tailrace.client import Client
 from tailrace.dependencies import strong, weak
-from tailrace.errors import ConfigError, DeclarationError, TailraceError
+from tailrace.errors import CallFailed, ConfigError, DeclarationError, TailraceError
 from tailrace.parameters import body, form, header, path, query
 from tailrace.policies import (
     AdaptiveLimit,
@@ -17,6 +18,7 @@ from tailrace.policies import (
     Retry,
     Throttle,
 )
+from tailrace.scope import Scope
 from tailrace.service import Service
 from tailrace.typing import Raw
 from tailrace.upstream import Upstream
@@ -27,12 +29,15 @@ __all__ = [
     "Admission",
     "Breaker",
     "Bulkhead",
+    "CallFailed",
+    "Client",
     "ConfigError",
     "DeclarationError",
     "Hedge",
     "Rate",
     "Raw",
     "Retry",
+    "Scope",
     "Service",
     "TailraceError",
     "Throttle",

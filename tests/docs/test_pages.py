@@ -117,7 +117,8 @@ def test_every_limit_of_admission_explains_its_code() -> None:
 def series() -> set[str]:
     """Every metric the plane writes, as its sources name it."""
     sources = (
-        rust(f"tailrace-plane/src/metrics/{name}.rs") for name in ("text", "upstreams", "admission")
+        rust(f"tailrace-plane/src/metrics/{name}.rs")
+        for name in ("text", "upstreams", "admission", "python")
     )
     return {name for source in sources for name in re.findall(r'"(tailrace_\w+)"', source)}
 

@@ -11,6 +11,7 @@ mod admin;
 mod admission;
 mod attempt;
 mod body;
+pub mod bridge;
 mod buffers;
 mod call;
 mod catalogue;
@@ -43,6 +44,6 @@ mod worker;
 
 pub use catalogue::problems;
 pub use live::{Ask, Change, Next, Reply, Wanted};
-pub use plane::{Pages, Plane, StartError};
+pub use plane::{Engine, Pages, Plane, StartError};
 pub use reason::Reason;
 pub use shared::Phase;

@@ -18,6 +18,7 @@ use tailrace_policy::shed::Class;
 use tailrace_policy::Nanos;
 
 pub use blueprint::Strength;
+pub use view::compile_part;
 
 /// Parts of one view fit the bits of one word.
 pub const PARTS_MAX: usize = 64;
@@ -64,6 +65,8 @@ pub struct View {
     /// Parts left out at each rung of the ladder, as bits; the first is 0.
     pub rungs: Vec<u64>,
     pub parameters: Vec<Parameter>,
+    /// Answered by a Python handler instead of parts: how many requests may be in it at once.
+    pub handler: Option<u32>,
     /// Shape of the request's JSON body. Its value lies behind those of the parts.
     pub body: Option<blueprint::ShapeId>,
     /// Some parameter is a field of a form.

@@ -10,6 +10,7 @@ from tailrace._codes import (
     admission,
     bodies,
     config,
+    handlers,
     models,
     parameters,
     parts,
@@ -31,6 +32,7 @@ CODES: dict[str, CodeDoc] = dict(
             **models.PAGES,
             **admission.PAGES,
             **config.PAGES,
+            **handlers.PAGES,
         }.items()
     )
 )

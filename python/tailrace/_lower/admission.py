@@ -24,6 +24,7 @@ from tailrace.policies import Admission, Brownout, Feasibility, Shed
 from tailrace.quantities import share_text
 
 if TYPE_CHECKING:
+    from tailrace.handlers import HandlerDeclaration
     from tailrace.service import Service
     from tailrace.view import ViewDeclaration
 
@@ -65,7 +66,7 @@ def lower_admission(context: Context, service: Service) -> dict[str, Any]:
     return lowered
 
 
-def lower_priority(context: Context, view: ViewDeclaration) -> str:
+def lower_priority(context: Context, view: ViewDeclaration | HandlerDeclaration) -> str:
     setting = context.setting(
         ("views", view.name, "priority"),
         view.priority,

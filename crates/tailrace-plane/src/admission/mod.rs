@@ -187,8 +187,12 @@ impl Gate {
     }
 }
 
-/// The most calls one request of the view makes, extra attempts apart.
+/// The most calls one request of the view makes, extra attempts apart. What a handler calls is not
+/// declared: as many as it may have in flight.
 fn worst_calls(view: &View) -> u32 {
+    if view.handler.is_some() {
+        return u32::try_from(view.fanout).unwrap_or(u32::MAX);
+    }
     let calls =
         |part: &crate::program::Part| part.each.as_ref().map_or(1, |each| each.items_max as u32);
     view.parts.iter().map(calls).sum()

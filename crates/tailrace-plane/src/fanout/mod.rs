@@ -7,13 +7,13 @@
 
 mod land;
 mod prepare;
-mod timer;
+pub mod timer;
 
 #[cfg(test)]
 mod tests;
 
 use crate::access_log::PartEnd;
-use crate::call::{self, Call, Running};
+use crate::call::{self, Call, Running, Source};
 use crate::clock;
 use crate::program::{Program, View};
 use crate::reason::Reason;
@@ -300,7 +300,7 @@ impl FanOut {
             let declared = &view.parts[part];
             let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
             let Some(deadline) = self.deadline else { break };
-            let budget = call::budget(declared, deadline, reserve, now);
+            let budget = call::budget(declared.timeout, deadline, reserve, now);
             let (until, cut) = match budget {
                 Ok(budget) => budget,
                 Err(reason) => {
@@ -319,14 +319,17 @@ impl FanOut {
             self.launched += 1;
             let running = call::start(Call {
                 worker: Rc::clone(worker),
-                view: self.view,
-                part,
+                source: Source::Part {
+                    view: self.view,
+                    part,
+                },
                 rendered,
                 memory: Rc::clone(&self.memory),
                 until,
                 cut,
                 wake: Rc::clone(&wake),
                 purse: Rc::clone(&self.purse),
+                answered: None,
             });
             self.running.push(Slot {
                 part,

@@ -7,6 +7,7 @@
 
 mod admission;
 pub mod histogram;
+mod python;
 pub mod text;
 mod upstreams;
 

@@ -51,6 +51,7 @@ pub(super) fn compile(
         limit_name: format!("view/{}", view.name),
         class: rules::class(view.priority),
         rungs: rules::rungs(&view.parts),
+        handler: view.handler.as_ref().map(|handler| handler.limit),
         body: view.body.as_ref().map(|body| body.shape),
         form: view
             .parameters
@@ -76,7 +77,7 @@ fn compile_parameter(parameter: &blueprint::Parameter) -> Parameter {
     }
 }
 
-fn compile_part(
+pub fn compile_part(
     index: usize,
     part: &blueprint::Part,
     view: &blueprint::View,

@@ -23,6 +23,7 @@ mod admission;
 mod answers;
 mod bodies;
 mod breaking;
+mod bridge;
 mod cancellation;
 mod caps;
 mod corners;
