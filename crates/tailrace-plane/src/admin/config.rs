@@ -3,18 +3,21 @@
 //! The failure prevented: an operator who reads the declaration and believes it, while a default,
 //! an override or `protections = off` decides.
 
-use crate::admission::rules::Rules;
 use crate::program::{Part, View};
 use crate::shared::Shared;
 use crate::upstream::Upstream;
 use serde_json::{json, Map, Value};
-use tailrace_policy::{rate, Nanos};
+use tailrace_blueprint as blueprint;
+use tailrace_policy::Nanos;
 
 pub(super) fn render(shared: &Shared) -> Vec<u8> {
     let current = shared.live.current();
     let program = &current.program;
     let upstreams = program.upstreams.iter();
-    let upstreams: Map<_, _> = upstreams.map(|u| (u.name.clone(), upstream(u))).collect();
+    let upstreams = upstreams.zip(&program.declared.upstreams);
+    let upstreams: Map<_, _> = upstreams
+        .map(|(one, declared)| (one.name.clone(), upstream(one, declared)))
+        .collect();
     let views = program.views.iter();
     let views: Map<_, _> = views.map(|v| (v.name.clone(), view(v))).collect();
     let origins: Value = serde_json::from_slice(&current.origins).unwrap_or(Value::Null);
@@ -27,7 +30,8 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
         "limits": program.limits,
         "connections": shared.connections(),
         "access_log": program.declared.access_log,
-        "admission": admission(shared, &program.admission),
+        "admission": program.declared.admission,
+        "cpus": shared.admission.cpus,
         "upstreams": upstreams,
         "views": views,
         "origins": origins,
@@ -38,40 +42,7 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
     config.to_string().into_bytes()
 }
 
-fn admission(shared: &Shared, rules: &Rules) -> Value {
-    let targets = &rules.targets;
-    let shed = json!({
-        "delay_ms": ms(targets.delay_target),
-        "cpu": rules.watches_cpu.then_some(targets.cpu_target),
-    });
-    let brownout = rules.brownout.map(|params| {
-        json!({
-            "start": params.start,
-            "full": params.full,
-            "band": params.band,
-            "dwell_ms": ms(params.dwell),
-        })
-    });
-    let feasibility = rules.feasibility;
-    json!({
-        "client": rules.client.to_string(),
-        "trusted": rules.trusted.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "rate": rules.rate.map(rate),
-        "clients_max": rules.clients_max,
-        "clients_with_priority": rules.priorities.len(),
-        "calls_max": shared.admission.inbound.calls_max(),
-        "shed": rules.sheds.then_some(shed),
-        "brownout": brownout,
-        "feasibility": feasibility.map(|params| json!({"refused_max": params.refused_max})),
-        "cpus": shared.admission.cpus,
-    })
-}
-
-fn rate(params: rate::Params) -> Value {
-    json!({"per_second": params.per_second, "burst": params.burst})
-}
-
-fn upstream(upstream: &Upstream) -> Value {
+fn upstream(upstream: &Upstream, declared: &blueprint::Upstream) -> Value {
     let set = upstream.addresses();
     let addresses: Vec<_> = set.addresses.iter().map(|a| a.socket.to_string()).collect();
     let params = &upstream.bulkhead_params;
@@ -85,9 +56,15 @@ fn upstream(upstream: &Upstream) -> Value {
         "lifo_above": params.lifo_above,
         "in_flight": upstream.bulkhead.in_flight(),
         "queued": upstream.bulkhead.queued(),
-        "rate": upstream.policies.rate_params.map(rate),
         "body_max_bytes": upstream.body_max,
         "forward_headers": upstream.forward_headers,
+        // Null: off.
+        "retry": declared.retry,
+        "hedge": declared.hedge,
+        "breaker": declared.breaker,
+        "throttle": declared.throttle,
+        "adaptive": declared.adaptive,
+        "rate": declared.rate,
     })
 }
 
@@ -100,9 +77,10 @@ fn view(view: &View) -> Value {
     json!({
         "deadline_ms": ms(view.deadline),
         // Without protections there is none.
-        "rate": view.rate.map(rate),
+        "rate": view.rate.map(|rate| json!({"per_second": rate.per_second, "burst": rate.burst})),
         "priority": view.class.name(),
         "fanout": (view.fanout != usize::MAX).then_some(view.fanout),
+        "extra_attempts": view.extra_attempts,
         "parts": parts,
     })
 }
