@@ -8,11 +8,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from tailrace import (
     AdaptiveLimit,
-    Admission,
     Breaker,
     Bulkhead,
+    Cache,
     Hedge,
-    Rate,
     Raw,
     Retry,
     Scope,
@@ -28,7 +27,7 @@ from tailrace import (
     strong,
     weak,
 )
-from tailrace.policies import Brownout, Feasibility, Shed
+from tailrace.policies import Admission, Brownout, Feasibility, Rate, Shed
 
 
 class Card(BaseModel):
@@ -85,9 +84,11 @@ main = Upstream(
     throttle=Throttle(factor=1.5, requests_min=20, reject_max="80%"),
     adaptive=AdaptiveLimit(min=2, init=3),
     rate=Rate(500, burst=100),
+    cache=Cache(ttl="2s", stale="30s", stale_if_error="5m", negative="1s", per_identity=True),
     forward_headers=["authorization"],
     body_max="1MiB",
 )
+spare = Upstream("spare", "http://spare:9001")
 service = Service(
     "everything",
     deadline="150ms",
@@ -120,6 +121,8 @@ class AllView(View):
         main.get("/late", query={"p": "{page}"}, headers={"x-tenant": "{tenant}"}),
         timeout="40ms",
         drop=1,
+        cache=Cache(ttl="1s", per_identity=True),
+        otherwise=spare.get("/late", query={"p": "{page}"}, headers={"x-kind": "late"}),
     )
 
 
