@@ -29,6 +29,9 @@ LABELS: Final = {
     "tailrace_part_results": "view, part, result",
     "tailrace_attempt_refusals": "upstream, code",
     "tailrace_request_duration_seconds": "view",
+    "tailrace_admission_decisions": "limit, result",
+    "tailrace_shed_requests": "class",
+    "tailrace_brownout_rung": "view",
     "tailrace_handler_refused": "view",
     "tailrace_handler_errors": "view",
     "tailrace_handler_stalls": "view",
@@ -108,14 +111,17 @@ def metrics() -> str:
     """Every series, as it is called in a query."""
     text = _source("metrics", "text.rs")
     upstreams = _source("metrics", "upstreams.rs")
+    admission = _source("metrics", "admission.rs")
     python = _source("metrics", "python.rs")
     rows = []
     kinds = (
         (text, "process_counters", "counter"),
         (text, "view_counters", "counter"),
         (upstreams, "counters", "counter"),
+        (admission, "counters", "counter"),
         (python, "counters", "counter"),
         (text, "gauges", "gauge"),
+        (admission, "gauges", "gauge"),
         (python, "gauges", "gauge"),
         (text, "histograms", "histogram"),
         (python, "histograms", "histogram"),

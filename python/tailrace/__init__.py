@@ -8,7 +8,16 @@ from tailrace.client import Client
 from tailrace.dependencies import strong, weak
 from tailrace.errors import CallFailed, ConfigError, DeclarationError, TailraceError
 from tailrace.parameters import body, form, header, path, query
-from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
+from tailrace.policies import (
+    AdaptiveLimit,
+    Admission,
+    Breaker,
+    Bulkhead,
+    Hedge,
+    Rate,
+    Retry,
+    Throttle,
+)
 from tailrace.scope import Scope
 from tailrace.service import Service
 from tailrace.typing import Raw
@@ -17,6 +26,7 @@ from tailrace.view import View
 
 __all__ = [
     "AdaptiveLimit",
+    "Admission",
     "Breaker",
     "Bulkhead",
     "CallFailed",
@@ -24,6 +34,7 @@ __all__ = [
     "ConfigError",
     "DeclarationError",
     "Hedge",
+    "Rate",
     "Raw",
     "Retry",
     "Scope",

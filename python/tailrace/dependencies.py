@@ -29,6 +29,7 @@ class PartDeclaration:
     default: Any
     each: str | None
     each_max: int | None
+    drop: int | None
     when: str | None
     name: str | None
     unwrap: str | None
@@ -69,6 +70,7 @@ def strong(
         default,
         each,
         each_max,
+        None,
         when,
         name,
         unwrap,
@@ -85,6 +87,7 @@ def weak(
     default: Any = MISSING,
     each: str | None = None,
     each_max: int | None = None,
+    drop: int | None = None,
     when: str | None = None,
     name: str | None = None,
     unwrap: str | None = None,
@@ -93,7 +96,9 @@ def weak(
 ) -> Any:
     """A part whose failure degrades the reply: it becomes `default`, or null where its type allows.
 
-    With `each`, a failed item becomes null and the part is reported as degraded.
+    With `each`, a failed item becomes null and the part is reported as degraded. Under pressure
+    weak parts are left out in the order of `drop`, from 1; then those without it, the last one
+    first.
     """
     return PartDeclaration(
         "weak",
@@ -102,6 +107,7 @@ def weak(
         default,
         each,
         each_max,
+        drop,
         when,
         name,
         unwrap,

@@ -5,6 +5,7 @@
 //! it began with, and an old program goes when its last request has ended.
 
 use crate::access_log::{Record, Ring};
+use crate::admission::Gate;
 use crate::bridge::Conversations;
 use crate::buffers::{Buffers, KEEP_MAX_BYTES};
 use crate::client::Pools;
@@ -38,6 +39,7 @@ pub struct Thread {
     pub metrics: Arc<WorkerMetrics>,
     pub buffers: Buffers,
     pub pools: Pools,
+    pub gate: Gate,
     pub random: RefCell<fastrand::Rng>,
     /// The time of the current poll: read once per wake-up, used by everything that runs in it.
     pub now: Cell<Nanos>,
@@ -82,6 +84,7 @@ impl Worker {
             shared: Arc::clone(shared),
             buffers: Buffers::new(Arc::clone(&metrics)),
             pools: Pools::new(&program),
+            gate: Gate::new(&program, &shared.admission, index),
             metrics,
             random: RefCell::new(random),
             now: Cell::new(clock::now()),

@@ -14,6 +14,7 @@ from tailrace._lower.attempts import lower_attempts
 from tailrace._lower.context import Context, at
 from tailrace._lower.guards import lower_guards
 from tailrace._lower.policy import UNKNOWN
+from tailrace._lower.rate import lower_rate
 from tailrace._origin import Setting
 from tailrace._source import Place
 from tailrace.policies import Bulkhead
@@ -49,6 +50,7 @@ OWN = frozenset(
         "expect",
         "grpc-timeout",
         "host",
+        "tailrace-priority",
         "user-agent",
         "x-envoy-expected-rq-timeout-ms",
         "x-request-id",
@@ -115,6 +117,7 @@ def _upstream(context: Context, upstream: Upstream) -> dict[str, Any]:
         "bulkhead": bulkhead,
         **lower_attempts(context, upstream, timeout_ms, bulkhead["limit"]),
         **lower_guards(context, upstream, timeout_ms, bulkhead["limit"]),
+        **lower_rate(context, key, f"upstream `{name}`", upstream.rate, (place, "rate")),
         "forward_headers": _forward(context, name, forward),
     }
     size = context.size(body_max, f"body_max of upstream `{name}`")

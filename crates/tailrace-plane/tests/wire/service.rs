@@ -78,6 +78,12 @@ impl Service {
         self
     }
 
+    /// What a request meets before its parameters are read.
+    pub(crate) fn admission(mut self, declared: Value) -> Self {
+        self.blueprint["admission"] = declared;
+        self
+    }
+
     pub(crate) fn access_log(mut self, declared: Value) -> Self {
         self.blueprint["access_log"] = declared;
         self
