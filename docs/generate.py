@@ -27,6 +27,10 @@ LABELS: Final = {
     "tailrace_degraded_replies": "view",
     "tailrace_cancelled_requests": "view",
     "tailrace_part_results": "view, part, result",
+    "tailrace_part_source": "view, part, source",
+    "tailrace_cache_lookups": "upstream, result",
+    "tailrace_cache_stores": "upstream, result",
+    "tailrace_cache_refreshes": "upstream",
     "tailrace_attempt_refusals": "upstream, code",
     "tailrace_request_duration_seconds": "view",
     "tailrace_admission_decisions": "limit, result",
@@ -112,6 +116,7 @@ def metrics() -> str:
     text = _source("metrics", "text.rs")
     upstreams = _source("metrics", "upstreams.rs")
     admission = _source("metrics", "admission.rs")
+    cache = _source("metrics", "cache.rs")
     python = _source("metrics", "python.rs")
     rows = []
     kinds = (
@@ -122,6 +127,8 @@ def metrics() -> str:
         (python, "counters", "counter"),
         (text, "gauges", "gauge"),
         (admission, "gauges", "gauge"),
+        (cache, "counters", "counter"),
+        (cache, "gauges", "gauge"),
         (python, "gauges", "gauge"),
         (text, "histograms", "histogram"),
         (python, "histograms", "histogram"),

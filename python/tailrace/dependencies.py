@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from tailrace._missing import MISSING
 from tailrace._source import Place, caller
+from tailrace.policies import Cache
 from tailrace.typing import Duration
 from tailrace.upstream import Call
 
@@ -35,6 +36,8 @@ class PartDeclaration:
     unwrap: str | None
     merge: bool
     append: str | None
+    cache: Cache | None
+    otherwise: Call | None
     place: Place = field(repr=False)
 
 
@@ -50,6 +53,7 @@ def strong(
     unwrap: str | None = None,
     merge: bool = False,
     append: str | None = None,
+    cache: Cache | None = None,
 ) -> Any:
     """A part whose failure fails the request.
 
@@ -61,7 +65,8 @@ def strong(
 
     In the reply the part is called `name` instead of its attribute. `unwrap="data.order"` takes the
     value from inside the answer; `merge=True` puts the object's fields into the reply itself;
-    `append="items"` continues the list of another part with this one.
+    `append="items"` continues the list of another part with this one. `cache` replaces the
+    upstream's.
     """
     return PartDeclaration(
         "strong",
@@ -76,6 +81,8 @@ def strong(
         unwrap,
         merge,
         append,
+        cache,
+        None,
         caller(),
     )
 
@@ -93,12 +100,15 @@ def weak(
     unwrap: str | None = None,
     merge: bool = False,
     append: str | None = None,
+    cache: Cache | None = None,
+    otherwise: Call | None = None,
 ) -> Any:
     """A part whose failure degrades the reply: it becomes `default`, or null where its type allows.
 
-    With `each`, a failed item becomes null and the part is reported as degraded. Under pressure
-    weak parts are left out in the order of `drop`, from 1; then those without it, the last one
-    first.
+    Before that a kept answer stands in (`cache`, or the upstream's), then `otherwise`, a call of
+    another upstream that answers in the same shape. The reply says which. With `each`, a failed
+    item becomes null and the part is reported as degraded. Under pressure weak parts are left out
+    in the order of `drop`, from 1; then those without it, the last one first.
     """
     return PartDeclaration(
         "weak",
@@ -113,5 +123,7 @@ def weak(
         unwrap,
         merge,
         append,
+        cache,
+        otherwise,
         caller(),
     )

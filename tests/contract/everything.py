@@ -11,6 +11,7 @@ from tailrace import (
     Admission,
     Breaker,
     Bulkhead,
+    Cache,
     Hedge,
     Rate,
     Raw,
@@ -85,9 +86,11 @@ main = Upstream(
     throttle=Throttle(factor=1.5, requests_min=20, reject_max="80%"),
     adaptive=AdaptiveLimit(min=2, init=3),
     rate=Rate(500, burst=100),
+    cache=Cache(ttl="2s", stale="30s", stale_if_error="5m", negative="1s", per_identity=True),
     forward_headers=["authorization"],
     body_max="1MiB",
 )
+spare = Upstream("spare", "http://spare:9001")
 service = Service(
     "everything",
     deadline="150ms",
@@ -120,6 +123,8 @@ class AllView(View):
         main.get("/late", query={"p": "{page}"}, headers={"x-tenant": "{tenant}"}),
         timeout="40ms",
         drop=1,
+        cache=Cache(ttl="1s", per_identity=True),
+        otherwise=spare.get("/late", query={"p": "{page}"}, headers={"x-kind": "late"}),
     )
 
 

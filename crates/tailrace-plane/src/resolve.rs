@@ -102,6 +102,7 @@ mod tests {
             throttle: None,
             adaptive: None,
             rate: None,
+            cache: None,
         };
         Upstream::new(&declared, 1024).unwrap()
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tailrace._codes import (
     admission,
     bodies,
+    caches,
     config,
     handlers,
     models,
@@ -25,6 +26,7 @@ CODES: dict[str, CodeDoc] = dict(
     sorted(
         {
             **services.PAGES,
+            **caches.PAGES,
             **parameters.PAGES,
             **templates.PAGES,
             **bodies.PAGES,

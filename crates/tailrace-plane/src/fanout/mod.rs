@@ -13,10 +13,12 @@ pub mod timer;
 mod tests;
 
 use crate::access_log::PartEnd;
-use crate::call::{self, Call, Running, Source};
+use crate::call::{self, Call, Made, Running};
 use crate::clock;
+use crate::json::Json;
 use crate::program::{Program, View};
 use crate::reason::Reason;
+use crate::source::Source;
 use crate::template::Rendered;
 use crate::worker::Worker;
 use std::cell::Cell;
@@ -67,9 +69,12 @@ const WAKES_KEPT: usize = 64;
 /// Results of an `each` part, one place per item.
 #[derive(Debug, Default)]
 struct Items {
-    landed: Vec<Option<Vec<u8>>>,
+    landed: Vec<Option<Json>>,
     left: usize,
     failed: bool,
+    /// The source furthest down the chain, and the oldest age.
+    source: Source,
+    age_s: u32,
 }
 
 /// One request's fan-out. It is reused from request to request; `begin` resets it.
@@ -81,7 +86,7 @@ pub struct FanOut {
     /// The request id's own header line, sent with every call.
     pub id_line: Vec<u8>,
     /// Projected JSON per part.
-    pub values: Vec<Option<Vec<u8>>>,
+    pub values: Vec<Option<Json>>,
     pub ends: Vec<PartEnd>,
     /// Calls started.
     pub launched: u32,
@@ -93,6 +98,8 @@ pub struct FanOut {
     ready: VecDeque<Job>,
     running: Vec<Slot>,
     done: u64,
+    /// Parts whose own call has failed and whose `otherwise` is under way.
+    tried: u64,
     deadline: Option<Deadline>,
     cutoff: Nanos,
     memory: Rc<Cell<u64>>,
@@ -129,6 +136,7 @@ impl Default for FanOut {
             ready: VecDeque::new(),
             running: Vec::new(),
             done: 0,
+            tried: 0,
             deadline: None,
             cutoff: 0,
             memory: Rc::default(),
@@ -165,6 +173,7 @@ impl FanOut {
         }
         self.launched = 0;
         self.left_out = 0;
+        self.tried = 0;
         self.deadline = Some(deadline);
         let reserve = Nanos::from(program.limits.reserve_ms) * clock::MILLI;
         self.cutoff = deadline.at.saturating_sub(reserve);
@@ -181,7 +190,7 @@ impl FanOut {
         self.done |= 1 << self.values.len();
         let left = self.memory.get().saturating_sub(json.len() as u64);
         self.memory.set(left);
-        self.values.push(Some(json));
+        self.values.push(Some(json.into()));
     }
 
     /// The request ends without its parts: those that were not done are cancelled, and say so.
@@ -206,7 +215,9 @@ impl FanOut {
         self.running.clear();
         self.ready.clear();
         for value in self.values.iter_mut().filter_map(Option::take) {
-            worker.buffers.give(value);
+            if let Json::Own(buffer) = value {
+                worker.buffers.give(buffer);
+            }
         }
         self.items.clear();
     }
@@ -297,14 +308,16 @@ impl FanOut {
             else {
                 break;
             };
-            let declared = &view.parts[part];
+            let other = self.tried & (1 << part) != 0;
+            let declared = view.parts[part].called(other);
             let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
             let Some(deadline) = self.deadline else { break };
             let budget = call::budget(declared.timeout, deadline, reserve, now);
             let (until, cut) = match budget {
                 Ok(budget) => budget,
                 Err(reason) => {
-                    self.land(worker, view, part, item, Err(reason))?;
+                    let answer = self.uncalled(worker, declared, &rendered, reason);
+                    self.land(worker, view, part, item, answer)?;
                     continue;
                 }
             };
@@ -319,9 +332,10 @@ impl FanOut {
             self.launched += 1;
             let running = call::start(Call {
                 worker: Rc::clone(worker),
-                source: Source::Part {
+                made: Made::Part {
                     view: self.view,
                     part,
+                    other,
                 },
                 rendered,
                 memory: Rc::clone(&self.memory),
@@ -353,10 +367,10 @@ impl FanOut {
         while index < self.running.len() {
             match self.running[index].running.as_mut().poll(context) {
                 Poll::Pending => index += 1,
-                Poll::Ready(landed) => {
+                Poll::Ready(answer) => {
                     let slot = self.running.swap_remove(index);
                     self.wakes.push(slot.wake);
-                    self.land(worker, view, slot.part, slot.item, landed)?;
+                    self.land(worker, view, slot.part, slot.item, answer)?;
                     progress = true;
                 }
             }
@@ -372,7 +386,7 @@ impl FanOut {
                 if self.started[index] == 0 {
                     self.started[index] = now;
                 }
-                self.fail(worker, index, part, Reason::Deadline)?;
+                self.give_up(worker, index, part, Reason::Deadline)?;
             }
         }
         Ok(())
