@@ -40,7 +40,7 @@ impl Service {
             "service": "wire",
             "listen": {"port": 0, "admin_port": 0, "workers": 1},
             "access_log": {"format": "off"},
-            // A machine that is busy with other tests is no reason to refuse; tests about that say so.
+            // A busy machine is no reason to refuse; tests about that say so.
             "admission": {"shed": null},
             "limits": {},
             "upstreams": [],
