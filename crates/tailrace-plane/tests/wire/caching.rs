@@ -16,6 +16,7 @@ const HOUR_MS: f64 = 3_600_000.0;
 fn service(upstream: &Upstream, cache: &Value) -> Service {
     let part = with(strong("it", "/one/{id}"), json!({"cache": cache}));
     Service::new()
+        .limit("cache_max_bytes", 1 << 20)
         .upstream("up", upstream)
         .view("one", "/one/{id}", vec![part])
 }

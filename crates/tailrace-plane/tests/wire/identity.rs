@@ -25,6 +25,7 @@ fn service(upstream: &Upstream) -> Running {
     let cache = json!({"ttl_ms": 3_600_000.0, "per_identity": true});
     let part = with(strong("it", "/one/{id}"), json!({"cache": cache}));
     Service::new()
+        .limit("cache_max_bytes", 2 << 20)
         .upstream_with(
             "up",
             upstream,

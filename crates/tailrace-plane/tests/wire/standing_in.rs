@@ -48,6 +48,7 @@ fn six_parts(upstream: &Upstream) -> Running {
     };
     let parts = PARTS.iter().enumerate().map(part).collect();
     Service::new()
+        .limit("cache_max_bytes", 2 << 20)
         .upstream("up", upstream)
         .view("six", "/six", parts)
         .start()
@@ -152,6 +153,7 @@ fn a_stale_answer_does_not_stand_in_for_another_answer() {
     let cache = json!({"ttl_ms": 0.001, "stale_ms": 0.0, "stale_if_error_ms": 3_600_000.0,
                        "negative_ms": 0.0});
     let plane = Service::new()
+        .limit("cache_max_bytes", 1 << 20)
         .upstream("up", &upstream)
         .view(
             "one",
@@ -191,6 +193,7 @@ fn two_upstreams(default: &Value) -> (Arc<AtomicUsize>, Vec<Upstream>, Running) 
         json!({"otherwise": otherwise, "default": default}),
     );
     let plane = Service::new()
+        .limit("cache_max_bytes", 1 << 20)
         .upstream("up", &upstreams[0])
         .upstream("spare", &upstreams[1])
         .view("one", "/one", vec![part])
@@ -246,6 +249,7 @@ fn another_upstream_is_sent_this_requests_headers() {
     let otherwise = json!({"upstream": "spare", "path": template("/1")});
     let part = with(weak("it", "/0"), json!({"otherwise": otherwise}));
     let plane = Service::new()
+        .limit("cache_max_bytes", 1 << 20)
         .upstream("up", &first)
         .upstream_with(
             "spare",
