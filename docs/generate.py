@@ -33,6 +33,9 @@ LABELS: Final = {
     "tailrace_cache_refreshes": "upstream",
     "tailrace_attempt_refusals": "upstream, code",
     "tailrace_request_duration_seconds": "view",
+    "tailrace_admission_decisions": "limit, result",
+    "tailrace_shed_requests": "class",
+    "tailrace_brownout_rung": "view",
     "tailrace_handler_refused": "view",
     "tailrace_handler_errors": "view",
     "tailrace_handler_stalls": "view",
@@ -112,6 +115,7 @@ def metrics() -> str:
     """Every series, as it is called in a query."""
     text = _source("metrics", "text.rs")
     upstreams = _source("metrics", "upstreams.rs")
+    admission = _source("metrics", "admission.rs")
     cache = _source("metrics", "cache.rs")
     python = _source("metrics", "python.rs")
     rows = []
@@ -119,9 +123,11 @@ def metrics() -> str:
         (text, "process_counters", "counter"),
         (text, "view_counters", "counter"),
         (upstreams, "counters", "counter"),
+        (admission, "counters", "counter"),
         (cache, "counters", "counter"),
         (python, "counters", "counter"),
         (text, "gauges", "gauge"),
+        (admission, "gauges", "gauge"),
         (cache, "gauges", "gauge"),
         (python, "gauges", "gauge"),
         (text, "histograms", "histogram"),

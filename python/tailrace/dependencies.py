@@ -30,6 +30,7 @@ class PartDeclaration:
     default: Any
     each: str | None
     each_max: int | None
+    drop: int | None
     when: str | None
     name: str | None
     unwrap: str | None
@@ -74,6 +75,7 @@ def strong(
         default,
         each,
         each_max,
+        None,
         when,
         name,
         unwrap,
@@ -92,6 +94,7 @@ def weak(
     default: Any = MISSING,
     each: str | None = None,
     each_max: int | None = None,
+    drop: int | None = None,
     when: str | None = None,
     name: str | None = None,
     unwrap: str | None = None,
@@ -104,7 +107,8 @@ def weak(
 
     Before that a kept answer stands in (`cache`, or the upstream's), then `otherwise`, a call of
     another upstream that answers in the same shape. The reply says which. With `each`, a failed
-    item becomes null and the part is reported as degraded.
+    item becomes null and the part is reported as degraded. Under pressure weak parts are left out
+    in the order of `drop`, from 1; then those without it, the last one first.
     """
     return PartDeclaration(
         "weak",
@@ -113,6 +117,7 @@ def weak(
         default,
         each,
         each_max,
+        drop,
         when,
         name,
         unwrap,

@@ -27,6 +27,7 @@ from tailrace import (
     strong,
     weak,
 )
+from tailrace.policies import Admission, Brownout, Feasibility, Rate, Shed
 
 
 class Card(BaseModel):
@@ -82,15 +83,32 @@ main = Upstream(
     ),
     throttle=Throttle(factor=1.5, requests_min=20, reject_max="80%"),
     adaptive=AdaptiveLimit(min=2, init=3),
+    rate=Rate(500, burst=100),
     cache=Cache(ttl="2s", stale="30s", stale_if_error="5m", negative="1s", per_identity=True),
     forward_headers=["authorization"],
     body_max="1MiB",
 )
 spare = Upstream("spare", "http://spare:9001")
-service = Service("everything", deadline="150ms", fanout=8, extra_attempts=4)
+service = Service(
+    "everything",
+    deadline="150ms",
+    fanout=8,
+    extra_attempts=4,
+    admission=Admission(
+        client="header:x-tenant",
+        trusted=["10.0.0.0/8", "fd00::/8"],
+        rate=Rate(100, burst=200),
+        clients_max=1_000,
+        priorities={"batch": "sheddable", "shop": "critical_plus"},
+        calls_max=4_096,
+        shed=Shed(delay="8ms", cpu="90%"),
+        brownout=Brownout(start="70%", full="90%", band="20%", dwell="2s"),
+        feasibility=Feasibility(refused_max="10%"),
+    ),
+)
 
 
-@service.view("/all/{id}")
+@service.view("/all/{id}", rate=Rate(1_000), priority="sheddable_plus")
 class AllView(View):
     id: str = path(max_length=64)
     page: int = query(default=1, ge=1)
@@ -102,6 +120,7 @@ class AllView(View):
     late: Raw = weak(
         main.get("/late", query={"p": "{page}"}, headers={"x-tenant": "{tenant}"}),
         timeout="40ms",
+        drop=1,
         cache=Cache(ttl="1s", per_identity=True),
         otherwise=spare.get("/late", query={"p": "{page}"}, headers={"x-kind": "late"}),
     )

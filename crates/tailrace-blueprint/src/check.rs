@@ -8,6 +8,7 @@
 //! every other producer of a blueprint. What needs a regular expression or a route tree is checked
 //! when the plane compiles the blueprint.
 
+mod admission;
 mod attempts;
 mod body;
 mod cache;
@@ -19,6 +20,8 @@ mod shape;
 mod template;
 mod upstream;
 mod view;
+
+pub use admission::parse_network;
 
 use crate::{Blueprint, FORMAT_VERSION};
 use std::collections::HashSet;
@@ -57,6 +60,7 @@ pub fn check(blueprint: &Blueprint) -> Vec<Problem> {
     }
     check_limits(blueprint, &mut problems);
     check_envelope(blueprint, &mut problems);
+    admission::check_admission(&blueprint.admission, &mut problems);
     upstream::check_upstreams(&blueprint.upstreams, &mut problems);
     shape::check_shapes(&blueprint.shapes, &mut problems);
     view::check_views(blueprint, &mut problems);

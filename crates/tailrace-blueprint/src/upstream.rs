@@ -1,5 +1,6 @@
 //! An upstream: where it is and what bounds our use of it.
 
+use crate::RateParams;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Upstream {
     /// Absent: the bulkhead's limit stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adaptive: Option<AdaptiveParams>,
+    /// Attempts a second; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateParams>,
     /// Absent: every call is made, unless its part says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheParams>,

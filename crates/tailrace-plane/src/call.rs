@@ -1,7 +1,7 @@
 //! The life of one governed call. This is the only place where policies are ordered.
 //!
 //! ```text
-//! deadline -> cache -> throttle -> bulkhead
+//! deadline -> cache -> throttle -> rate -> bulkhead
 //!          -> attempt (address, breaker -> exchange -> status -> model)
 //!          -> hedge -> retry
 //! ```
@@ -153,6 +153,11 @@ async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
         let admitted = throttle.admit(worker.now.get(), worker.draw());
         admitted.map_err(|_| Reason::Throttled)?;
     }
+
+    // Rate before bulkhead: an attempt that may not be sent must not hold a place meanwhile. After
+    // the throttle, for what that refuses was never sent (req 9.1a).
+    let spent = upstream.policies.spend(worker.now.get());
+    spent.map_err(|_| Reason::UpstreamRate)?;
 
     // Bulkhead before address: a call that may not run must not disturb the load statistics, and
     // the limit is the upstream's, whatever the number of its addresses (req 4.4).

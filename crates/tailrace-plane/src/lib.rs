@@ -8,6 +8,7 @@
 mod access_log;
 mod addresses;
 mod admin;
+mod admission;
 mod attempt;
 mod body;
 pub mod bridge;

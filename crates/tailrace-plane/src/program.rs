@@ -6,6 +6,7 @@ mod layout;
 mod templates;
 mod view;
 
+use crate::admission::rules::Rules;
 use crate::cache::Keep;
 use crate::h1::{HeadLimits, Method};
 use crate::router::Router;
@@ -14,6 +15,8 @@ use crate::splice::Shapes;
 use crate::upstream::Upstream;
 use std::sync::Arc;
 use tailrace_blueprint as blueprint;
+use tailrace_policy::rate;
+use tailrace_policy::shed::Class;
 use tailrace_policy::Nanos;
 
 pub use blueprint::Strength;
@@ -34,6 +37,7 @@ pub struct Program {
     pub shapes: Arc<Shapes>,
     pub router: Arc<Router>,
     pub limits: blueprint::Limits,
+    pub admission: Rules,
     /// Of both sides: what clients send and what upstreams answer.
     pub head_limits: HeadLimits,
     pub envelope: EnvelopeBytes,
@@ -55,6 +59,13 @@ pub struct View {
     pub deadline: Nanos,
     pub fanout: usize,
     pub extra_attempts: u32,
+    /// Of all clients together.
+    pub rate: Option<rate::Params>,
+    /// The name of that limit in headers.
+    pub limit_name: String,
+    pub class: Class,
+    /// Parts left out at each rung of the ladder, as bits; the first is 0.
+    pub rungs: Vec<u64>,
     pub parameters: Vec<Parameter>,
     /// Answered by a Python handler instead of parts: how many requests may be in it at once.
     pub handler: Option<u32>,
@@ -281,6 +292,7 @@ impl Program {
                 uri_max_bytes: limits.uri_max_bytes as usize,
             },
             limits,
+            admission: Rules::compile(&declared.admission)?,
             envelope,
             naive,
         })

@@ -37,6 +37,8 @@ pub struct Frame<'a> {
     /// HEAD: same head, no body.
     pub head_only: bool,
     pub epoch_ms: u64,
+    /// Further header lines.
+    pub lines: &'a [u8],
 }
 
 /// Assembles an aggregated reply into `out`; returns the number of body bytes.
@@ -250,11 +252,18 @@ fn push_head(
     out.extend_from_slice(content_type.as_bytes());
     out.extend_from_slice(b"\r\ncontent-length: ");
     out.extend_from_slice(number.format(length).as_bytes());
-    out.extend_from_slice(b"\r\nx-request-id: ");
+    out.extend_from_slice(b"\r\n");
+    push_common(worker, frame, out);
+}
+
+/// The headers that every reply has and only the request decides.
+pub fn push_common(worker: &Worker, frame: Frame<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"x-request-id: ");
     out.extend_from_slice(frame.request_id);
     out.extend_from_slice(b"\r\n");
     worker.push_date(frame.epoch_ms, out);
     push_connection(frame, out);
+    out.extend_from_slice(frame.lines);
 }
 
 fn push_connection(frame: Frame<'_>, out: &mut Vec<u8>) {
@@ -268,25 +277,7 @@ fn push_connection(frame: Frame<'_>, out: &mut Vec<u8>) {
 /// Assembles a problem into `out`; returns the number of body bytes.
 pub fn problem(worker: &Worker, problem: &Problem, frame: Frame<'_>, out: &mut Vec<u8>) -> usize {
     let mut body = worker.buffers.take();
-    body.extend_from_slice(b"{\"type\":\"urn:tailrace:problem:");
-    body.extend_from_slice(problem.code.as_bytes());
-    body.extend_from_slice(b"\",\"title\":");
-    escape_into(h1::reason(problem.status), &mut body);
-    body.extend_from_slice(b",\"status\":");
-    body.extend_from_slice(itoa::Buffer::new().format(problem.status).as_bytes());
-    let fields = [
-        (&b",\"code\":"[..], Some(problem.code)),
-        (b",\"detail\":", Some(problem.detail.as_str())),
-        (b",\"part\":", problem.part.as_deref()),
-        (b",\"parameter\":", problem.parameter.as_deref()),
-    ];
-    for (name, value) in fields {
-        if let Some(value) = value {
-            body.extend_from_slice(name);
-            escape_into(value, &mut body);
-        }
-    }
-    body.extend_from_slice(b",\"request_id\":\"");
+    problem_body(problem, &mut body);
     body.extend_from_slice(frame.request_id);
     body.extend_from_slice(b"\"}");
     push_head(
@@ -310,6 +301,29 @@ pub fn problem(worker: &Worker, problem: &Problem, frame: Frame<'_>, out: &mut V
     }
     worker.buffers.give(body);
     length
+}
+
+/// A problem's body up to its request id.
+pub fn problem_body(problem: &Problem, body: &mut Vec<u8>) {
+    body.extend_from_slice(b"{\"type\":\"urn:tailrace:problem:");
+    body.extend_from_slice(problem.code.as_bytes());
+    body.extend_from_slice(b"\",\"title\":");
+    escape_into(h1::reason(problem.status), body);
+    body.extend_from_slice(b",\"status\":");
+    body.extend_from_slice(itoa::Buffer::new().format(problem.status).as_bytes());
+    let fields = [
+        (&b",\"code\":"[..], Some(problem.code)),
+        (b",\"detail\":", Some(problem.detail.as_str())),
+        (b",\"part\":", problem.part.as_deref()),
+        (b",\"parameter\":", problem.parameter.as_deref()),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            body.extend_from_slice(name);
+            escape_into(value, body);
+        }
+    }
+    body.extend_from_slice(b",\"request_id\":\"");
 }
 
 /// A reply without a body, for OPTIONS.

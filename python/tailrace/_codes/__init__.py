@@ -7,6 +7,7 @@ page here, and every page is raised by a test.
 from __future__ import annotations
 
 from tailrace._codes import (
+    admission,
     bodies,
     caches,
     config,
@@ -31,6 +32,7 @@ CODES: dict[str, CodeDoc] = dict(
             **bodies.PAGES,
             **parts.PAGES,
             **models.PAGES,
+            **admission.PAGES,
             **config.PAGES,
             **handlers.PAGES,
         }.items()

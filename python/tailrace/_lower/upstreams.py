@@ -15,6 +15,7 @@ from tailrace._lower.caches import lower_cache
 from tailrace._lower.context import Context, at
 from tailrace._lower.guards import lower_guards
 from tailrace._lower.policy import UNKNOWN
+from tailrace._lower.rate import lower_rate
 from tailrace._origin import Setting
 from tailrace._source import Place
 from tailrace.policies import Bulkhead
@@ -50,6 +51,7 @@ OWN = frozenset(
         "expect",
         "grpc-timeout",
         "host",
+        "tailrace-priority",
         "user-agent",
         "x-envoy-expected-rq-timeout-ms",
         "x-request-id",
@@ -117,6 +119,7 @@ def _upstream(context: Context, upstream: Upstream) -> dict[str, Any]:
         "bulkhead": bulkhead,
         **lower_attempts(context, upstream, timeout_ms, bulkhead["limit"]),
         **lower_guards(context, upstream, timeout_ms, bulkhead["limit"]),
+        **lower_rate(context, key, f"upstream `{name}`", upstream.rate, (place, "rate")),
         **lower_cache(context, upstream, forwarded),
         "forward_headers": forwarded,
     }

@@ -30,6 +30,8 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
         "limits": program.limits,
         "connections": shared.connections(),
         "access_log": program.declared.access_log,
+        "admission": program.declared.admission,
+        "cpus": shared.admission.cpus,
         "upstreams": upstreams,
         "views": views,
         "origins": origins,
@@ -62,6 +64,7 @@ fn upstream(upstream: &Upstream, declared: &blueprint::Upstream) -> Value {
         "breaker": declared.breaker,
         "throttle": declared.throttle,
         "adaptive": declared.adaptive,
+        "rate": declared.rate,
     })
 }
 
@@ -74,6 +77,8 @@ fn view(view: &View) -> Value {
     json!({
         "deadline_ms": ms(view.deadline),
         // Without protections there is none.
+        "rate": view.rate.map(|rate| json!({"per_second": rate.per_second, "burst": rate.burst})),
+        "priority": view.class.name(),
         "fanout": (view.fanout != usize::MAX).then_some(view.fanout),
         "extra_attempts": view.extra_attempts,
         "parts": parts,

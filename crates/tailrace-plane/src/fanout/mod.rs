@@ -88,6 +88,10 @@ pub struct FanOut {
     /// Projected JSON per part.
     pub values: Vec<Option<Json>>,
     pub ends: Vec<PartEnd>,
+    /// Calls started.
+    pub launched: u32,
+    /// Parts that are not called for, as bits: the load is too high (req 9.1c).
+    pub left_out: u64,
     states: Vec<State>,
     items: Vec<Items>,
     started: Vec<Nanos>,
@@ -124,6 +128,8 @@ impl Default for FanOut {
             id_line: Vec::new(),
             values: Vec::new(),
             ends: Vec::new(),
+            launched: 0,
+            left_out: 0,
             states: Vec::new(),
             items: Vec::new(),
             started: Vec::new(),
@@ -165,6 +171,8 @@ impl FanOut {
             Some(mine) => *mine = purse,
             None => self.purse = Rc::new(purse),
         }
+        self.launched = 0;
+        self.left_out = 0;
         self.tried = 0;
         self.deadline = Some(deadline);
         let reserve = Nanos::from(program.limits.reserve_ms) * clock::MILLI;
@@ -251,6 +259,11 @@ impl FanOut {
     /// Readies every waiting part whose needs are met.
     fn unlock(&mut self, worker: &Worker, view: &View) -> Result<(), Stop> {
         for (index, part) in view.parts.iter().enumerate() {
+            if self.left_out & (1 << index) != 0 && self.states[index] == State::Waiting {
+                self.started[index] = worker.now.get();
+                self.fail(worker, index, part, Reason::Brownout)?;
+                continue;
+            }
             let free = part.needs & !self.done == 0;
             if free && self.states[index] == State::Waiting {
                 self.states[index] = State::Started;
@@ -316,6 +329,7 @@ impl FanOut {
             };
             let wake = self.wakes.pop().unwrap_or_default();
             wake.set(until);
+            self.launched += 1;
             let running = call::start(Call {
                 worker: Rc::clone(worker),
                 made: Made::Part {

@@ -5,6 +5,7 @@
 //! when the plane starts (views, parts, upstreams, statuses, reasons): no request can make a new
 //! series.
 
+mod admission;
 mod cache;
 pub mod histogram;
 mod python;
@@ -51,8 +52,8 @@ impl Count {
 }
 
 /// Statuses the plane itself can answer with; anything else counts as the last.
-pub const STATUSES: [u16; 18] = [
-    200, 204, 400, 404, 405, 408, 410, 413, 414, 417, 431, 500, 501, 502, 503, 504, 505, 0,
+pub const STATUSES: [u16; 19] = [
+    200, 204, 400, 404, 405, 408, 410, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504, 505, 0,
 ];
 
 pub fn status_index(status: u16) -> usize {
@@ -149,7 +150,7 @@ impl CacheMetrics {
 }
 
 /// Codes of refused extra attempts; anything else counts as the last.
-pub const REFUSALS: [&str; 12] = [
+pub const REFUSALS: [&str; 13] = [
     "attempts",
     "not_retriable",
     "not_idempotent",
@@ -160,6 +161,7 @@ pub const REFUSALS: [&str; 12] = [
     "hedge_off",
     "hedge_budget",
     "bulkhead_full",
+    "upstream_rate",
     "no_address",
     "other",
 ];

@@ -1,6 +1,7 @@
 //! One view compiled: its limits in nanoseconds, its parts with the upstreams they call.
 
 use super::{layout, templates, Parameter, Part, View, PARTS_MAX};
+use crate::admission::rules;
 use crate::cache::Keep;
 use crate::clock;
 use crate::splice::Shapes;
@@ -32,6 +33,7 @@ pub(super) fn compile(
     }
     let parameters = view.parameters.iter().map(compile_parameter).collect();
     let layout = layout::compile(view)?;
+    let rate = view.rate.as_ref().map(rules::rate_params).transpose();
     Ok(View {
         name: view.name.clone(),
         route: view.path.clone(),
@@ -46,6 +48,10 @@ pub(super) fn compile(
             usize::from(view.fanout)
         },
         extra_attempts: view.extra_attempts,
+        rate: rate.map_err(|message| format!("view {} rate: {message}", view.name))?,
+        limit_name: format!("view/{}", view.name),
+        class: rules::class(view.priority),
+        rungs: rules::rungs(&view.parts),
         handler: view.handler.as_ref().map(|handler| handler.limit),
         body: view.body.as_ref().map(|body| body.shape),
         form: view

@@ -62,7 +62,12 @@ impl Exchange {
 
     fn reply_handler(&mut self, worker: &Worker, body: &[u8], degraded: &[(String, Reason)]) {
         self.decide_keep_alive(worker);
-        let frame = frame(&self.request_id, &self.head, self.keep_alive);
+        let frame = frame(
+            &self.request_id,
+            &self.head,
+            self.keep_alive,
+            &self.passed.lines,
+        );
         reply::handled(worker, body, degraded, frame, &mut self.reply);
         if let (false, Some(view)) = (degraded.is_empty(), self.view) {
             worker.metrics.views[view].degraded.add(1);

@@ -19,6 +19,7 @@ mod upstream;
 mod hostile;
 
 mod admin;
+mod admission;
 mod answers;
 mod bodies;
 mod breaking;
@@ -44,6 +45,8 @@ mod lists;
 mod live;
 mod live_asks;
 mod partial;
+mod pressure;
+mod rates;
 mod request_ids;
 mod seen;
 mod segments;

@@ -41,6 +41,8 @@ impl Service {
             "listen": {"port": 0, "admin_port": 0, "workers": 1},
             "access_log": {"format": "off"},
             "limits": {},
+            // How busy the machine of a test is must not decide about its requests.
+            "admission": {"shed": {"cpu": null, "delay_ms": 500.0}},
             "upstreams": [],
             "views": [],
             "shapes": shapes,
@@ -75,6 +77,12 @@ impl Service {
 
     pub(crate) fn limit(mut self, name: &str, value: u32) -> Self {
         self.blueprint["limits"][name] = value.into();
+        self
+    }
+
+    /// What a request meets before its parameters are read.
+    pub(crate) fn admission(mut self, declared: Value) -> Self {
+        merge(&mut self.blueprint["admission"], declared);
         self
     }
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from tailrace._worst import Worst, attempts_per_call, needs, rounds, worst_cases
 from tailrace.cli._output import WIDTH
+from tailrace.cli.explain.admission import admission_lines
 from tailrace.cli.explain.limits import body_max, effective, queue_of
 from tailrace.quantities import duration_text, percentile_text, share_text
 
@@ -37,6 +38,7 @@ def render(target: str, blueprint: dict[str, Any]) -> str:
         lines += ["", *_guard_table(upstreams)]
     if any("cache" in row for row in [*upstreams, *_parts(views)]):
         lines += ["", *_cache_table(blueprint)]
+    lines += ["", *admission_lines(blueprint)]
     lines += ["", "Times and counts are bounds from the declaration; nothing was measured."]
     lines += ["--origin shows where each value came from, --json the blueprint itself."]
     return "\n".join(line.rstrip() for line in lines)

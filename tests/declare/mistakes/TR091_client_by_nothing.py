@@ -1,0 +1,18 @@
+"""Clients that cannot be told apart."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong
+from tailrace.policies import Admission
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms", admission=Admission(client="cookie"))
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

@@ -1,0 +1,18 @@
+"""A header that anybody may write."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong
+from tailrace.policies import Admission
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms", admission=Admission(client="header:x-tenant"))
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))
