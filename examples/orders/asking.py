@@ -36,18 +36,18 @@ class Answer:
 
     @property
     def degraded(self) -> dict[str, str]:
-        """Part to reason, as the header says: `coupon;reason=timeout, recommend;reason=connect`."""
+        """Part to reason, as the header says: `coupon;reason=timeout, user;reason=reset`."""
         return reasons(self.headers.get("Tailrace-Degraded", ""))
 
 
 def reasons(header: str) -> dict[str, str]:
     found = {}
     for entry in filter(None, (text.strip() for text in header.split(","))):
-        part, _, parameter = entry.partition(";")
-        key, _, reason = parameter.strip().partition("=")
-        if key != "reason" or not reason:
+        part, *parameters = (text.strip() for text in entry.split(";"))
+        facts = dict(text.partition("=")[::2] for text in parameters)
+        if not facts.get("reason"):
             raise ValueError(f"Tailrace-Degraded: no reason in {entry!r}")
-        found[part.strip()] = reason
+        found[part] = facts["reason"]
     return found
 
 

@@ -143,6 +143,17 @@ def test_guards_are_shown_and_a_dash_is_off(run: Run) -> None:
     assert ["users", *"-------"] in cells
 
 
+def test_caches_are_shown_with_the_times_in_force(run: Run) -> None:
+    env = {
+        "TAILRACE_UPSTREAMS_USERS_CACHE_TTL": "2s",
+        "TAILRACE_UPSTREAMS_USERS_CACHE_STALE": "30s",
+    }
+    cells = [line.split() for line in run("explain", "service.py", env=env).out.splitlines()]
+    assert ["users", "2s", "30s", "30s", "500ms", "shared"] in cells
+    origins = run("explain", "service.py", "--origin", env=env).out
+    assert "cache.stale_ms" in origins
+
+
 def test_variables_of_other_verbs_are_no_mistake(run: Run) -> None:
     env = {
         "TAILRACE_DEMO_RATE": "5",

@@ -385,7 +385,7 @@ def test_the_checkers_see_what_they_are_for(truth: Truth) -> None:
     assert any("leaked" in line for line in differences(leaky, parts))
     other = {**good, "inventory": {**parts["inventory"], "order_id": "o-000001"}}
     assert any(line.startswith("inventory") for line in differences(other, parts))
-    header = "coupon;reason=timeout, recommend;reason=breaker_open"
+    header = "coupon;reason=timeout, recommend;reason=breaker_open;served=stale;age=3"
     assert reasons(header) == {"coupon": "timeout", "recommend": "breaker_open"}
     with pytest.raises(ValueError, match="no reason"):
         reasons("coupon")

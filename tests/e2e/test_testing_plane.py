@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from pydantic import BaseModel, Field
-from tailrace import Retry, Scope, Service, Upstream, View, query, strong, weak
+from tailrace import Cache, Retry, Scope, Service, Upstream, View, query, strong, weak
 from tailrace.testing import (
     Answer,
     FakeUpstream,
@@ -321,3 +321,28 @@ def test_serving_imports_nothing_of_testing() -> None:
     )
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert seen.stdout == "[]\n"
+
+
+# req 16.5, 8.3
+def test_a_cached_part_stands_in_and_is_forgotten_on_request() -> None:
+    kept = Upstream("kept", "http://kept.invalid:1", timeout="5s", retry=None)
+    cached = Service("cached", deadline="10s")
+
+    @cached.view("/c/{code}")
+    class CouponView(View):
+        coupon: Coupon | None = weak(
+            kept.get("/c/{code}"), cache=Cache(ttl="1us", stale="0s", stale_if_error="1h")
+        )
+
+    answers: list[object] = [{"code": "TEN"}, status(500), status(500)]
+    fake = FakeUpstream({"/c/{code}": lambda request: answers.pop(0)})
+    with TestPlane(cached, kept=fake) as plane:
+        assert plane.get("/c/1").degraded == {}
+        stale = plane.get("/c/1")
+        assert stale.json()["coupon"] == {"code": "TEN"}
+        assert stale.degraded == {"coupon": "server_error"}
+        assert stale.headers["tailrace-degraded"].endswith(";served=stale;age=0")
+        assert plane.invalidate("kept", "/c/") == 1
+        assert plane.get("/c/1").json()["coupon"] is None
+        with pytest.raises(ValueError, match="there are: kept"):
+            plane.invalidate("other")

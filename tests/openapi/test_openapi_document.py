@@ -10,7 +10,7 @@ from typing import Any, NotRequired
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import AliasChoices, BaseModel, Field
-from tailrace import Service, Upstream, View, body, header, path, query, strong, weak
+from tailrace import Cache, Service, Upstream, View, body, header, path, query, strong, weak
 from tailrace._lower import build
 from tailrace._openapi import document, page, render, served
 from tailrace._runtime import problems
@@ -362,3 +362,23 @@ def test_what_callers_send_is_described_as_it_is_accepted() -> None:
     assert draft["properties"]["items"]["items"] == {"$ref": "#/components/schemas/ItemInput"}
     assert schemas["ItemInput"]["required"] == ["sku"]
     assert schemas["Item"]["required"] == ["sku", "label"]
+
+
+# req 8.3: an older answer may stand in for a strong part too, and the reply says so.
+def test_a_view_with_cached_parts_documents_where_they_are_from() -> None:
+    class Kept(View):
+        item: Item = strong(one.get("/i/{id}"), cache=Cache(ttl="2s", per_identity=True))
+
+    class Fresh(View):
+        item: Item = strong(one.get("/i/{id}"))
+
+    def headers(view: type[View]) -> set[str]:
+        paths = of(view)["paths"]
+        (operations,) = paths.values()
+        return set(operations["get"]["responses"]["200"]["headers"])
+
+    assert headers(Kept) - headers(Fresh) == {
+        "Tailrace-Sources",
+        "Tailrace-Degraded",
+        "Cache-Control",
+    }

@@ -206,6 +206,14 @@ impl Plane {
         self.inner.close_asks();
     }
 
+    /// Forgets cached answers: all of them, those of an upstream, or those of its targets that
+    /// begin with `prefix`. How many there were.
+    #[pyo3(signature = (upstream=None, prefix=""))]
+    fn invalidate(&self, upstream: Option<&str>, prefix: &str) -> PyResult<usize> {
+        let forgotten = self.inner.invalidate(upstream, prefix);
+        forgotten.map_err(pyo3::exceptions::PyValueError::new_err)
+    }
+
     /// The metrics as `/metrics` shows them.
     fn metrics(&self) -> Vec<u8> {
         self.inner.metrics()

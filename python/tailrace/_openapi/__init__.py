@@ -117,8 +117,14 @@ def _headers(blueprint: dict[str, Any]) -> dict[str, Any]:
             "schema": REQUEST_ID,
         },
         "Degraded": {
-            "description": f"Only when `{name}` is not empty: each missing part and why, as in"
-            " `coupon;reason=timeout, recommend;reason=connect`.",
+            "description": f"Only when `{name}` is not empty: each part whose call failed, why, and"
+            " what stands in for it, as in"
+            " `coupon;reason=timeout, recommend;reason=connect;served=stale;age=12`.",
+            "schema": {"type": "string"},
+        },
+        "Sources": {
+            "description": "Parts that are whole and were not fetched for this request, as in"
+            " `user;source=cached;age=1`.",
             "schema": {"type": "string"},
         },
         "DegradedIsNotStored": {

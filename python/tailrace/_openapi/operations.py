@@ -127,6 +127,10 @@ class Operations:
         weak = [part["name"] for part in view["parts"] if part["strength"] == "weak"]
         headers: Schema = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
         text = "Every part is there."
+        if any(map(self._is_kept, view["parts"])):
+            headers["Tailrace-Sources"] = {"$ref": "#/components/headers/Sources"}
+            headers["Tailrace-Degraded"] = {"$ref": "#/components/headers/Degraded"}
+            headers["Cache-Control"] = {"$ref": "#/components/headers/DegradedIsNotStored"}
         if weak:
             headers["Tailrace-Degraded"] = {"$ref": "#/components/headers/Degraded"}
             headers["Cache-Control"] = {"$ref": "#/components/headers/DegradedIsNotStored"}
@@ -138,6 +142,11 @@ class Operations:
         reference = {"$ref": f"#/components/schemas/{component}"}
         content = {"application/json": {"schema": reference}}
         return {"description": text, "headers": headers, "content": content}
+
+    def _is_kept(self, part: Schema) -> bool:
+        """Whether an older answer may stand in for the part's own, strong or weak."""
+        kept = "cache" in part or "cache" in self._upstreams[part["upstream"]]
+        return kept and part["method"] == "GET"
 
     def _result(self, view: Schema, name: str) -> Schema:
         """What a handler returns: its own model, without an envelope."""

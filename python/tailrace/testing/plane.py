@@ -130,6 +130,14 @@ class TestPlane:
             raise ValueError(f"there is no metric `{name}` with the labels {labels}")
         return total
 
+    def invalidate(self, upstream: str | None = None, prefix: str = "") -> int:
+        """Forgets cached answers: all, an upstream's, or those whose target begins with `prefix`.
+
+        Returns how many there were.
+        """
+        forgotten: int = self._running().invalidate(upstream, prefix)
+        return forgotten
+
     def start(self) -> Self:
         """Starts the fakes that do not serve yet, then the plane."""
         if self._plane is None:

@@ -28,7 +28,7 @@ mod segments;
 mod store;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use answer::{answer, look};
 pub use keep::Keep;

@@ -25,6 +25,7 @@ fn params() -> Params {
     }
 }
 
+#[allow(clippy::unnecessary_wraps)] // what a fetch brings
 fn json(text: &str) -> Fetched {
     Ok(Some(text.as_bytes().into()))
 }
@@ -67,6 +68,12 @@ fn land(cache: &Arc<Cache>, asked: &Asked, fetched: Fetched, now: Nanos) -> Stor
 fn keep(cache: &Arc<Cache>, target: &str, text: &str, now: Nanos) -> Stored {
     let asked = ask(cache, target, now);
     land(cache, &asked, json(text), now)
+}
+
+/// Keeps `text` as the answer of this key, for the tests of others.
+pub fn put(cache: &Arc<Cache>, key: &[u8], text: &str, now: Nanos) {
+    let asked = cache.ask(cache.hash(key), key, now, 0);
+    assert_eq!(land(cache, &asked, json(text), now), Stored::Kept);
 }
 
 /// What is served at once, and for what it is good.
@@ -146,8 +153,9 @@ fn a_hundred_wait_for_one_fetch_whoever_leaves() {
     let mut all: Vec<Asked> = (0..100).map(|_| ask(&cache, "/hot", START)).collect();
     let starts = |asked: &&Asked| matches!(asked, Asked::Wait { start: true, .. });
     assert_eq!(all.iter().filter(starts).count(), 1);
-    all.iter_mut()
-        .for_each(|asked| assert!(polled(asked).is_pending()));
+    for asked in &mut all {
+        assert!(polled(asked).is_pending());
+    }
     let leader = all.remove(0);
     let Asked::Wait { waiter, .. } = &leader else {
         panic!("the first starts it");
@@ -324,7 +332,7 @@ fn a_copy_beside_a_worker_ends_with_its_time_and_with_an_invalidation() {
     let (mut near, key) = (Near::default(), key("/hot"));
     let hash = cache.hash(&key);
     keep(&cache, "/hot", "1", START);
-    let mut found = |near: &mut Near, now| near.get(&cache, hash, &key, now, 0).is_some();
+    let found = |near: &mut Near, now| near.get(&cache, hash, &key, now, 0).is_some();
     assert!(!found(&mut near, START));
     heated(&mut near, &cache, "/hot", START);
     assert!(found(&mut near, START) && found(&mut near, START + 99_000_000));

@@ -159,6 +159,28 @@ impl FanOut {
         self.give_up(worker, index, part, reason)
     }
 
+    /// A part that is left out under pressure: no call is made, not even of another upstream. What
+    /// is kept of it stands in, else its fallback.
+    pub(super) fn leave_out(
+        &mut self,
+        worker: &Worker,
+        view: &View,
+        index: usize,
+        part: &Part,
+    ) -> Result<(), Stop> {
+        self.started[index] = worker.now.get();
+        if part.cache.is_some() && part.each.is_none() {
+            if let Ok(rendered) = self.render(worker, part, None) {
+                let answer = self.uncalled(worker, part, &rendered, Reason::Brownout);
+                worker.buffers.give(rendered.bytes);
+                if answer.landed.is_ok() {
+                    return self.land(worker, view, index, 0, answer);
+                }
+            }
+        }
+        self.give_up(worker, index, part, Reason::Brownout)
+    }
+
     /// The end of the chain: the fallback. What is said is why the part's own call failed.
     pub(super) fn give_up(
         &mut self,

@@ -10,6 +10,8 @@ mod prepare;
 pub mod timer;
 
 #[cfg(test)]
+mod chain;
+#[cfg(test)]
 mod tests;
 
 use crate::access_log::PartEnd;
@@ -259,12 +261,14 @@ impl FanOut {
     /// Readies every waiting part whose needs are met.
     fn unlock(&mut self, worker: &Worker, view: &View) -> Result<(), Stop> {
         for (index, part) in view.parts.iter().enumerate() {
+            let free = part.needs & !self.done == 0;
             if self.left_out & (1 << index) != 0 && self.states[index] == State::Waiting {
-                self.started[index] = worker.now.get();
-                self.fail(worker, index, part, Reason::Brownout)?;
+                // What is kept of a call is only known once the call could be made.
+                if free || part.cache.is_none() {
+                    self.leave_out(worker, view, index, part)?;
+                }
                 continue;
             }
-            let free = part.needs & !self.done == 0;
             if free && self.states[index] == State::Waiting {
                 self.states[index] = State::Started;
                 self.started[index] = worker.now.get();

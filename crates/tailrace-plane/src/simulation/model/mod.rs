@@ -170,12 +170,18 @@ fn complete(plan: &Plan, expected: &Expected, reply: &Reply, body: &Value) -> Re
     }
     let failed = expected.failed.iter().enumerate();
     let degraded: Vec<_> = failed
-        .filter_map(|(index, reason)| Some((format!("p{index}"), (*reason)?)))
+        .filter_map(|(index, reason)| {
+            let reason = (*reason)?;
+            // A list whose items failed is that list; any other failure leaves the default.
+            let stands_in = plan.parts[index].default && reason != "items";
+            let served = if stands_in { ";served=default" } else { "" };
+            Some((format!("p{index}"), format!("{reason}{served}")))
+        })
         .collect();
     let told: Vec<_> = reply
         .degraded()
         .iter()
-        .map(|one| (one.0.to_owned(), one.1))
+        .map(|one| (one.0.to_owned(), one.1.to_owned()))
         .collect();
     if told != degraded {
         return Err(format!("degraded: {told:?}, expected {degraded:?}"));
