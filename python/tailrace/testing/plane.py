@@ -61,6 +61,7 @@ class TestPlane:
         self._scale = time_scale
         self._fakes = _by_name(service, {**(upstreams or {}), **named})
         self._exit = ExitStack()
+        self._host: Any = None
         self._plane: Any = None
 
     @property
@@ -146,6 +147,9 @@ class TestPlane:
         plane, self._plane = self._plane, None
         if plane is not None:
             plane.end()
+        host, self._host = self._host, None
+        if host is not None:
+            host.stop()
         self._exit.close()
 
     def __enter__(self) -> Self:
@@ -178,6 +182,7 @@ class TestPlane:
 
     def _started(self) -> Any:
         from tailrace._config import resolve
+        from tailrace._host import hosted
         from tailrace._runtime import Plane
 
         addresses = {
@@ -188,7 +193,9 @@ class TestPlane:
         resolved = resolve(self.service, flags=flags, read_file=False)
         blueprint = resolved.blueprint
         _stretch(blueprint, self._scale)
-        return Plane(json.dumps(blueprint).encode(), json.dumps(resolved.origins).encode())
+        plane = Plane(json.dumps(blueprint).encode(), json.dumps(resolved.origins).encode())
+        self._host = hosted(plane, blueprint, self.service)
+        return plane
 
 
 class AsyncTestPlane:
