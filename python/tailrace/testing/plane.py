@@ -61,8 +61,8 @@ class TestPlane:
         self._scale = time_scale
         self._fakes = _by_name(service, {**(upstreams or {}), **named})
         self._exit = ExitStack()
-        self._host: Any = None
         self._plane: Any = None
+        self._host: Any = None
 
     @property
     def upstreams(self) -> dict[str, FakeUpstream]:
@@ -145,12 +145,13 @@ class TestPlane:
     def stop(self) -> None:
         """Ends the plane, then the fakes; raises what a function of a route raised."""
         plane, self._plane = self._plane, None
+        host, self._host = self._host, None
         if plane is not None:
             plane.end()
-        host, self._host = self._host, None
-        if host is not None:
-            host.stop()
+        stuck = host is not None and not host.stop()
         self._exit.close()
+        if stuck:
+            raise RuntimeError("a handler did not return when it was cancelled; its thread is left")
 
     def __enter__(self) -> Self:
         return self.start()
@@ -182,7 +183,6 @@ class TestPlane:
 
     def _started(self) -> Any:
         from tailrace._config import resolve
-        from tailrace._host import hosted
         from tailrace._runtime import Plane
 
         addresses = {
@@ -194,7 +194,11 @@ class TestPlane:
         blueprint = resolved.blueprint
         _stretch(blueprint, self._scale)
         plane = Plane(json.dumps(blueprint).encode(), json.dumps(resolved.origins).encode())
-        self._host = hosted(plane, blueprint, self.service)
+        if plane.bridge is not None:
+            from tailrace._host import Host
+
+            self._host = Host(plane.bridge, blueprint, self.service.handlers)
+            self._host.start()
         return plane
 
 
