@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
-from tailrace._codec import Encode, encoder
+from tailrace._codec import Encode, decoder, encoder
 from tailrace._pump import Bridge, Pump
 from tailrace._registry import Registry
 from tailrace._stalls import StallWatch
@@ -86,6 +86,9 @@ def _prepare(
         name = parameter["name"]
         kind = shapes[parameter["shape"]]
         arguments.append((name, _converter(hints.get(name, str), kind["kind"])))
+    if "body" in row:
+        name = row["body"]["name"]
+        arguments.append((name, decoder(hints[name], own_names=True)))
     scopes = [name for name, type_ in hints.items() if type_ is Scope]
     threads = None
     if declared.threads is not None:

@@ -29,7 +29,10 @@ impl Exchange {
             id_line: self.fan.id_line.clone(),
         };
         let bridge = worker.shared.bridge.as_ref().ok_or_else(busy)?;
-        let values = std::mem::take(&mut self.fan.parameters);
+        let mut values = std::mem::take(&mut self.fan.parameters);
+        if declared.body.is_some() {
+            values.push(self.fan.values.pop().flatten());
+        }
         let begun = Run::begin(worker, bridge, view, values, &self.request_id, bounds);
         self.run = Some(Box::new(begun.map_err(|_| busy())?));
         Ok(())
