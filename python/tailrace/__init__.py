@@ -8,7 +8,17 @@ from tailrace.client import Client
 from tailrace.dependencies import strong, weak
 from tailrace.errors import CallFailed, ConfigError, DeclarationError, TailraceError
 from tailrace.parameters import body, form, header, path, query
-from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
+from tailrace.policies import (
+    AdaptiveLimit,
+    Admission,
+    Breaker,
+    Bulkhead,
+    Cache,
+    Hedge,
+    Rate,
+    Retry,
+    Throttle,
+)
 from tailrace.scope import Scope
 from tailrace.service import Service
 from tailrace.typing import Raw
@@ -17,13 +27,16 @@ from tailrace.view import View
 
 __all__ = [
     "AdaptiveLimit",
+    "Admission",
     "Breaker",
     "Bulkhead",
+    "Cache",
     "CallFailed",
     "Client",
     "ConfigError",
     "DeclarationError",
     "Hedge",
+    "Rate",
     "Raw",
     "Retry",
     "Scope",

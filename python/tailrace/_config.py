@@ -118,7 +118,7 @@ class _Layers:
                 message = f"`{section}` is a table"
                 self._problem("TR203", message, place, (f"write [{section}] above its keys",))
             elif section in SECTIONS:
-                self._table(file, (section,), value, SECTIONS[section])
+                self._table(file, (section,), _flat(value), SECTIONS[section])
             else:
                 self._named_tables(file, section, value)
 
@@ -134,7 +134,7 @@ class _Layers:
                 helps = (f"write [{section}.{name}] above its keys",)
                 self._problem("TR203", f"`{section}.{name}` is a table", place, helps)
             else:
-                self._table(file, key, _flat(section, value), NAMED[section])
+                self._table(file, key, _flat(value), NAMED[section])
 
     def _table(
         self, file: _toml.TomlFile, key: Key, table: dict[str, Any], known: dict[str, Option]
@@ -210,10 +210,8 @@ class _Layers:
         self.problems.append(Problem(code, message, place, helps=helps))
 
 
-def _flat(section: str, table: dict[str, Any]) -> dict[str, Any]:
+def _flat(table: dict[str, Any]) -> dict[str, Any]:
     """`bulkhead = { limit = 4, queue = 8 }` as its two keys, and the other policies likewise."""
-    if section != "upstreams":
-        return table
     flat: dict[str, Any] = {}
     for name, value in table.items():
         if name in POLICIES and isinstance(value, dict):

@@ -113,6 +113,11 @@ def _switch(value: Any) -> bool:
     return known[value]
 
 
+def _rate(value: Any) -> Any:
+    """Requests a second, or off."""
+    return False if value == "off" or value is False else _number(value)
+
+
 _PORT = _count(0, (1 << 16) - 1)
 
 SECTIONS: Final[dict[str, dict[str, Option]]] = {
@@ -141,11 +146,31 @@ SECTIONS: Final[dict[str, dict[str, Option]]] = {
         "upstream_body_max": Option(size_bytes, "upstream_body_max_bytes"),
         "request_memory_max": Option(size_bytes, "request_memory_max_bytes"),
         "json_depth_max": Option(_count(1, 64)),
+        "cache_max": Option(size_bytes, "cache_max_bytes"),
         "connections_max": Option(_count(1, COUNT_MAX)),
         "pool_idle": Option(_milliseconds, "pool_idle_ms"),
         "dns_refresh": Option(_milliseconds, "dns_refresh_ms"),
         "drain": Option(_milliseconds_or_zero, "drain_ms"),
         "reserve": Option(_milliseconds_or_zero, "reserve_ms"),
+    },
+    "admission": {
+        "client": Option(_text),
+        "trusted": Option(_texts),
+        "rate": Option(_rate, "rate_per_second"),
+        "rate.per_second": Option(_rate, "rate_per_second"),
+        "rate.burst": Option(whole, "rate_burst"),
+        "clients_max": Option(whole),
+        "calls_max": Option(whole),
+        "shed": Option(_switch),
+        "shed.delay": Option(_as_is, "shed_delay"),
+        "shed.cpu": Option(_as_is, "shed_cpu"),
+        "brownout": Option(_switch),
+        "brownout.start": Option(_as_is, "brownout_start"),
+        "brownout.full": Option(_as_is, "brownout_full"),
+        "brownout.band": Option(_as_is, "brownout_band"),
+        "brownout.dwell": Option(_as_is, "brownout_dwell"),
+        "feasibility": Option(_switch),
+        "feasibility.refused_max": Option(_as_is, "feasibility_refused_max"),
     },
     "envelope": {
         "degraded": Option(_text),
@@ -190,16 +215,41 @@ UPSTREAM: Final[dict[str, Option]] = {
     "adaptive": Option(_switch),
     "adaptive.min": Option(whole, "adaptive_min"),
     "adaptive.init": Option(whole, "adaptive_init"),
+    "rate": Option(_rate, "rate_per_second"),
+    "rate.per_second": Option(_rate, "rate_per_second"),
+    "rate.burst": Option(whole, "rate_burst"),
+    "cache": Option(_switch),
+    "cache.ttl": Option(_as_is, "cache_ttl"),
+    "cache.stale": Option(_as_is, "cache_stale"),
+    "cache.stale_if_error": Option(_as_is, "cache_stale_if_error"),
+    "cache.negative": Option(_as_is, "cache_negative"),
+    "cache.per_identity": Option(_switch, "cache_per_identity"),
     "forward_headers": Option(_texts),
     "body_max": Option(_as_is),
 }
-POLICIES: Final = ("bulkhead", "retry", "hedge", "breaker", "throttle", "adaptive")
-"""Keys of an upstream that may also be a table: `retry = { attempts = 1 }`."""
+POLICIES: Final = (
+    "bulkhead",
+    "retry",
+    "hedge",
+    "breaker",
+    "throttle",
+    "adaptive",
+    "rate",
+    "cache",
+    "shed",
+    "brownout",
+    "feasibility",
+)
+"""Keys that may also be a table: `retry = { attempts = 1 }`."""
 
 VIEW: Final[dict[str, Option]] = {
     "deadline": Option(_as_is),
     "fanout": Option(whole),
     "extra_attempts": Option(whole),
+    "rate": Option(_rate, "rate_per_second"),
+    "rate.per_second": Option(_rate, "rate_per_second"),
+    "rate.burst": Option(whole, "rate_burst"),
+    "priority": Option(_as_is),
 }
 
 NAMED: Final[dict[str, dict[str, Option]]] = {"upstreams": UPSTREAM, "views": VIEW}

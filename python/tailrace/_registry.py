@@ -161,6 +161,8 @@ def _lowered(
         deadline=None,
         fanout=None,
         extra_attempts=None,
+        rate=None,
+        priority=None,
         method="GET",
         collection=None,
         place=place,

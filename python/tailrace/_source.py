@@ -90,6 +90,22 @@ def inner_argument(place: Place, name: str, inner: str) -> Place:
     return argument(place, name)
 
 
+def nested(place: Place, *names: str) -> Place:
+    """As `inner_argument`, for calls in calls; the innermost argument that is written there."""
+    import ast
+
+    found = place
+    node: ast.AST | None = _index(place.file).calls.get(_key(place))
+    for name in names:
+        if not isinstance(node, ast.Call):
+            break
+        keyword = next((one for one in node.keywords if one.arg == name), None)
+        if keyword is None:
+            break
+        found, node = _span(place, keyword), keyword.value
+    return found
+
+
 def entry(place: Place, name: str, key: str) -> Place:
     """The value of `key` in the dict display given as the argument `name`."""
     import ast

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from tailrace._missing import MISSING
 from tailrace._source import Place, caller
+from tailrace.policies import Cache
 from tailrace.typing import Duration
 from tailrace.upstream import Call
 
@@ -29,11 +30,14 @@ class PartDeclaration:
     default: Any
     each: str | None
     each_max: int | None
+    drop: int | None
     when: str | None
     name: str | None
     unwrap: str | None
     merge: bool
     append: str | None
+    cache: Cache | None
+    otherwise: Call | None
     place: Place = field(repr=False)
 
 
@@ -49,6 +53,7 @@ def strong(
     unwrap: str | None = None,
     merge: bool = False,
     append: str | None = None,
+    cache: Cache | None = None,
 ) -> Any:
     """A part whose failure fails the request.
 
@@ -60,7 +65,8 @@ def strong(
 
     In the reply the part is called `name` instead of its attribute. `unwrap="data.order"` takes the
     value from inside the answer; `merge=True` puts the object's fields into the reply itself;
-    `append="items"` continues the list of another part with this one.
+    `append="items"` continues the list of another part with this one. `cache` replaces the
+    upstream's.
     """
     return PartDeclaration(
         "strong",
@@ -69,11 +75,14 @@ def strong(
         default,
         each,
         each_max,
+        None,
         when,
         name,
         unwrap,
         merge,
         append,
+        cache,
+        None,
         caller(),
     )
 
@@ -85,15 +94,21 @@ def weak(
     default: Any = MISSING,
     each: str | None = None,
     each_max: int | None = None,
+    drop: int | None = None,
     when: str | None = None,
     name: str | None = None,
     unwrap: str | None = None,
     merge: bool = False,
     append: str | None = None,
+    cache: Cache | None = None,
+    otherwise: Call | None = None,
 ) -> Any:
     """A part whose failure degrades the reply: it becomes `default`, or null where its type allows.
 
-    With `each`, a failed item becomes null and the part is reported as degraded.
+    Before that a kept answer stands in (`cache`, or the upstream's), then `otherwise`, a call of
+    another upstream that answers in the same shape. The reply says which. With `each`, a failed
+    item becomes null and the part is reported as degraded. Under pressure weak parts are left out
+    in the order of `drop`, from 1; then those without it, the last one first.
     """
     return PartDeclaration(
         "weak",
@@ -102,10 +117,13 @@ def weak(
         default,
         each,
         each_max,
+        drop,
         when,
         name,
         unwrap,
         merge,
         append,
+        cache,
+        otherwise,
         caller(),
     )

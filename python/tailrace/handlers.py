@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tailrace._source import Place
 from tailrace.parameters import BodyDeclaration, ParameterDeclaration
+from tailrace.policies import Rate
 from tailrace.typing import Duration, Method
 from tailrace.upstream import Upstream
 from tailrace.view import Member
@@ -32,6 +33,8 @@ class HandlerDeclaration:
     deadline: Duration | None
     fanout: int | None
     extra_attempts: int | None
+    rate: Rate | None
+    priority: str | None
     limit: int | None
     threads: int | None
     method: Method

@@ -1,4 +1,4 @@
-"""The policies of an upstream, as values.
+"""The policies, as values.
 
 The failure prevented: a limit with a Python name, a blueprint name and a metric name that differ.
 One frozen dataclass per policy, with the fields that the blueprint and the Rust policy have.
@@ -6,7 +6,8 @@ One frozen dataclass per policy, with the fields that the blueprint and the Rust
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tailrace.typing import Duration, Percentile, Share
 
@@ -92,3 +93,90 @@ class AdaptiveLimit:
 
     min: int = 4
     init: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `per_second` in the long run, `burst` at once after a pause (req 9.1a).
+
+    `burst` left out takes what a second brings. It limits the requests of each client
+    (`Admission`), those of a view, or the attempts to an upstream.
+    """
+
+    per_second: float
+    burst: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shed:
+    """Overload is met by refusing what matters least, and no more than needed (req 9.1c).
+
+    It begins where what is ready waits longer than `delay` to run, or more than the share `cpu` of
+    the processors this process may have is in use (`None`: not looked at).
+    """
+
+    delay: Duration = "5ms"
+    cpu: Share | None = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brownout:
+    """Under pressure weak parts are left out before any request is refused (req 9.1c).
+
+    Pressure is a share of where requests are refused: at `start` the first part of a view goes, at
+    `full` the last. A part comes back `band` below its pressure, after `dwell`, the last one first.
+    """
+
+    start: Share = 0.85
+    full: Share = 0.97
+    band: Share = 0.1
+    dwell: Duration = "1s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feasibility:
+    """A request with less time left than its calls take at best is refused before the first one.
+
+    At most the share `refused_max` of requests: the others show when the upstreams are fast again.
+    """
+
+    refused_max: Share = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What a request meets before its parameters are read (req 9.2).
+
+    A `client` is known by its `"address"` or by `"header:x-tenant"`; such a header, and a priority
+    or address a request names, count only from peers in the networks `trusted`. Each client has the
+    `rate`, of which `clients_max` are remembered; `priorities` are those of clients that have one
+    of their own. The requests in progress may need `calls_max` calls.
+    """
+
+    client: str = "address"
+    trusted: Sequence[str] = ()
+    rate: Rate | None = None
+    clients_max: int = 65_536
+    priorities: Mapping[str, str] = field(default_factory=dict)
+    calls_max: int = 8_192
+    shed: Shed | None = Shed()
+    brownout: Brownout | None = Brownout()
+    feasibility: Feasibility | None = Feasibility()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Answers are kept for a moment, for the whole process (req 9.2, 16.5).
+
+    For `ttl` an answer is served as it is; for another `stale` it is served while one fetch runs;
+    and for `stale_if_error` after its `ttl` it is served when the fetch fails. That a thing does
+    not exist is believed for `negative`. Left out: `ttl`, ten times `ttl`, a quarter of `ttl` but
+    at most five seconds. Every header a call carries keeps its answers apart; where these are the
+    caller's own, `per_identity=True` says that this is meant.
+    """
+
+    ttl: Duration
+    stale: Duration | None = None
+    stale_if_error: Duration | None = None
+    negative: Duration | None = None
+    per_identity: bool = False

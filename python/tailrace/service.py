@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from tailrace._source import caller, frame_place
 from tailrace.dependencies import PartDeclaration
 from tailrace.handlers import HandlerDeclaration
+from tailrace.policies import Admission, Rate
 from tailrace.typing import Duration, Method
 from tailrace.upstream import Call, Upstream
 from tailrace.view import View, ViewDeclaration, default_name
@@ -30,9 +31,10 @@ class Service:
 
     `deadline` bounds every request of a view that has none of its own; `fanout` is the number of
     calls one request may have in flight (default 8), `extra_attempts` the retries and hedges that
-    all its calls share (default 3). `envelope` renames the reply's own fields `degraded`,
-    `request_id` and `served_at_ms`. `upstreams` names those that only handlers call and that stand
-    neither in their module nor around them.
+    all its calls share (default 3). `admission` says who is let in and what goes first under
+    pressure. `envelope` renames the reply's own fields `degraded`, `request_id` and `served_at_ms`.
+    `upstreams` names those that only handlers call and that stand neither in their module nor
+    around them.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Service:
         deadline: Duration,
         fanout: int | None = None,
         extra_attempts: int | None = None,
+        admission: Admission | None = None,
         envelope: Mapping[str, str] | None = None,
         upstreams: Iterable[Upstream] = (),
     ) -> None:
@@ -49,6 +52,7 @@ class Service:
         self.deadline = deadline
         self.fanout = fanout
         self.extra_attempts = extra_attempts
+        self.admission = admission
         self.envelope = dict(envelope or {})
         self.place = caller()
         self._views: list[ViewDeclaration] = []
@@ -63,13 +67,17 @@ class Service:
         deadline: Duration | None = None,
         fanout: int | None = None,
         extra_attempts: int | None = None,
+        rate: Rate | None = None,
+        priority: str | None = None,
         collection: str | None = None,
         name: str | None = None,
     ) -> Callable[[type[ViewClass]], type[ViewClass]]:
         """Registers a view class at the route `path`; the view's name follows the class's.
 
-        It answers `method` (and HEAD where that is GET). With `collection` the reply is the list of
-        that part alone, and what the envelope says stands in headers.
+        It answers `method` (and HEAD where that is GET). `rate` is that of all its clients;
+        `priority` is what its requests are worth under overload: `"sheddable"`, `"sheddable_plus"`,
+        `"critical"` (the usual one) or `"critical_plus"`. With `collection` the reply is the list
+        of that part alone, and what the envelope says stands in headers.
         """
         place = caller()
 
@@ -87,6 +95,8 @@ class Service:
                     deadline,
                     fanout,
                     extra_attempts,
+                    rate,
+                    priority,
                     method,
                     collection,
                     where,
@@ -104,6 +114,8 @@ class Service:
         deadline: Duration | None = None,
         fanout: int | None = None,
         extra_attempts: int | None = None,
+        rate: Rate | None = None,
+        priority: str | None = None,
         limit: int | None = None,
         threads: int | None = None,
         name: str | None = None,
@@ -121,6 +133,8 @@ class Service:
             deadline=deadline,
             fanout=fanout,
             extra_attempts=extra_attempts,
+            rate=rate,
+            priority=priority,
             limit=limit,
             threads=threads,
         )
@@ -132,6 +146,8 @@ class Service:
         deadline: Duration | None = None,
         fanout: int | None = None,
         extra_attempts: int | None = None,
+        rate: Rate | None = None,
+        priority: str | None = None,
         limit: int | None = None,
         threads: int | None = None,
         name: str | None = None,
@@ -144,6 +160,8 @@ class Service:
             deadline=deadline,
             fanout=fanout,
             extra_attempts=extra_attempts,
+            rate=rate,
+            priority=priority,
             limit=limit,
             threads=threads,
         )
@@ -155,6 +173,8 @@ class Service:
         deadline: Duration | None = None,
         fanout: int | None = None,
         extra_attempts: int | None = None,
+        rate: Rate | None = None,
+        priority: str | None = None,
         limit: int | None = None,
         threads: int | None = None,
         name: str | None = None,
@@ -167,6 +187,8 @@ class Service:
             deadline=deadline,
             fanout=fanout,
             extra_attempts=extra_attempts,
+            rate=rate,
+            priority=priority,
             limit=limit,
             threads=threads,
         )
@@ -178,6 +200,8 @@ class Service:
         deadline: Duration | None = None,
         fanout: int | None = None,
         extra_attempts: int | None = None,
+        rate: Rate | None = None,
+        priority: str | None = None,
         limit: int | None = None,
         threads: int | None = None,
         name: str | None = None,
@@ -190,6 +214,8 @@ class Service:
             deadline=deadline,
             fanout=fanout,
             extra_attempts=extra_attempts,
+            rate=rate,
+            priority=priority,
             limit=limit,
             threads=threads,
         )
@@ -201,6 +227,8 @@ class Service:
         deadline: Duration | None = None,
         fanout: int | None = None,
         extra_attempts: int | None = None,
+        rate: Rate | None = None,
+        priority: str | None = None,
         limit: int | None = None,
         threads: int | None = None,
         name: str | None = None,
@@ -213,6 +241,8 @@ class Service:
             deadline=deadline,
             fanout=fanout,
             extra_attempts=extra_attempts,
+            rate=rate,
+            priority=priority,
             limit=limit,
             threads=threads,
         )
@@ -263,9 +293,10 @@ class Service:
         found: dict[int, Upstream] = {}
         for view in self._views:
             for member in view.members():
-                call = member.value.call if isinstance(member.value, PartDeclaration) else None
-                if isinstance(call, Call):
-                    found.setdefault(id(call.upstream), call.upstream)
+                part = member.value if isinstance(member.value, PartDeclaration) else None
+                for call in (part.call, part.otherwise) if part else ():
+                    if isinstance(call, Call):
+                        found.setdefault(id(call.upstream), call.upstream)
         reachable = (one for handler in self._handlers for one in handler.upstreams())
         for upstream in (*reachable, *self._upstreams):
             found.setdefault(id(upstream), upstream)

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tailrace._source import Place
+from tailrace.policies import Rate
 from tailrace.typing import Duration, Method
 
 
@@ -44,6 +45,8 @@ class ViewDeclaration:
     deadline: Duration | None
     fanout: int | None
     extra_attempts: int | None
+    rate: Rate | None
+    priority: str | None
     method: Method
     collection: str | None
     place: Place = field(repr=False)

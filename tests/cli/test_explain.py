@@ -41,6 +41,14 @@ upstream  in a row  success  slow  out for  throttle  at most  in flight
 orders           7     <50%     -   1s-60s        x2      90%          -
 users            7     <50%     -   1s-60s        x2      90%          -
 
+admission
+  clients      known by address; trusted: nobody
+  rates        none
+  in progress  requests that need 8192 calls
+  left out     from 85% to 97% pressure; order: user
+  refused      by priority, once work waits 5ms or 95% of the CPU is used
+  too late     refused without a call, at most 20% of requests
+
 Times and counts are bounds from the declaration; nothing was measured.
 --origin shows where each value came from, --json the blueprint itself.
 """

@@ -8,9 +8,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from tailrace import (
     AdaptiveLimit,
+    Admission,
     Breaker,
     Bulkhead,
+    Cache,
     Hedge,
+    Rate,
     Raw,
     Retry,
     Scope,
@@ -26,6 +29,7 @@ from tailrace import (
     strong,
     weak,
 )
+from tailrace.policies import Brownout, Feasibility, Shed
 
 
 class Card(BaseModel):
@@ -81,13 +85,32 @@ main = Upstream(
     ),
     throttle=Throttle(factor=1.5, requests_min=20, reject_max="80%"),
     adaptive=AdaptiveLimit(min=2, init=3),
+    rate=Rate(500, burst=100),
+    cache=Cache(ttl="2s", stale="30s", stale_if_error="5m", negative="1s", per_identity=True),
     forward_headers=["authorization"],
     body_max="1MiB",
 )
-service = Service("everything", deadline="150ms", fanout=8, extra_attempts=4)
+spare = Upstream("spare", "http://spare:9001")
+service = Service(
+    "everything",
+    deadline="150ms",
+    fanout=8,
+    extra_attempts=4,
+    admission=Admission(
+        client="header:x-tenant",
+        trusted=["10.0.0.0/8", "fd00::/8"],
+        rate=Rate(100, burst=200),
+        clients_max=1_000,
+        priorities={"batch": "sheddable", "shop": "critical_plus"},
+        calls_max=4_096,
+        shed=Shed(delay="8ms", cpu="90%"),
+        brownout=Brownout(start="70%", full="90%", band="20%", dwell="2s"),
+        feasibility=Feasibility(refused_max="10%"),
+    ),
+)
 
 
-@service.view("/all/{id}")
+@service.view("/all/{id}", rate=Rate(1_000), priority="sheddable_plus")
 class AllView(View):
     id: str = path(max_length=64)
     page: int = query(default=1, ge=1)
@@ -97,7 +120,11 @@ class AllView(View):
         main.get("/stock/{item.sku}/{first.id}"), each="first.lines", each_max=8, default=[]
     )
     late: Raw = weak(
-        main.get("/late", query={"p": "{page}"}, headers={"x-tenant": "{tenant}"}), timeout="40ms"
+        main.get("/late", query={"p": "{page}"}, headers={"x-tenant": "{tenant}"}),
+        timeout="40ms",
+        drop=1,
+        cache=Cache(ttl="1s", per_identity=True),
+        otherwise=spare.get("/late", query={"p": "{page}"}, headers={"x-kind": "late"}),
     )
 
 

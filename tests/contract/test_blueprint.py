@@ -98,13 +98,30 @@ def test_every_kind_is_declared_and_compiled(name: str, produced: set[str]) -> N
         ("Each", keys([row["each"] for row in VIEW["parts"] if "each" in row])),
         ("PartField", keys([piece["part"] for piece in PIECES if "part" in piece])),
         ("NamedTemplate", keys(VIEW["parts"][2]["query"] + VIEW["parts"][2]["headers"])),
+        ("Otherwise", keys([row["otherwise"] for row in VIEW["parts"] if "otherwise" in row])),
         ("Upstream", keys(BLUEPRINT["upstreams"])),
+        ("CacheParams", keys([row["cache"] for row in BLUEPRINT["upstreams"] if "cache" in row])),
         ("BulkheadParams", keys([row["bulkhead"] for row in BLUEPRINT["upstreams"]])),
-        ("RetryParams", keys([row["retry"] for row in BLUEPRINT["upstreams"]])),
-        ("HedgeParams", keys([row["hedge"] for row in BLUEPRINT["upstreams"]])),
-        ("BreakerParams", keys([row["breaker"] for row in BLUEPRINT["upstreams"]])),
-        ("ThrottleParams", keys([row["throttle"] for row in BLUEPRINT["upstreams"]])),
-        ("AdaptiveParams", keys([row["adaptive"] for row in BLUEPRINT["upstreams"]])),
+        ("RateParams", keys([row["rate"] for row in BLUEPRINT["upstreams"] if "rate" in row])),
+        ("Admission", set(BLUEPRINT["admission"])),
+        ("ShedParams", set(BLUEPRINT["admission"]["shed"])),
+        ("BrownoutParams", set(BLUEPRINT["admission"]["brownout"])),
+        ("FeasibilityParams", set(BLUEPRINT["admission"]["feasibility"])),
+        ("ClientPriority", keys(BLUEPRINT["admission"]["priorities"])),
+        ("RetryParams", keys([row["retry"] for row in BLUEPRINT["upstreams"] if "retry" in row])),
+        ("HedgeParams", keys([row["hedge"] for row in BLUEPRINT["upstreams"] if "hedge" in row])),
+        (
+            "BreakerParams",
+            keys([row["breaker"] for row in BLUEPRINT["upstreams"] if "breaker" in row]),
+        ),
+        (
+            "ThrottleParams",
+            keys([row["throttle"] for row in BLUEPRINT["upstreams"] if "throttle" in row]),
+        ),
+        (
+            "AdaptiveParams",
+            keys([row["adaptive"] for row in BLUEPRINT["upstreams"] if "adaptive" in row]),
+        ),
         ("Field", keys([f for row in SHAPES if row["kind"] == "object" for f in row["fields"]])),
         ("NumberLimits", keys([row["limits"] for row in SHAPES if "limits" in row])),
         ("Listen", set(BLUEPRINT["listen"])),
@@ -187,3 +204,29 @@ def _inner(row: dict[str, Any]) -> list[int]:
         value = row.get(name, [])
         found += value if isinstance(value, list) else [value]
     return found
+
+
+@pytest.mark.parametrize(
+    ("policy", "name"),
+    [
+        ("shed", "ShedParams"),
+        ("brownout", "BrownoutParams"),
+        ("feasibility", "FeasibilityParams"),
+    ],
+)
+def test_the_defaults_of_admission_are_the_crates(policy: str, name: str) -> None:
+    service = Service("defaults", deadline="1s")
+    up = Upstream("up", "http://up:1")
+
+    @service.view("/x")
+    class XView(View):
+        x: Raw = strong(up.get("/x"))
+
+    admission = service.blueprint()["admission"]
+    known = rust.defaults(name)
+    if policy == "shed":
+        assert "cpu: Some(0.95)," in rust.text()
+        known["cpu"] = 0.95
+    assert admission[policy] == known
+    assert f"calls_max: {admission['calls_max']:_}," in rust.text()
+    assert f"clients_max: {admission['clients_max']:_}," in rust.text()

@@ -103,11 +103,21 @@ def test_every_code_of_a_problem_is_there() -> None:
     assert [code for code in sorted(found) if f"`{code}`" not in text] == []
 
 
+def test_every_limit_of_admission_explains_its_code() -> None:
+    source = rust("tailrace-plane/src/admission/refusal.rs")
+    body = source.partition("pub fn code(")[2].partition("\n    }\n")[0]
+    codes = re.findall(r'=> "(\w+)"', body)
+    assert len(codes) == 6
+    asked = (DOCS / "concepts" / "admission.md").read_text(encoding="utf-8")
+    for code in codes:
+        assert f"| `{code}` | " in page("problems.md"), code
+        assert f"| `{code}` |" in asked, code
+
+
 def series() -> set[str]:
     """Every metric the plane writes, as its sources name it."""
-    sources = (
-        rust(f"tailrace-plane/src/metrics/{name}.rs") for name in ("text", "upstreams", "python")
-    )
+    names = ("text", "upstreams", "admission", "cache", "python")
+    sources = (rust(f"tailrace-plane/src/metrics/{name}.rs") for name in names)
     return {name for source in sources for name in re.findall(r'"(tailrace_\w+)"', source)}
 
 
@@ -116,7 +126,7 @@ def test_every_refusal_of_an_extra_attempt_has_its_line() -> None:
     source = rust("tailrace-plane/src/metrics/mod.rs")
     codes = re.findall(r'"(\w+)"', source.partition("REFUSALS: ")[2].partition("];")[0])
     assert len(codes) >= 11
-    pages = [(DOCS / "concepts" / name).read_text() for name in ("retry.md", "hedge.md")]
+    pages = [(DOCS / "concepts" / name).read_text() for name in ("retry.md", "hedge.md", "rate.md")]
     assert [code for code in codes if not any(f"| `{code}` |" in text for text in pages)] == []
 
 
@@ -218,13 +228,24 @@ def test_defaults_of_the_other_sections_are_those_of_the_code() -> None:
         "breaker": policies.Breaker(),
         "throttle": policies.Throttle(),
         "adaptive": policies.AdaptiveLimit(),
+        "cache": policies.Cache(ttl="none"),
     }
     for word, policy in usual.items():
         for field in dataclasses.fields(policy):
             shown = table[f"{word}.{field.name}"][0]
             value = getattr(policy, field.name)
             read = str if not isinstance(value, float) else float if value > 1 else share
+            value = "off" if value is False else value
             assert read(shown) == read("none" if value is None else value), field.name
+    admitted = rows(text, "[admission]")
+    for word in ("shed", "brownout", "feasibility"):
+        policy = getattr(policies.Admission(), word)
+        assert admitted[word][0] == "on"
+        for field in dataclasses.fields(policy):
+            shown, value = admitted[f"{word}.{field.name}"][0], getattr(policy, field.name)
+            assert (share(shown) if isinstance(value, float) else shown) == value, field.name
+    for word in ("client", "clients_max", "calls_max"):
+        assert admitted[word][0] == str(getattr(policies.Admission(), word))
     declared = inspect.signature(upstream.Upstream).parameters
     for word in usual:
         on = declared[word].default is not None
@@ -240,7 +261,7 @@ def test_defaults_of_the_other_sections_are_those_of_the_code() -> None:
     ("source", "constant", "row", "shown"),
     [
         ("call.rs", "BUDGET_MIN: Nanos = MILLI", "least time worth a call", "1 ms"),
-        ("request.rs", "REQUEST_ID_MAX: usize = 128", "length of a request id", "128"),
+        ("request/asked.rs", "REQUEST_ID_MAX: usize = 128", "length of a request id", "128"),
         ("access_log.rs", "PARTS_SHOWN: usize = 16", "parts in an access log line", "16"),
         ("access_log.rs", "TEXT_MAX: usize = 96", "text in an access log line", "96 bytes"),
         ("admin.rs", "CONNECTIONS_MAX: usize = 64", "admin connections", "64"),

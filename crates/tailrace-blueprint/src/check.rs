@@ -8,8 +8,10 @@
 //! every other producer of a blueprint. What needs a regular expression or a route tree is checked
 //! when the plane compiles the blueprint.
 
+mod admission;
 mod attempts;
 mod body;
+mod cache;
 mod graph;
 mod guards;
 mod header;
@@ -18,6 +20,8 @@ mod shape;
 mod template;
 mod upstream;
 mod view;
+
+pub use admission::parse_network;
 
 use crate::{Blueprint, FORMAT_VERSION};
 use std::collections::HashSet;
@@ -56,6 +60,7 @@ pub fn check(blueprint: &Blueprint) -> Vec<Problem> {
     }
     check_limits(blueprint, &mut problems);
     check_envelope(blueprint, &mut problems);
+    admission::check_admission(&blueprint.admission, &mut problems);
     upstream::check_upstreams(&blueprint.upstreams, &mut problems);
     shape::check_shapes(&blueprint.shapes, &mut problems);
     view::check_views(blueprint, &mut problems);
@@ -133,6 +138,7 @@ fn check_limits(blueprint: &Blueprint, problems: &mut Problems) {
         ("upstream_body_max_bytes", limits.upstream_body_max_bytes),
         ("request_memory_max_bytes", limits.request_memory_max_bytes),
         ("json_depth_max", u32::from(limits.json_depth_max)),
+        ("cache_max_bytes", limits.cache_max_bytes),
         ("connections_max", limits.connections_max),
         ("pool_idle_ms", limits.pool_idle_ms),
         ("dns_refresh_ms", limits.dns_refresh_ms),

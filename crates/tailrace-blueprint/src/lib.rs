@@ -5,6 +5,7 @@
 //! nothing here is consulted per request. Durations are milliseconds as numbers, sizes are bytes as
 //! integers, names are the user's.
 
+mod admission;
 mod check;
 mod limits;
 mod shape;
@@ -12,17 +13,20 @@ mod template;
 mod upstream;
 mod view;
 
-pub use check::{check, Problem};
+pub use admission::{
+    Admission, BrownoutParams, ClientPriority, FeasibilityParams, Priority, RateParams, ShedParams,
+};
+pub use check::{check, parse_network, Problem};
 pub use limits::{AccessLog, Envelope, Limits, Listen, LogFormat};
 pub use shape::{Extra, Field, NumberLimits, Shape, ShapeId, StringFormat};
 pub use template::{JsonPiece, NamedTemplate, PartField, Piece, Template};
 pub use upstream::{
-    AdaptiveParams, BreakerParams, BulkheadParams, HedgeParams, RetryParams, ThrottleParams,
-    Upstream,
+    AdaptiveParams, BreakerParams, BulkheadParams, CacheParams, HedgeParams, RetryParams,
+    ThrottleParams, Upstream,
 };
 pub use view::{
-    CallBody, Condition, Each, Handler, Method, Parameter, ParameterIn, Part, Protections,
-    RequestBody, Strength, Unwrap, View,
+    CallBody, Condition, Each, Handler, Method, Otherwise, Parameter, ParameterIn, Part,
+    Protections, RequestBody, Strength, Unwrap, View,
 };
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +49,8 @@ pub struct Blueprint {
     pub envelope: Envelope,
     #[serde(default)]
     pub access_log: AccessLog,
+    #[serde(default)]
+    pub admission: Admission,
     #[serde(default)]
     pub protections: Protections,
     pub upstreams: Vec<Upstream>,

@@ -1,6 +1,8 @@
 //! A view: one endpoint, the parts it needs and how each is fetched.
 
-use crate::{JsonPiece, NamedTemplate, Piece, ShapeId, Template};
+use crate::{
+    CacheParams, JsonPiece, NamedTemplate, Piece, Priority, RateParams, ShapeId, Template,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,6 +20,12 @@ pub struct View {
     /// calls: one slow upstream cannot multiply (the attempt purse).
     #[serde(default = "extra_attempts")]
     pub extra_attempts: u32,
+    /// Requests a second of all clients; absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateParams>,
+    /// Who goes first under overload, unless client or peer say otherwise.
+    #[serde(default)]
+    pub priority: Priority,
     pub parameters: Vec<Parameter>,
     /// Set: a Python handler answers, and the view has no parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,6 +161,49 @@ pub struct Part {
     /// What a weak part becomes when it fails, and any part on 204; JSON. Absent: `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+    /// A weak part's place in the order in which parts are left out under pressure: the lowest
+    /// first, parts without a place after all others, the last declared first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drop: Option<u16>,
+    /// `null` takes the upstream's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheParams>,
+    /// The call that stands in for a weak part when its own has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<Otherwise>,
+}
+
+impl Part {
+    /// The part that its `otherwise` makes: the same field, made of another call.
+    #[must_use]
+    pub fn stand_in(&self, other: &Otherwise) -> Self {
+        Self {
+            upstream: other.upstream.clone(),
+            method: Method::Get,
+            path: other.path.clone(),
+            query: other.query.clone(),
+            headers: other.headers.clone(),
+            body: None,
+            idempotency_key: None,
+            when: None,
+            timeout_ms: None,
+            cache: None,
+            otherwise: None,
+            ..self.clone()
+        }
+    }
+}
+
+/// Another GET that answers in the same shape, within its upstream's timeout.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Otherwise {
+    pub upstream: String,
+    pub path: Template,
+    #[serde(default)]
+    pub query: Vec<NamedTemplate>,
+    #[serde(default)]
+    pub headers: Vec<NamedTemplate>,
 }
 
 /// Where a part's value is in the upstream's answer.

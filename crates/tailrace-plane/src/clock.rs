@@ -7,6 +7,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
+use rustix::time::{clock_gettime, ClockId};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tailrace_policy::Nanos;
@@ -44,6 +45,24 @@ pub fn epoch_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Processor time of this thread. A simulation has no processor: its time is not a machine's.
+pub fn thread_cpu() -> Nanos {
+    cpu(ClockId::ThreadCPUTime)
+}
+
+/// Processor time of all threads of this process.
+pub fn process_cpu() -> Nanos {
+    cpu(ClockId::ProcessCPUTime)
+}
+
+fn cpu(id: ClockId) -> Nanos {
+    if cfg!(test) {
+        return 0;
+    }
+    let read = clock_gettime(id);
+    read.tv_sec as Nanos * 1_000 * MILLI + read.tv_nsec as Nanos
 }
 
 /// Milliseconds, possibly with a fraction, as nanoseconds.

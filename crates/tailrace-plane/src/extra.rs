@@ -133,6 +133,9 @@ async fn race(
     .await
 }
 
+/// The upstream's own rate counts attempts, so extra ones too.
+const UPSTREAM_RATE: &str = "upstream_rate";
+
 /// Asks for a second attempt, the cheapest first: purse, place, hedges' share, the budget that
 /// retries and hedges share (ALGORITHMS 4). Whatever refuses, the others get back what they gave.
 fn may_hedge(call: &Call, part: &Part, upstream: &Upstream) -> Option<Permit> {
@@ -140,6 +143,9 @@ fn may_hedge(call: &Call, part: &Part, upstream: &Upstream) -> Option<Permit> {
     let now = worker.now.get();
     let metrics = &worker.metrics.upstreams[part.upstream];
     let hedge = upstream.policies.hedge.as_ref()?;
+    if !upstream.policies.may_spend(now) {
+        return refuse(metrics, UPSTREAM_RATE);
+    }
     if let Err(refused) = call.purse.try_take() {
         return refuse(metrics, refused.code());
     }
@@ -157,6 +163,11 @@ fn may_hedge(call: &Call, part: &Part, upstream: &Upstream) -> Option<Permit> {
             hedge.put_back(now);
             return refuse(metrics, refused.code());
         }
+    }
+    if upstream.policies.spend(now).is_err() {
+        call.purse.put_back();
+        hedge.put_back(now);
+        return refuse(metrics, UPSTREAM_RATE);
     }
     metrics.hedges.add(1);
     Some(place)
@@ -192,6 +203,9 @@ pub async fn again(
     if !may_choose(worker, &addresses, avoid) {
         return refuse(metrics, "no_address");
     }
+    if !upstream.policies.may_spend(now) {
+        return refuse(metrics, UPSTREAM_RATE);
+    }
     if let Err(refused) = call.purse.try_take() {
         return refuse(metrics, refused.code());
     }
@@ -211,6 +225,10 @@ pub async fn again(
         call.purse.put_back();
         return refuse(metrics, "no_address");
     };
+    if upstream.policies.spend(worker.now.get()).is_err() {
+        call.purse.put_back();
+        return refuse(metrics, UPSTREAM_RATE);
+    }
     metrics.retries.add(1);
     Some(Next { place, chosen })
 }

@@ -8,10 +8,12 @@
 mod access_log;
 mod addresses;
 mod admin;
+mod admission;
 mod attempt;
 mod body;
 pub mod bridge;
 mod buffers;
+mod cache;
 mod call;
 mod catalogue;
 mod client;
@@ -19,6 +21,7 @@ mod clock;
 mod extra;
 mod fanout;
 pub mod h1;
+mod json;
 mod live;
 mod metrics;
 mod naive;
@@ -36,6 +39,7 @@ mod server;
 mod shared;
 #[cfg(test)]
 mod simulation;
+mod source;
 pub mod splice;
 mod template;
 mod upstream;

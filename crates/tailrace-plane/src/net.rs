@@ -22,6 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 #[cfg(not(test))]
 mod system {
     use std::io;
+    use std::net::SocketAddr;
     use tokio::net::{TcpListener, TcpStream};
 
     /// True when nothing has arrived: for a connection that was put back a moment ago the event
@@ -40,11 +41,13 @@ mod system {
 
     /// Closes a listener and returns the connections that had reached it: what the runtime knows of
     /// its queue may be one event old.
-    pub fn queued(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+    pub fn queued(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
         let listener = listener.into_std().ok();
-        std::iter::from_fn(move || Some(listener.as_ref()?.accept().ok()?.0)).filter_map(|stream| {
+        let accept = move || listener.as_ref()?.accept().ok();
+        std::iter::from_fn(accept).filter_map(|(stream, from)| {
             let ready = stream.set_nonblocking(true);
-            ready.and_then(|()| TcpStream::from_std(stream)).ok()
+            let stream = ready.and_then(|()| TcpStream::from_std(stream)).ok()?;
+            Some((stream, from))
         })
     }
 }

@@ -6,12 +6,17 @@ mod layout;
 mod templates;
 mod view;
 
+use crate::admission::rules::Rules;
+use crate::cache::Keep;
 use crate::h1::{HeadLimits, Method};
 use crate::router::Router;
+use crate::source::Source;
 use crate::splice::Shapes;
 use crate::upstream::Upstream;
 use std::sync::Arc;
 use tailrace_blueprint as blueprint;
+use tailrace_policy::rate;
+use tailrace_policy::shed::Class;
 use tailrace_policy::Nanos;
 
 pub use blueprint::Strength;
@@ -32,6 +37,7 @@ pub struct Program {
     pub shapes: Arc<Shapes>,
     pub router: Arc<Router>,
     pub limits: blueprint::Limits,
+    pub admission: Rules,
     /// Of both sides: what clients send and what upstreams answer.
     pub head_limits: HeadLimits,
     pub envelope: EnvelopeBytes,
@@ -53,6 +59,13 @@ pub struct View {
     pub deadline: Nanos,
     pub fanout: usize,
     pub extra_attempts: u32,
+    /// Of all clients together.
+    pub rate: Option<rate::Params>,
+    /// The name of that limit in headers.
+    pub limit_name: String,
+    pub class: Class,
+    /// Parts left out at each rung of the ladder, as bits; the first is 0.
+    pub rungs: Vec<u64>,
     pub parameters: Vec<Parameter>,
     /// Answered by a Python handler instead of parts: how many requests may be in it at once.
     pub handler: Option<u32>,
@@ -107,12 +120,41 @@ pub struct Part {
     pub fallback: Vec<u8>,
     /// True when `fallback` was declared or the shape accepts null, so that 204 is an answer.
     pub empty_allowed: bool,
+    pub cache: Option<Keep>,
+    /// What is called when this call has failed.
+    pub otherwise: Option<Box<Part>>,
     /// Bit per part that must be done before this one starts.
     pub needs: u64,
     /// `{"name":` or `,"name":`.
     pub key: Vec<u8>,
     /// Index into per-part metrics.
     pub metric: usize,
+}
+
+impl Part {
+    /// What a call is made from: the part itself or its `otherwise`.
+    pub fn called(&self, other: bool) -> &Self {
+        match &self.otherwise {
+            Some(stand_in) if other => stand_in,
+            _ => self,
+        }
+    }
+
+    /// Every upstream the part may call. What is prepared for each request is prepared for all of
+    /// them: a header of the request before must not be left where one may be read.
+    pub fn upstreams(&self) -> impl Iterator<Item = usize> {
+        let other = self.otherwise.as_ref().map(|other| other.upstream);
+        [Some(self.upstream), other].into_iter().flatten()
+    }
+
+    /// Where the fallback comes from.
+    pub fn fallback_source(&self) -> Source {
+        if self.fallback == b"null" {
+            Source::Missing
+        } else {
+            Source::Default
+        }
+    }
 }
 
 /// A reply that is not simply its parts by name.
@@ -250,6 +292,7 @@ impl Program {
                 uri_max_bytes: limits.uri_max_bytes as usize,
             },
             limits,
+            admission: Rules::compile(&declared.admission)?,
             envelope,
             naive,
         })

@@ -18,6 +18,8 @@ pub enum Reason {
     QueueDelay,
     /// The upstream refuses so much that this call was not sent.
     Throttled,
+    /// The upstream was called as often as its declared rate allows.
+    UpstreamRate,
     /// Every address that could be tried is ejected.
     BreakerOpen,
     /// No connection could be made.
@@ -50,6 +52,8 @@ pub enum Reason {
     BadReference,
     /// The list of `each` holds more items than declared.
     TooManyItems,
+    /// Left out because the load is high; weak parts go first.
+    Brownout,
     /// Some items of an `each` part failed.
     Items,
     /// Stopped because a strong part failed first or the client left.
@@ -57,13 +61,14 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Timeout,
         Self::Deadline,
         Self::BulkheadFull,
         Self::QueueDeadline,
         Self::QueueDelay,
         Self::Throttled,
+        Self::UpstreamRate,
         Self::BreakerOpen,
         Self::Connect,
         Self::Reset,
@@ -80,6 +85,7 @@ impl Reason {
         Self::Dependency,
         Self::BadReference,
         Self::TooManyItems,
+        Self::Brownout,
         Self::Items,
         Self::Cancelled,
     ];
@@ -93,6 +99,7 @@ impl Reason {
             Self::QueueDeadline => "queue_deadline",
             Self::QueueDelay => "queue_delay",
             Self::Throttled => "throttled",
+            Self::UpstreamRate => "upstream_rate",
             Self::BreakerOpen => "breaker_open",
             Self::Connect => "connect",
             Self::Reset => "reset",
@@ -109,6 +116,7 @@ impl Reason {
             Self::Dependency => "dependency",
             Self::BadReference => "bad_reference",
             Self::TooManyItems => "too_many_items",
+            Self::Brownout => "brownout",
             Self::Items => "items",
             Self::Cancelled => "cancelled",
         }
@@ -122,11 +130,26 @@ impl Reason {
             | Self::QueueDeadline
             | Self::QueueDelay
             | Self::Throttled
+            | Self::UpstreamRate
+            | Self::Brownout
             | Self::BreakerOpen
             | Self::Memory => 503,
             Self::NotFound => 404,
             Self::Gone => 410,
             _ => 502,
+        }
+    }
+
+    /// The class of status the upstream answered with, when it gave a whole answer: what a stale
+    /// value may stand in for depends on it (RFC 5861 4).
+    pub fn upstream_status(self) -> Option<u16> {
+        match self {
+            Self::NotFound => Some(404),
+            Self::Gone => Some(410),
+            Self::ClientError => Some(400),
+            Self::ServerError => Some(500),
+            Self::Redirect => Some(302),
+            _ => None,
         }
     }
 
@@ -139,6 +162,7 @@ impl Reason {
             Self::QueueDeadline => "waiting for this upstream would outlast the deadline",
             Self::QueueDelay => "calls to this upstream wait too long; this one was shed",
             Self::Throttled => "the upstream refuses most calls; this one was not sent",
+            Self::UpstreamRate => "this upstream is called as often as its rate allows",
             Self::BreakerOpen => "the upstream's addresses fail and are left alone for now",
             Self::Connect => "no connection to the upstream could be made",
             Self::Reset => "the upstream closed the connection before its answer was complete",
@@ -155,6 +179,7 @@ impl Reason {
             Self::Dependency => "a part this one needs has failed",
             Self::BadReference => "a field this part's call needs is missing or not a scalar",
             Self::TooManyItems => "the list to fan out over is longer than declared",
+            Self::Brownout => "left out because the load is high",
             Self::Items => "calls for some items failed",
             Self::Cancelled => "stopped before it finished",
         }

@@ -4,12 +4,15 @@
 //! says in its body, in `Tailrace-Degraded` and in the log which part is missing and why, in the
 //! same words.
 
+mod sources;
+
 use crate::fanout::FanOut;
 use crate::h1;
 use crate::program::{Layout, List, Placed, Program, View};
 use crate::reason::Reason;
 use crate::splice::escape_into;
 use crate::worker::Worker;
+use sources::{is_kept, push_degraded_header, push_sources_header};
 
 /// A reply that is not a view's: status, code and words of a problem.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +37,8 @@ pub struct Frame<'a> {
     /// HEAD: same head, no body.
     pub head_only: bool,
     pub epoch_ms: u64,
+    /// Further header lines.
+    pub lines: &'a [u8],
 }
 
 /// Assembles an aggregated reply into `out`; returns the number of body bytes.
@@ -47,7 +52,7 @@ pub fn aggregate(worker: &Worker, fan: &FanOut, frame: Frame<'_>, out: &mut Vec<
     push_envelope(program, view, fan, frame, &mut tail);
     let parts = view.parts.iter().zip(&fan.values);
     let values: usize = parts
-        .map(|(part, value)| part.key.len() + value.as_ref().map_or(4, Vec::len))
+        .map(|(part, value)| part.key.len() + value.as_deref().map_or(4, <[u8]>::len))
         .sum();
     let length = values + tail.len();
     push_ok(worker, view, fan, length, frame, out);
@@ -76,6 +81,9 @@ fn push_ok(
     if fan.ends.iter().any(|end| end.failed.is_some()) {
         push_degraded_header(view, fan, out);
         out.extend_from_slice(b"cache-control: no-store\r\n");
+    }
+    if fan.ends.iter().any(is_kept) {
+        push_sources_header(view, fan, out);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -196,24 +204,6 @@ fn push_envelope(
     out.push(b'}');
 }
 
-/// `tailrace-degraded: coupon;reason=timeout, recommend;reason=status`.
-fn push_degraded_header(view: &View, fan: &FanOut, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"tailrace-degraded: ");
-    let mut first = true;
-    for (part, end) in view.parts.iter().zip(&fan.ends) {
-        if let Some(reason) = end.failed {
-            if !first {
-                out.extend_from_slice(b", ");
-            }
-            first = false;
-            out.extend_from_slice(part.name.as_bytes());
-            out.extend_from_slice(b";reason=");
-            out.extend_from_slice(reason.code().as_bytes());
-        }
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
 /// Puts what a handler returned into a reply: its own JSON, and in a header what is missing.
 pub fn handled(
     worker: &Worker,
@@ -262,11 +252,18 @@ fn push_head(
     out.extend_from_slice(content_type.as_bytes());
     out.extend_from_slice(b"\r\ncontent-length: ");
     out.extend_from_slice(number.format(length).as_bytes());
-    out.extend_from_slice(b"\r\nx-request-id: ");
+    out.extend_from_slice(b"\r\n");
+    push_common(worker, frame, out);
+}
+
+/// The headers that every reply has and only the request decides.
+pub fn push_common(worker: &Worker, frame: Frame<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"x-request-id: ");
     out.extend_from_slice(frame.request_id);
     out.extend_from_slice(b"\r\n");
     worker.push_date(frame.epoch_ms, out);
     push_connection(frame, out);
+    out.extend_from_slice(frame.lines);
 }
 
 fn push_connection(frame: Frame<'_>, out: &mut Vec<u8>) {
@@ -280,25 +277,7 @@ fn push_connection(frame: Frame<'_>, out: &mut Vec<u8>) {
 /// Assembles a problem into `out`; returns the number of body bytes.
 pub fn problem(worker: &Worker, problem: &Problem, frame: Frame<'_>, out: &mut Vec<u8>) -> usize {
     let mut body = worker.buffers.take();
-    body.extend_from_slice(b"{\"type\":\"urn:tailrace:problem:");
-    body.extend_from_slice(problem.code.as_bytes());
-    body.extend_from_slice(b"\",\"title\":");
-    escape_into(h1::reason(problem.status), &mut body);
-    body.extend_from_slice(b",\"status\":");
-    body.extend_from_slice(itoa::Buffer::new().format(problem.status).as_bytes());
-    let fields = [
-        (&b",\"code\":"[..], Some(problem.code)),
-        (b",\"detail\":", Some(problem.detail.as_str())),
-        (b",\"part\":", problem.part.as_deref()),
-        (b",\"parameter\":", problem.parameter.as_deref()),
-    ];
-    for (name, value) in fields {
-        if let Some(value) = value {
-            body.extend_from_slice(name);
-            escape_into(value, &mut body);
-        }
-    }
-    body.extend_from_slice(b",\"request_id\":\"");
+    problem_body(problem, &mut body);
     body.extend_from_slice(frame.request_id);
     body.extend_from_slice(b"\"}");
     push_head(
@@ -322,6 +301,29 @@ pub fn problem(worker: &Worker, problem: &Problem, frame: Frame<'_>, out: &mut V
     }
     worker.buffers.give(body);
     length
+}
+
+/// A problem's body up to its request id.
+pub fn problem_body(problem: &Problem, body: &mut Vec<u8>) {
+    body.extend_from_slice(b"{\"type\":\"urn:tailrace:problem:");
+    body.extend_from_slice(problem.code.as_bytes());
+    body.extend_from_slice(b"\",\"title\":");
+    escape_into(h1::reason(problem.status), body);
+    body.extend_from_slice(b",\"status\":");
+    body.extend_from_slice(itoa::Buffer::new().format(problem.status).as_bytes());
+    let fields = [
+        (&b",\"code\":"[..], Some(problem.code)),
+        (b",\"detail\":", Some(problem.detail.as_str())),
+        (b",\"part\":", problem.part.as_deref()),
+        (b",\"parameter\":", problem.parameter.as_deref()),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            body.extend_from_slice(name);
+            escape_into(value, body);
+        }
+    }
+    body.extend_from_slice(b",\"request_id\":\"");
 }
 
 /// A reply without a body, for OPTIONS.

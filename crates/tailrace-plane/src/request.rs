@@ -1,35 +1,36 @@
 //! The life of one request, top to bottom.
 //!
 //! ```text
-//! head -> route -> method -> parameters -> fan out -> reply -> record
+//! head -> route -> method -> admission -> parameters -> fan out -> reply -> record
 //! ```
 //!
 //! Anything refused before the fan-out is answered without a call. The connection (`server/`) owns
 //! the bytes and the socket; this file owns what they mean.
 
+mod asked;
 mod handled;
 
 use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
+use crate::admission::caller::Peer;
+use crate::admission::refusal::Refusal;
+use crate::admission::{self, Asking, Passed};
 use crate::body;
 use crate::bridge::Run;
 use crate::clock;
 use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
 use crate::metrics::{status_index, ViewMetrics};
-use crate::parameters::{self, bad_parameter, missing_parameter, Raw};
-use crate::program::Program;
+use crate::parameters::{self, bad_parameter, Raw};
+use crate::program::{Part, Program};
 use crate::reply::{self, Frame, Problem};
-use crate::router::Route;
 use crate::shared::Phase;
 use crate::worker::Worker;
-use matchit::Params;
+use asked::{asked_deadline, find_view, is_request_id};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
-use tailrace_policy::deadline::{parse_grpc_timeout, parse_timeout_ms, Deadline};
+use tailrace_policy::deadline::Deadline;
 use tailrace_policy::Nanos;
-
-const REQUEST_ID_MAX: usize = 128;
 
 /// One request's working set; reused from request to request.
 #[derive(Debug, Default)]
@@ -47,8 +48,29 @@ pub struct Exchange {
     request_id: Vec<u8>,
     started: Nanos,
     view: Option<usize>,
+    /// Who asks, as the connection knows it.
+    pub peer: Peer,
+    passed: Passed,
     /// Whether the connection goes on after this reply; decided when the reply is made.
     pub keep_alive: bool,
+}
+
+/// Why a request is answered without a call.
+enum Refused {
+    Problem(Problem),
+    Admission(Refusal),
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::Admission(refusal)
+    }
 }
 
 impl Exchange {
@@ -58,15 +80,15 @@ impl Exchange {
         self.view = None;
         self.reply.clear();
         self.fan.ends.clear();
+        self.passed.clear();
         self.take_request_id(worker);
         worker.metrics.in_flight.add(1);
         match self.admit(worker) {
-            Ok(()) => Poll::Pending,
-            Err(problem) => {
-                self.refuse(worker, &problem);
-                Poll::Ready(())
-            }
+            Ok(()) => return Poll::Pending,
+            Err(Refused::Problem(problem)) => self.refuse(worker, &problem),
+            Err(Refused::Admission(refusal)) => self.turn_away(worker, refusal),
         }
+        Poll::Ready(())
     }
 
     /// Drives the fan-out; `Ready` when `reply` is complete.
@@ -116,6 +138,7 @@ impl Exchange {
         let found = find_view(&worker.program, &self.head, &self.input);
         self.view = found.ok().map(|(view, _)| view);
         self.fan.ends.clear();
+        self.passed.clear();
         self.reply.clear();
         self.take_request_id(worker);
         worker.metrics.in_flight.add(1);
@@ -133,12 +156,23 @@ impl Exchange {
         found.is_ok_and(|(view, _)| program.views[view].reads_body())
     }
 
-    /// Route, method, parameters, deadline: all that can refuse without a call.
-    fn admit(&mut self, worker: &Rc<Worker>) -> Result<(), Problem> {
+    /// Route, method, deadline, admission, parameters: all that can refuse without a call.
+    fn admit(&mut self, worker: &Rc<Worker>) -> Result<(), Refused> {
         let program = &worker.program;
         let (view, params) = find_view(program, &self.head, &self.input)?;
         self.view = Some(view);
         let declared = &program.views[view];
+        let asked = asked_deadline(&self.head, &self.input);
+        let asked = if program.naive { None } else { asked };
+        let deadline = Deadline::inbound(self.started, declared.deadline, asked);
+        let asking = Asking {
+            head: &self.head,
+            input: &self.input,
+            peer: self.peer,
+            now: self.started,
+            deadline,
+        };
+        admission::admit(worker, view, asking, &mut self.passed)?;
         let raw = Raw {
             head: &self.head,
             input: &self.input,
@@ -150,17 +184,15 @@ impl Exchange {
         }
         let values = parameters::read(program, &declared.parameters, raw)?;
         self.fan.parameters = values;
-        let asked = asked_deadline(&self.head, &self.input);
-        let asked = if program.naive { None } else { asked };
-        let deadline = Deadline::inbound(self.started, declared.deadline, asked);
         self.fan.begin(program, view, deadline);
+        self.fan.left_out = worker.gate.left_out(view);
         if let Some(shape) = declared.body {
             let json = body::read(worker, shape, &self.head, &self.input, &self.body)?;
             self.fan.begin_body(json);
         }
         self.forward_headers(program, view);
         if declared.handler.is_some() {
-            return self.begin_handler(worker, view, deadline);
+            return Ok(self.begin_handler(worker, view, deadline)?);
         }
         Ok(())
     }
@@ -173,7 +205,7 @@ impl Exchange {
         let hop = |name: &String| head.connection_names(input, name.as_bytes());
         let lines = &mut self.fan.lines;
         lines.resize_with(program.upstreams.len(), Vec::new);
-        let parts = program.views[view].parts.iter().map(|part| part.upstream);
+        let parts = program.views[view].parts.iter().flat_map(Part::upstreams);
         // A handler may call any upstream.
         let any = program.views[view]
             .handler
@@ -195,6 +227,7 @@ impl Exchange {
         id_line.extend_from_slice(b"x-request-id: ");
         id_line.extend_from_slice(&self.request_id);
         id_line.extend_from_slice(b"\r\n");
+        self.passed.push_priority(id_line);
     }
 
     /// `X-Request-Id` when it is harmless, else a new one (req 10.2).
@@ -214,17 +247,28 @@ impl Exchange {
 
     fn aggregate(&mut self, worker: &Worker) {
         self.decide_keep_alive(worker);
-        let frame = frame(&self.request_id, &self.head, self.keep_alive);
+        let frame = frame(
+            &self.request_id,
+            &self.head,
+            self.keep_alive,
+            &self.passed.lines,
+        );
         let bytes = reply::aggregate(worker, &self.fan, frame, &mut self.reply);
         if self.fan.ends.iter().any(|end| end.failed.is_some()) {
             worker.metrics.views[self.fan.view].degraded.add(1);
         }
+        worker.gate.learn(worker, &self.fan);
         self.record(worker, 200, bytes, "");
     }
 
     fn refuse(&mut self, worker: &Worker, problem: &Problem) {
         self.decide_keep_alive(worker);
-        let frame = frame(&self.request_id, &self.head, self.keep_alive);
+        let frame = frame(
+            &self.request_id,
+            &self.head,
+            self.keep_alive,
+            &self.passed.lines,
+        );
         let bytes = if problem.status == 204 {
             let allow = problem.allow.as_deref().unwrap_or_default();
             reply::empty(worker, allow, frame, &mut self.reply);
@@ -233,6 +277,21 @@ impl Exchange {
             reply::problem(worker, problem, frame, &mut self.reply)
         };
         self.record(worker, problem.status, bytes, problem.code);
+    }
+
+    /// Refuses what admission did not let in, with bytes that are ready.
+    fn turn_away(&mut self, worker: &Worker, refusal: Refusal) {
+        self.decide_keep_alive(worker);
+        let refusals = worker.shared.admission.refusals();
+        let frame = frame(
+            &self.request_id,
+            &self.head,
+            self.keep_alive,
+            &self.passed.lines,
+        );
+        let bytes = refusals.write(worker, refusal, frame, &mut self.reply);
+        let limit = refusal.limit;
+        self.record(worker, limit.status(), bytes, limit.code());
     }
 
     fn explain(&self, program: &Program, stop: Stop) -> Problem {
@@ -260,6 +319,7 @@ impl Exchange {
         let now = worker.tick();
         let took = now.saturating_sub(self.started);
         worker.metrics.in_flight.sub(1);
+        self.passed.release();
         match self.view {
             Some(view) => record_view(&worker.metrics.views[view], status, took),
             None => worker.metrics.unmatched[status_index(status)].add(1),
@@ -293,13 +353,19 @@ impl Exchange {
     }
 }
 
-fn frame<'a>(request_id: &'a [u8], head: &RequestHead, keep_alive: bool) -> Frame<'a> {
+fn frame<'a>(
+    request_id: &'a [u8],
+    head: &RequestHead,
+    keep_alive: bool,
+    lines: &'a [u8],
+) -> Frame<'a> {
     Frame {
         request_id,
         keep_alive,
         old: head.minor == 0,
         head_only: head.method == Method::Head,
         epoch_ms: clock::epoch_ms(),
+        lines,
     }
 }
 
@@ -316,85 +382,4 @@ fn record_view(metrics: &ViewMetrics, status: u16, took: Nanos) {
 fn retry_after_s() -> u32 {
     static TURN: AtomicU32 = AtomicU32::new(0);
     1 + TURN.fetch_add(1, Ordering::Relaxed) % 2
-}
-
-/// Letters, digits and `-_.:/+=@`: nothing a log, header or JSON string must escape.
-fn is_request_id(text: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
-    (1..=REQUEST_ID_MAX).contains(&text.len()) && text.iter().all(plain)
-}
-
-/// How long the caller says it will wait; several conventions, the shortest wins (ALGORITHMS 3). It
-/// can only shorten the view's deadline, so anybody may say it.
-fn asked_deadline(head: &RequestHead, input: &[u8]) -> Option<Nanos> {
-    let grpc = head
-        .header(input, "grpc-timeout")
-        .and_then(parse_grpc_timeout);
-    let envoy = head
-        .header(input, "x-envoy-expected-rq-timeout-ms")
-        .and_then(parse_timeout_ms);
-    let connect = head
-        .header(input, "connect-timeout-ms")
-        .and_then(parse_timeout_ms);
-    [grpc, envoy, connect].into_iter().flatten().min()
-}
-
-fn bad_request(code: &'static str) -> Problem {
-    Problem {
-        status: 400,
-        code,
-        detail: "the request cannot be understood".to_owned(),
-        ..Problem::default()
-    }
-}
-
-fn no_route() -> Problem {
-    let detail = "no view at this path".to_owned();
-    Problem {
-        status: 404,
-        code: "no_route",
-        detail,
-        ..Problem::default()
-    }
-}
-
-/// The view a request is for, and the raw parameters of its path.
-fn find_view<'a>(
-    program: &'a Program,
-    head: &RequestHead,
-    input: &'a [u8],
-) -> Result<(usize, Params<'a, 'a>), Problem> {
-    let path =
-        std::str::from_utf8(head.path.of(input)).map_err(|_| bad_request("path_not_ascii"))?;
-    match program.router.find(path) {
-        Route::Path(methods, params) => match (methods.view(head.method), head.method) {
-            (Some(view), _) => Ok((view, params)),
-            (None, Method::Options) => Err(allowed_methods(&methods.allow)),
-            (None, _) => Err(method_not_allowed(&methods.allow)),
-        },
-        Route::EmptyParameter(name) => Err(missing_parameter(name, "path")),
-        Route::Unknown if path == "*" => Err(allowed_methods(&program.router.allow)),
-        Route::Unknown => Err(no_route()),
-    }
-}
-
-/// Not a problem: the answer to OPTIONS, with an empty body.
-fn allowed_methods(allow: &str) -> Problem {
-    Problem {
-        status: 204,
-        allow: Some(allow.into()),
-        ..Problem::default()
-    }
-}
-
-fn method_not_allowed(allow: &str) -> Problem {
-    let detail = format!("this path answers {allow}");
-    let allow = Some(allow.into());
-    Problem {
-        status: 405,
-        code: "method_not_allowed",
-        detail,
-        allow,
-        ..Problem::default()
-    }
 }

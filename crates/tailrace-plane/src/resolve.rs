@@ -101,6 +101,8 @@ mod tests {
             breaker: None,
             throttle: None,
             adaptive: None,
+            rate: None,
+            cache: None,
         };
         Upstream::new(&declared, 1024).unwrap()
     }

@@ -1,12 +1,16 @@
 //! What the workers, the admin port and the owner of the plane share.
 
 use crate::admin::token::Token;
+use crate::admission::Admission;
 use crate::bridge::Bridge;
+use crate::cache::Cache;
+use crate::clock;
 use crate::live::{Current, Live};
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use tailrace_policy::Nanos;
 use tokio::sync::watch;
 
 /// Where the process stands between start and exit (req 11.4).
@@ -33,6 +37,9 @@ pub struct Shared {
     /// The configuration in force.
     pub live: Live,
     pub metrics: Vec<Arc<WorkerMetrics>>,
+    pub admission: Admission,
+    /// Made when something is cached for the first time.
+    cache: OnceLock<Arc<Cache>>,
     /// To Python; `None` while nothing of this service runs there.
     pub bridge: Option<Arc<Bridge>>,
     /// What a change over the admin port must carry; without one nothing can be changed.
@@ -48,6 +55,8 @@ pub struct Shared {
     phase: watch::Sender<Phase>,
     /// The same, for readers on the request path.
     phase_now: AtomicU8,
+    /// When draining is over; known once it has begun.
+    drain_end: AtomicU64,
     pub started_epoch_ms: u64,
     pub resolve_failures: AtomicU64,
 }
@@ -62,6 +71,7 @@ impl Shared {
         let metrics = (0..workers)
             .map(|_| Arc::new(WorkerMetrics::new(&program)))
             .collect();
+        let admission = Admission::new(&program, workers);
         let live = Live::new(Current {
             program,
             blueprint,
@@ -70,6 +80,8 @@ impl Shared {
         Self {
             live,
             metrics,
+            admission,
+            cache: OnceLock::new(),
             bridge: None,
             admin_token: None,
             log_failed: AtomicU64::new(0),
@@ -78,6 +90,7 @@ impl Shared {
             connections: AtomicU32::new(0),
             phase: watch::Sender::new(Phase::Running),
             phase_now: AtomicU8::new(Phase::Running as u8),
+            drain_end: AtomicU64::new(0),
             started_epoch_ms: crate::clock::epoch_ms(),
             resolve_failures: AtomicU64::new(0),
         }
@@ -94,6 +107,17 @@ impl Shared {
         Self::new(program, 1, source.to_vec(), b"{}".to_vec())
     }
 
+    /// The cache, for a part that is cached.
+    pub fn cache(&self) -> &Arc<Cache> {
+        let bytes = || self.program().limits.cache_max_bytes;
+        self.cache.get_or_init(|| Cache::new(bytes().into()))
+    }
+
+    /// The cache, when something has been cached.
+    pub fn cache_in_use(&self) -> Option<&Arc<Cache>> {
+        self.cache.get()
+    }
+
     /// The program in force. Off the request path: a request has its worker's.
     pub fn program(&self) -> Arc<Program> {
         Arc::clone(&self.live.current().program)
@@ -107,6 +131,11 @@ impl Shared {
         }
     }
 
+    /// When draining is over and what still runs is cut off; asked while it drains.
+    pub fn drain_end(&self) -> Nanos {
+        self.drain_end.load(Ordering::Acquire)
+    }
+
     /// Wakes its holder whenever the phase moves.
     pub fn watch(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
@@ -114,6 +143,10 @@ impl Shared {
 
     /// Moves forward, never back.
     pub fn advance(&self, to: Phase) {
+        if to == Phase::Draining && self.phase() == Phase::Running {
+            let end = clock::now() + clock::limit(self.program().limits.drain_ms);
+            self.drain_end.store(end, Ordering::Release);
+        }
         self.phase_now.fetch_max(to as u8, Ordering::AcqRel);
         self.phase.send_if_modified(|phase| {
             let forward = *phase < to;

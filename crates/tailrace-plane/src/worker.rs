@@ -5,8 +5,10 @@
 //! it began with, and an old program goes when its last request has ended.
 
 use crate::access_log::{Record, Ring};
+use crate::admission::Gate;
 use crate::bridge::Conversations;
 use crate::buffers::{Buffers, KEEP_MAX_BYTES};
+use crate::cache::near::Near;
 use crate::client::Pools;
 use crate::clock;
 use crate::metrics::WorkerMetrics;
@@ -38,6 +40,9 @@ pub struct Thread {
     pub metrics: Arc<WorkerMetrics>,
     pub buffers: Buffers,
     pub pools: Pools,
+    pub gate: Gate,
+    /// Hot keys of the cache.
+    pub near: RefCell<Near>,
     pub random: RefCell<fastrand::Rng>,
     /// The time of the current poll: read once per wake-up, used by everything that runs in it.
     pub now: Cell<Nanos>,
@@ -82,6 +87,8 @@ impl Worker {
             shared: Arc::clone(shared),
             buffers: Buffers::new(Arc::clone(&metrics)),
             pools: Pools::new(&program),
+            gate: Gate::new(&program, &shared.admission, index),
+            near: RefCell::default(),
             metrics,
             random: RefCell::new(random),
             now: Cell::new(clock::now()),

@@ -39,6 +39,7 @@ pub mod flight;
 pub mod freshness;
 pub mod hedge;
 pub mod hot_keys;
+pub mod inbound;
 pub mod keyed;
 pub mod latency;
 mod lock;

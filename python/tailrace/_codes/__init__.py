@@ -7,7 +7,9 @@ page here, and every page is raised by a test.
 from __future__ import annotations
 
 from tailrace._codes import (
+    admission,
     bodies,
+    caches,
     config,
     handlers,
     models,
@@ -24,11 +26,13 @@ CODES: dict[str, CodeDoc] = dict(
     sorted(
         {
             **services.PAGES,
+            **caches.PAGES,
             **parameters.PAGES,
             **templates.PAGES,
             **bodies.PAGES,
             **parts.PAGES,
             **models.PAGES,
+            **admission.PAGES,
             **config.PAGES,
             **handlers.PAGES,
         }.items()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tailrace._lower.caches import part_cache
 from tailrace._lower.calls import lower_call
 from tailrace._lower.conditions import check_skipped, lower_condition
 from tailrace._lower.context import Context, at
 from tailrace._lower.fields import descend
 from tailrace._lower.layout import lower_layout, reply_name
+from tailrace._lower.otherwise import lower_otherwise
 from tailrace._missing import MISSING
 from tailrace._origin import Setting
 from tailrace._shapes import type_name
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from tailrace._lower.views import ViewScope
 
 EACH_MAX = (1 << 16) - 1
+DROP_MAX = (1 << 16) - 1
 
 
 def lower_part(context: Context, scope: ViewScope, name: str) -> dict[str, Any] | None:
@@ -48,6 +51,11 @@ def lower_part(context: Context, scope: ViewScope, name: str) -> dict[str, Any] 
         lowered["timeout_ms"] = timeout
     if each is not None:
         lowered["each"] = each
+    if part.drop is not None:
+        setting = Setting(part.drop, "code", at(part.place, "drop"))
+        lowered["drop"] = context.count(setting, f"drop of part `{name}`", "TR094", 1, DROP_MAX)
+    lowered |= part_cache(context, scope, name, lowered)
+    lowered |= lower_otherwise(context, scope, name)
     if name not in scope.shapes:
         return None
     whole = scope.shapes[name]

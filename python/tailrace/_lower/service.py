@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from tailrace._lower.admission import check_calls, lower_admission
 from tailrace._lower.context import Context, at
 from tailrace._lower.upstreams import lower_upstreams
 from tailrace._lower.views import lower_views
@@ -42,8 +43,10 @@ def lower_service(context: Context, service: Service) -> dict[str, Any]:
             blueprint[section] = {name: one.value for name, one in found.items()}
             for name, one in found.items():
                 context.origins[f"{section}.{name}"] = one.origin
+    blueprint["admission"] = lower_admission(context, service)
     blueprint["upstreams"] = lower_upstreams(context, service)
     blueprint["views"] = lower_views(context, service, set(envelope.values()))
+    check_calls(context, service, blueprint)
     if not context.problems:
         users = [row for view in blueprint["views"] for row in _users(view)]
         blueprint["shapes"] = context.shapes.compact(users)

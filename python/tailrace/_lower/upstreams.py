@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tailrace._lower.attempts import lower_attempts
+from tailrace._lower.caches import lower_cache
 from tailrace._lower.context import Context, at
 from tailrace._lower.guards import lower_guards
 from tailrace._lower.policy import UNKNOWN
+from tailrace._lower.rate import lower_rate
 from tailrace._origin import Setting
 from tailrace._source import Place
 from tailrace.policies import Bulkhead
@@ -49,6 +51,7 @@ OWN = frozenset(
         "expect",
         "grpc-timeout",
         "host",
+        "tailrace-priority",
         "user-agent",
         "x-envoy-expected-rq-timeout-ms",
         "x-request-id",
@@ -108,6 +111,7 @@ def _upstream(context: Context, upstream: Upstream) -> dict[str, Any]:
     urls = _addresses(context, name, addresses)
     timeout_ms = context.duration(timeout, f"timeout of upstream `{name}`", fallback=UNKNOWN)
     bulkhead = _bulkhead(context, upstream)
+    forwarded = _forward(context, name, forward)
     lowered: dict[str, Any] = {
         "name": name,
         "addresses": urls,
@@ -115,7 +119,9 @@ def _upstream(context: Context, upstream: Upstream) -> dict[str, Any]:
         "bulkhead": bulkhead,
         **lower_attempts(context, upstream, timeout_ms, bulkhead["limit"]),
         **lower_guards(context, upstream, timeout_ms, bulkhead["limit"]),
-        "forward_headers": _forward(context, name, forward),
+        **lower_rate(context, key, f"upstream `{name}`", upstream.rate, (place, "rate")),
+        **lower_cache(context, upstream, forwarded),
+        "forward_headers": forwarded,
     }
     size = context.size(body_max, f"body_max of upstream `{name}`")
     if size is not None:

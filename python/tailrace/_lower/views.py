@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tailrace._lower.admission import lower_priority
 from tailrace._lower.bodies import check_method, claim_body, lower_request_body
 from tailrace._lower.context import Context, at
 from tailrace._lower.graph import check_graph
@@ -17,6 +18,7 @@ from tailrace._lower.handlers import lower_handler
 from tailrace._lower.layout import check_reply
 from tailrace._lower.parameters import lower_parameters
 from tailrace._lower.parts import lower_part
+from tailrace._lower.rate import lower_rate
 from tailrace._lower.upstreams import environment_name
 from tailrace._origin import Setting
 from tailrace._shapes import type_name
@@ -112,6 +114,9 @@ def _view(context: Context, service: Service, view: Endpoint, reserved: set[str]
     width = context.count(fanout, subject, "TR015", 1, COUNT_MAX)
     extra, subject = _limit(context, service, view, "extra_attempts", EXTRA_ATTEMPTS_DEFAULT)
     purse = context.count(extra, subject, "TR019", 0, COUNT_MAX)
+    key = ("views", view.name)
+    rate = lower_rate(context, key, scope_label(view), view.rate, (view.place, "rate"))
+    priority = lower_priority(context, view)
     scope = ViewScope(view, known)
     scope.placeholders = _PLACEHOLDER.findall(view.path)
     method = check_method(context, view.method, scope.label, at(view.place, "method"))
@@ -122,6 +127,8 @@ def _view(context: Context, service: Service, view: Endpoint, reserved: set[str]
         "deadline_ms": known,
         "fanout": width,
         "extra_attempts": purse,
+        **rate,
+        "priority": priority,
     }
     if isinstance(view, HandlerDeclaration):
         return {**row, **lower_handler(context, scope, view)}

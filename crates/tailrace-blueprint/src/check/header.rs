@@ -20,7 +20,7 @@ const HOP_BY_HOP: [&str; 9] = [
 
 /// Headers the plane writes itself, and those that say a deadline, of which only its own is true: a
 /// second one beside it would leave the upstream to choose.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     "accept",
     "connect-timeout-ms",
     "content-length",
@@ -28,6 +28,7 @@ const OWN: [&str; 10] = [
     "expect",
     "grpc-timeout",
     "host",
+    "tailrace-priority",
     "user-agent",
     "x-envoy-expected-rq-timeout-ms",
     "x-request-id",

@@ -3,7 +3,9 @@
 //! The failure prevented is a route that never matches, a weak part with nothing to stand in its
 //! place (req 8.1), a part that can only be cut off, and a fan-out of nothing (req 4.2, 4.3).
 
-use super::{attempts, body, graph, header, listed, reply, shape, template, Problems};
+use super::{
+    admission, attempts, body, cache, graph, header, listed, reply, shape, template, Problems,
+};
 use crate::{Blueprint, ParameterIn, Part, Strength, View};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -23,6 +25,9 @@ pub(super) fn check_views(blueprint: &Blueprint, problems: &mut Problems) {
         problems.check_duration(format!("{path}.deadline_ms"), view.deadline_ms);
         problems.check_positive(format!("{path}.fanout"), u64::from(view.fanout));
         attempts::check_purse(&path, view, problems);
+        if let Some(rate) = &view.rate {
+            admission::check_rate(&format!("{path}.rate"), rate, problems);
+        }
         body::check_request(&path, view, blueprint, problems);
         check_parameters(&path, view, blueprint, problems);
         check_parts(&path, view, blueprint, problems);
@@ -166,8 +171,11 @@ fn check_parts(path: &str, view: &View, blueprint: &Blueprint, problems: &mut Pr
             problems.check_positive(format!("{at}.each.items_max"), u64::from(each.items_max));
         }
         template::check_templates(&at, part, view, problems);
+        check_drop(&at, part, problems);
         body::check_call(&at, part, view, blueprint, problems);
         check_fallback(&at, part, blueprint, problems);
+        cache::check_part(&at, part, view, blueprint, problems);
+        cache::check_otherwise(&at, part, view, blueprint, problems);
     }
     reply::check_layout(path, view, blueprint, problems);
     graph::check_graph(path, view, problems);
@@ -185,6 +193,19 @@ fn check_time(at: &str, part: &Part, view: &View, problems: &mut Problems) {
         );
         let help = "lower the timeout or raise the view's deadline";
         problems.add(format!("{at}.timeout_ms"), message, help);
+    }
+}
+
+/// Only a weak part can be left out; 0 is no place in an order that begins at 1.
+fn check_drop(at: &str, part: &Part, problems: &mut Problems) {
+    let Some(place) = part.drop else {
+        return;
+    };
+    if part.strength == Strength::Strong {
+        let message = "a strong part has a place among those left out under pressure";
+        problems.add(format!("{at}.drop"), message, "make it weak or remove drop");
+    } else {
+        problems.check_positive(format!("{at}.drop"), u64::from(place));
     }
 }
 

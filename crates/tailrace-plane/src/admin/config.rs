@@ -3,12 +3,13 @@
 //! The failure prevented: an operator who reads the declaration and believes it, while a default,
 //! an override or `protections = off` decides.
 
+use crate::admission::rules::Rules;
 use crate::program::{Part, View};
 use crate::shared::Shared;
 use crate::upstream::Upstream;
 use serde_json::{json, Map, Value};
 use tailrace_blueprint as blueprint;
-use tailrace_policy::Nanos;
+use tailrace_policy::{freshness, rate, Nanos};
 
 pub(super) fn render(shared: &Shared) -> Vec<u8> {
     let current = shared.live.current();
@@ -30,6 +31,7 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
         "limits": program.limits,
         "connections": shared.connections(),
         "access_log": program.declared.access_log,
+        "admission": admission(shared, &program.admission),
         "upstreams": upstreams,
         "views": views,
         "origins": origins,
@@ -38,6 +40,39 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
         "refused": journal.refusal(),
     });
     config.to_string().into_bytes()
+}
+
+fn admission(shared: &Shared, rules: &Rules) -> Value {
+    let targets = &rules.targets;
+    let shed = json!({
+        "delay_ms": ms(targets.delay_target),
+        "cpu": rules.watches_cpu.then_some(targets.cpu_target),
+    });
+    let brownout = rules.brownout.map(|params| {
+        json!({
+            "start": params.start,
+            "full": params.full,
+            "band": params.band,
+            "dwell_ms": ms(params.dwell),
+        })
+    });
+    let feasibility = rules.feasibility;
+    json!({
+        "client": rules.client.to_string(),
+        "trusted": rules.trusted.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "rate": rules.rate.map(rate),
+        "clients_max": rules.clients_max,
+        "clients_with_priority": rules.priorities.len(),
+        "calls_max": shared.admission.inbound.calls_max(),
+        "shed": rules.sheds.then_some(shed),
+        "brownout": brownout,
+        "feasibility": feasibility.map(|params| json!({"refused_max": params.refused_max})),
+        "cpus": shared.admission.cpus,
+    })
+}
+
+fn rate(params: rate::Params) -> Value {
+    json!({"per_second": params.per_second, "burst": params.burst})
 }
 
 fn upstream(upstream: &Upstream, declared: &blueprint::Upstream) -> Value {
@@ -54,6 +89,7 @@ fn upstream(upstream: &Upstream, declared: &blueprint::Upstream) -> Value {
         "lifo_above": params.lifo_above,
         "in_flight": upstream.bulkhead.in_flight(),
         "queued": upstream.bulkhead.queued(),
+        "rate": upstream.policies.rate_params.map(rate),
         "body_max_bytes": upstream.body_max,
         "forward_headers": upstream.forward_headers,
         // Null: off.
@@ -74,6 +110,8 @@ fn view(view: &View) -> Value {
     json!({
         "deadline_ms": ms(view.deadline),
         // Without protections there is none.
+        "rate": view.rate.map(rate),
+        "priority": view.class.name(),
         "fanout": (view.fanout != usize::MAX).then_some(view.fanout),
         "extra_attempts": view.extra_attempts,
         "parts": parts,
@@ -82,10 +120,27 @@ fn view(view: &View) -> Value {
 
 fn part(part: &Part) -> Value {
     let mut shown = json!({"timeout_ms": ms(part.timeout)});
+    if let Some(keep) = &part.cache {
+        shown["cache"] = cache(&keep.params);
+    }
+    if let Some(other) = &part.otherwise {
+        shown["otherwise"] = self::part(other);
+    }
     if let Some(each) = &part.each {
         shown["items_max"] = each.items_max.into();
     }
     shown
+}
+
+fn cache(params: &freshness::Params) -> Value {
+    json!({
+        "ttl_ms": ms(params.ttl),
+        "stale_ms": ms(params.stale_while_revalidate),
+        "stale_if_error_ms": ms(params.stale_if_error),
+        "negative_ms": ms(params.negative),
+        "jitter": params.jitter,
+        "early": params.beta,
+    })
 }
 
 fn ms(nanos: Nanos) -> f64 {

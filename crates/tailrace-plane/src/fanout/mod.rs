@@ -13,10 +13,12 @@ pub mod timer;
 mod tests;
 
 use crate::access_log::PartEnd;
-use crate::call::{self, Call, Running, Source};
+use crate::call::{self, Call, Made, Running};
 use crate::clock;
+use crate::json::Json;
 use crate::program::{Program, View};
 use crate::reason::Reason;
+use crate::source::Source;
 use crate::template::Rendered;
 use crate::worker::Worker;
 use std::cell::Cell;
@@ -67,9 +69,12 @@ const WAKES_KEPT: usize = 64;
 /// Results of an `each` part, one place per item.
 #[derive(Debug, Default)]
 struct Items {
-    landed: Vec<Option<Vec<u8>>>,
+    landed: Vec<Option<Json>>,
     left: usize,
     failed: bool,
+    /// The source furthest down the chain, and the oldest age.
+    source: Source,
+    age_s: u32,
 }
 
 /// One request's fan-out. It is reused from request to request; `begin` resets it.
@@ -81,14 +86,20 @@ pub struct FanOut {
     /// The request id's own header line, sent with every call.
     pub id_line: Vec<u8>,
     /// Projected JSON per part.
-    pub values: Vec<Option<Vec<u8>>>,
+    pub values: Vec<Option<Json>>,
     pub ends: Vec<PartEnd>,
+    /// Calls started.
+    pub launched: u32,
+    /// Parts that are not called for, as bits: the load is too high (req 9.1c).
+    pub left_out: u64,
     states: Vec<State>,
     items: Vec<Items>,
     started: Vec<Nanos>,
     ready: VecDeque<Job>,
     running: Vec<Slot>,
     done: u64,
+    /// Parts whose own call has failed and whose `otherwise` is under way.
+    tried: u64,
     deadline: Option<Deadline>,
     cutoff: Nanos,
     memory: Rc<Cell<u64>>,
@@ -117,12 +128,15 @@ impl Default for FanOut {
             id_line: Vec::new(),
             values: Vec::new(),
             ends: Vec::new(),
+            launched: 0,
+            left_out: 0,
             states: Vec::new(),
             items: Vec::new(),
             started: Vec::new(),
             ready: VecDeque::new(),
             running: Vec::new(),
             done: 0,
+            tried: 0,
             deadline: None,
             cutoff: 0,
             memory: Rc::default(),
@@ -157,6 +171,9 @@ impl FanOut {
             Some(mine) => *mine = purse,
             None => self.purse = Rc::new(purse),
         }
+        self.launched = 0;
+        self.left_out = 0;
+        self.tried = 0;
         self.deadline = Some(deadline);
         let reserve = Nanos::from(program.limits.reserve_ms) * clock::MILLI;
         self.cutoff = deadline.at.saturating_sub(reserve);
@@ -173,7 +190,7 @@ impl FanOut {
         self.done |= 1 << self.values.len();
         let left = self.memory.get().saturating_sub(json.len() as u64);
         self.memory.set(left);
-        self.values.push(Some(json));
+        self.values.push(Some(json.into()));
     }
 
     /// The request ends without its parts: those that were not done are cancelled, and say so.
@@ -198,7 +215,9 @@ impl FanOut {
         self.running.clear();
         self.ready.clear();
         for value in self.values.iter_mut().filter_map(Option::take) {
-            worker.buffers.give(value);
+            if let Json::Own(buffer) = value {
+                worker.buffers.give(buffer);
+            }
         }
         self.items.clear();
     }
@@ -240,6 +259,11 @@ impl FanOut {
     /// Readies every waiting part whose needs are met.
     fn unlock(&mut self, worker: &Worker, view: &View) -> Result<(), Stop> {
         for (index, part) in view.parts.iter().enumerate() {
+            if self.left_out & (1 << index) != 0 && self.states[index] == State::Waiting {
+                self.started[index] = worker.now.get();
+                self.fail(worker, index, part, Reason::Brownout)?;
+                continue;
+            }
             let free = part.needs & !self.done == 0;
             if free && self.states[index] == State::Waiting {
                 self.states[index] = State::Started;
@@ -284,14 +308,16 @@ impl FanOut {
             else {
                 break;
             };
-            let declared = &view.parts[part];
+            let other = self.tried & (1 << part) != 0;
+            let declared = view.parts[part].called(other);
             let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
             let Some(deadline) = self.deadline else { break };
             let budget = call::budget(declared.timeout, deadline, reserve, now);
             let (until, cut) = match budget {
                 Ok(budget) => budget,
                 Err(reason) => {
-                    self.land(worker, view, part, item, Err(reason))?;
+                    let answer = self.uncalled(worker, declared, &rendered, reason);
+                    self.land(worker, view, part, item, answer)?;
                     continue;
                 }
             };
@@ -303,11 +329,13 @@ impl FanOut {
             };
             let wake = self.wakes.pop().unwrap_or_default();
             wake.set(until);
+            self.launched += 1;
             let running = call::start(Call {
                 worker: Rc::clone(worker),
-                source: Source::Part {
+                made: Made::Part {
                     view: self.view,
                     part,
+                    other,
                 },
                 rendered,
                 memory: Rc::clone(&self.memory),
@@ -339,10 +367,10 @@ impl FanOut {
         while index < self.running.len() {
             match self.running[index].running.as_mut().poll(context) {
                 Poll::Pending => index += 1,
-                Poll::Ready(landed) => {
+                Poll::Ready(answer) => {
                     let slot = self.running.swap_remove(index);
                     self.wakes.push(slot.wake);
-                    self.land(worker, view, slot.part, slot.item, landed)?;
+                    self.land(worker, view, slot.part, slot.item, answer)?;
                     progress = true;
                 }
             }
@@ -358,7 +386,7 @@ impl FanOut {
                 if self.started[index] == 0 {
                     self.started[index] = now;
                 }
-                self.fail(worker, index, part, Reason::Deadline)?;
+                self.give_up(worker, index, part, Reason::Deadline)?;
             }
         }
         Ok(())

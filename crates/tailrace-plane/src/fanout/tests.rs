@@ -70,6 +70,7 @@ fn body(worker: &Worker, fan: &FanOut) -> String {
         old: false,
         head_only: false,
         epoch_ms: 1,
+        lines: b"",
     };
     let mut out = Vec::new();
     let length = reply::aggregate(worker, fan, frame, &mut out);

@@ -1,6 +1,8 @@
 //! One view compiled: its limits in nanoseconds, its parts with the upstreams they call.
 
 use super::{layout, templates, Parameter, Part, View, PARTS_MAX};
+use crate::admission::rules;
+use crate::cache::Keep;
 use crate::clock;
 use crate::splice::Shapes;
 use tailrace_blueprint as blueprint;
@@ -31,6 +33,7 @@ pub(super) fn compile(
     }
     let parameters = view.parameters.iter().map(compile_parameter).collect();
     let layout = layout::compile(view)?;
+    let rate = view.rate.as_ref().map(rules::rate_params).transpose();
     Ok(View {
         name: view.name.clone(),
         route: view.path.clone(),
@@ -45,6 +48,10 @@ pub(super) fn compile(
             usize::from(view.fanout)
         },
         extra_attempts: view.extra_attempts,
+        rate: rate.map_err(|message| format!("view {} rate: {message}", view.name))?,
+        limit_name: format!("view/{}", view.name),
+        class: rules::class(view.priority),
+        rungs: rules::rungs(&view.parts),
         handler: view.handler.as_ref().map(|handler| handler.limit),
         body: view.body.as_ref().map(|body| body.shape),
         form: view
@@ -98,6 +105,10 @@ pub fn compile_part(
         (Some(_), Some(_)) => b"[]",
         _ => b"null",
     };
+    let cache = Keep::of(part, &declared.upstreams[upstream], declared).map_err(at)?;
+    let other = part.otherwise.as_ref().map(|other| part.stand_in(other));
+    let compiled = |part| compile_part(index, &part, view, declared, shapes, naive, metric);
+    let otherwise = other.map(|part| compiled(part).map(Box::new)).transpose()?;
     let nullable = shapes.project(part.shape, b"null", &mut Vec::new()).is_ok();
     Ok(Part {
         name: part.name.clone(),
@@ -129,7 +140,9 @@ pub fn compile_part(
             .default
             .as_ref()
             .map_or_else(|| nothing.to_vec(), |json| json.to_string().into()),
-        needs: templates.needs,
+        needs: templates.needs | otherwise.as_ref().map_or(0, |other| other.needs),
+        cache,
+        otherwise,
         key,
         metric,
     })

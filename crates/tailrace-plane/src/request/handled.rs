@@ -5,6 +5,7 @@
 
 use super::{frame, retry_after_s, Exchange};
 use crate::bridge::{groups::Bounds, End, Run};
+use crate::json::Json;
 use crate::reason::Reason;
 use crate::reply::{self, Problem};
 use crate::worker::Worker;
@@ -31,7 +32,8 @@ impl Exchange {
         let bridge = worker.shared.bridge.as_ref().ok_or_else(busy)?;
         let mut values = std::mem::take(&mut self.fan.parameters);
         if declared.body.is_some() {
-            values.push(self.fan.values.pop().flatten());
+            let body = self.fan.values.pop().flatten();
+            values.push(body.map(Json::into_bytes));
         }
         let begun = Run::begin(worker, bridge, view, values, &self.request_id, bounds);
         self.run = Some(Box::new(begun.map_err(|_| busy())?));
@@ -65,7 +67,12 @@ impl Exchange {
 
     fn reply_handler(&mut self, worker: &Worker, body: &[u8], degraded: &[(String, Reason)]) {
         self.decide_keep_alive(worker);
-        let frame = frame(&self.request_id, &self.head, self.keep_alive);
+        let frame = frame(
+            &self.request_id,
+            &self.head,
+            self.keep_alive,
+            &self.passed.lines,
+        );
         reply::handled(worker, body, degraded, frame, &mut self.reply);
         if let (false, Some(view)) = (degraded.is_empty(), self.view) {
             worker.metrics.views[view].degraded.add(1);

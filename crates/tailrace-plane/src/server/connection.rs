@@ -6,6 +6,7 @@
 //! timer of its own. A client that leaves is noticed while its request runs, and everything it
 //! caused stops.
 
+use crate::admission::caller::Peer;
 use crate::clock::limit;
 use crate::h1::{self, BodyDecoder, BodyError, Framing, HeadError, Parsed};
 use crate::net::{self, TcpStream};
@@ -34,6 +35,7 @@ struct Connection {
     worker: Rc<Worker>,
     stream: TcpStream,
     slot: Slot,
+    peer: Peer,
     served: u64,
 }
 
@@ -56,6 +58,7 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, admitted: Admit
         worker,
         stream,
         slot,
+        peer: admitted.peer,
         served: 0,
     };
     let mut kept: Option<Box<Exchange>> = None;
@@ -167,6 +170,7 @@ impl Connection {
                 return None;
             }
         };
+        exchange.peer = self.peer;
         let mut ready = exchange.begin(&self.worker).is_ready();
         if !ready {
             ready = self.run(&mut exchange).await;

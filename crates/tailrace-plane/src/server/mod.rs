@@ -7,8 +7,10 @@
 mod connection;
 pub mod slots;
 
+use crate::admission::caller::Peer;
+use crate::admission::load::Meter;
 use crate::bridge;
-use crate::clock;
+use crate::clock::{self, MILLI};
 use crate::net::{self, TcpListener, TcpStream};
 use crate::shared::{ConnectionPermit, Phase, Shared};
 use crate::worker::Worker;
@@ -21,12 +23,15 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use tailrace_policy::Nanos;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
-/// How often waits are checked and idle upstream connections swept.
-const SWEEP: Duration = Duration::from_millis(250);
+/// How often the lateness of the ready queue is measured.
+const TICK: Nanos = 25 * MILLI;
+/// Every so many times, waits are checked and idle upstream connections swept.
+const SWEEP: u32 = 10;
 /// Pause after an accept error such as running out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 const BACKLOG: i32 = 1024;
@@ -114,13 +119,13 @@ async fn accept_until_drain(worker: &Rc<Worker>, listener: TcpListener) {
         })
         .await;
         match accepted {
-            Some(Ok((stream, _))) => admit(worker, stream),
+            Some(Ok((stream, from))) => admit(worker, stream, from),
             Some(Err(_)) => sleep(ACCEPT_PAUSE).await,
             None => break,
         }
     }
-    for stream in net::queued(listener) {
-        admit(worker, stream);
+    for (stream, from) in net::queued(listener) {
+        admit(worker, stream, from);
     }
 }
 
@@ -129,10 +134,11 @@ async fn accept_until_drain(worker: &Rc<Worker>, listener: TcpListener) {
 struct Admitted {
     _permit: ConnectionPermit,
     _live: Rc<()>,
+    peer: Peer,
 }
 
 /// Gives a new connection a task, or closes it when there are too many.
-fn admit(worker: &Rc<Worker>, stream: TcpStream) {
+fn admit(worker: &Rc<Worker>, stream: TcpStream, from: SocketAddr) {
     let worker = &worker.newest();
     let Some(permit) = worker.shared.admit(worker.program.limits.connections_max) else {
         worker.metrics.connections_refused.add(1);
@@ -146,15 +152,27 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream) {
     let admitted = Admitted {
         _permit: permit,
         _live: Rc::clone(&worker.live),
+        peer: worker.shared.admission.peer(&worker.program, from.ip()),
     };
     tokio::task::spawn_local(connection::serve(Rc::clone(worker), stream, admitted));
 }
 
-/// Wakes connections whose wait has ended and closes idle upstream connections.
+/// Measures how late this worker runs, wakes connections whose wait has ended and closes idle
+/// upstream connections.
 async fn sweep(mut worker: Rc<Worker>) {
+    let mut due = clock::now();
+    let mut meter = Meter::new(&worker, due);
+    let mut turn = 0_u32;
     loop {
-        sleep(SWEEP).await;
+        due += TICK;
+        sleep_until(clock::instant(due)).await;
         let now = clock::now();
+        meter.note(&worker, now, now.saturating_sub(due));
+        due = now;
+        turn = turn.wrapping_add(1);
+        if !turn.is_multiple_of(SWEEP) {
+            continue;
+        }
         if worker.is_outdated() {
             // Idle connections take up the new limits and let go of the old program.
             worker = worker.newest();

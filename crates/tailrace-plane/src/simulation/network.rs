@@ -332,11 +332,7 @@ impl TcpListener {
             keep(&mut queue.acceptor, context);
             return Poll::Pending;
         };
-        let port = WIRES.with_borrow_mut(|wires| {
-            wires.client_ports = wires.client_ports.wrapping_add(1);
-            wires.client_ports
-        });
-        Poll::Ready(Ok((stream, ([10, 0, 0, 1], port).into())))
+        Poll::Ready(Ok((stream, client())))
     }
 
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
@@ -354,9 +350,18 @@ impl Drop for TcpListener {
     }
 }
 
+/// The address a connection comes from.
+fn client() -> SocketAddr {
+    let port = WIRES.with_borrow_mut(|wires| {
+        wires.client_ports = wires.client_ports.wrapping_add(1);
+        wires.client_ports
+    });
+    ([10, 0, 0, 1], port).into()
+}
+
 /// Closes a listener and returns the connections that had reached it.
-pub fn queued(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+pub fn queued(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
     let waiting = std::mem::take(&mut listener.queue.borrow_mut().waiting);
     drop(listener);
-    waiting.into_iter()
+    waiting.into_iter().map(|stream| (stream, client()))
 }

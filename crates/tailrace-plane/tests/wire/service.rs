@@ -40,6 +40,8 @@ impl Service {
             "service": "wire",
             "listen": {"port": 0, "admin_port": 0, "workers": 1},
             "access_log": {"format": "off"},
+            // A busy machine is no reason to refuse; tests about that say so.
+            "admission": {"shed": null},
             "limits": {},
             "upstreams": [],
             "views": [],
@@ -75,6 +77,12 @@ impl Service {
 
     pub(crate) fn limit(mut self, name: &str, value: u32) -> Self {
         self.blueprint["limits"][name] = value.into();
+        self
+    }
+
+    /// What a request meets before its parameters are read.
+    pub(crate) fn admission(mut self, declared: Value) -> Self {
+        self.blueprint["admission"] = declared;
         self
     }
 

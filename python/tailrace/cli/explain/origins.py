@@ -44,6 +44,8 @@ def _rows(blueprint: dict[str, Any]) -> Iterator[Row]:
         yield table, "deadline_ms", f"{view['deadline_ms']:g}"
         yield table, "fanout", str(view["fanout"])
         yield table, "extra_attempts", str(view["extra_attempts"])
+        yield table, "priority", view["priority"]
+        yield from _policy(table, view, "rate")
     limits = effective(blueprint)
     body_default = limits["limits"]["upstream_body_max_bytes"]
     for upstream in blueprint["upstreams"]:
@@ -53,10 +55,11 @@ def _rows(blueprint: dict[str, Any]) -> Iterator[Row]:
         yield table, "timeout_ms", f"{upstream['timeout_ms']:g}"
         yield table, "bulkhead.limit", str(upstream["bulkhead"]["limit"])
         yield table, "bulkhead.queue", str(queue_of(upstream["bulkhead"]))
-        for word in ("retry", "hedge", "breaker", "throttle", "adaptive"):
+        for word in ("retry", "hedge", "breaker", "throttle", "adaptive", "rate", "cache"):
             yield from _policy(table, upstream, word)
         yield table, "forward_headers", ", ".join(upstream["forward_headers"]) or "none"
         yield table, "body_max_bytes", size(body_default if own is None else own)
+    yield from _admission(blueprint["admission"])
     for section, values in limits.items():
         for name, value in values.items():
             yield section, name, _shown(name, value)
@@ -64,12 +67,25 @@ def _rows(blueprint: dict[str, Any]) -> Iterator[Row]:
         yield "envelope", name, str(value)
 
 
+def _admission(rules: dict[str, Any]) -> Iterator[Row]:
+    table = "admission"
+    yield table, "client", rules["client"]
+    yield table, "trusted", ", ".join(rules["trusted"]) or "none"
+    yield from _policy(table, rules, "rate")
+    yield table, "clients_max", str(rules["clients_max"])
+    own = [f"{row['client']} {row['priority']}" for row in rules["priorities"]]
+    yield table, "priorities", ", ".join(own) or "none"
+    yield table, "calls_max", str(rules["calls_max"])
+    for word in ("shed", "brownout", "feasibility"):
+        yield from _policy(table, rules, word)
+
+
 def _policy(table: str, upstream: dict[str, Any], word: str) -> Iterator[Row]:
-    if word not in upstream:
+    if upstream.get(word) is None:
         yield table, word, "off"
         return
     for name, value in upstream[word].items():
-        yield table, f"{word}.{name}", f"{value:g}"
+        yield table, f"{word}.{name}", "off" if value is None else f"{value:g}"
 
 
 def _shown(name: str, value: Any) -> str:

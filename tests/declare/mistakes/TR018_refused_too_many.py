@@ -1,0 +1,20 @@
+"""Most requests are refused as hopeless."""
+
+from pydantic import BaseModel
+from tailrace import Admission, Service, Upstream, View, strong
+from tailrace.policies import Feasibility
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service(
+    "shop", deadline="150ms", admission=Admission(feasibility=Feasibility(refused_max="90%"))
+)
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

@@ -1,0 +1,17 @@
+"""Clients that cannot be told apart."""
+
+from pydantic import BaseModel
+from tailrace import Admission, Service, Upstream, View, strong
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms", admission=Admission(client="cookie"))
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

@@ -1,0 +1,17 @@
+"""A header that anybody may write."""
+
+from pydantic import BaseModel
+from tailrace import Admission, Service, Upstream, View, strong
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms", admission=Admission(client="header:x-tenant"))
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

@@ -1,0 +1,17 @@
+"""A client that no address can be."""
+
+from pydantic import BaseModel
+from tailrace import Admission, Service, Upstream, View, strong
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms", admission=Admission(priorities={"batch": "sheddable"}))
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

@@ -1,0 +1,17 @@
+"""A priority that does not exist."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}", priority="sheddabel")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

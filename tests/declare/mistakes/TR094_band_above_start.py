@@ -1,0 +1,18 @@
+"""A part that never comes back."""
+
+from pydantic import BaseModel
+from tailrace import Admission, Service, Upstream, View, strong
+from tailrace.policies import Brownout
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms", admission=Admission(brownout=Brownout(band="90%")))
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

@@ -1,0 +1,18 @@
+"""A place before the first."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong, weak
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))
+    more: Order | None = weak(orders.get("/more/{order_id}"), drop=0)
