@@ -8,17 +8,7 @@ from tailrace.client import Client
 from tailrace.dependencies import strong, weak
 from tailrace.errors import CallFailed, ConfigError, DeclarationError, TailraceError
 from tailrace.parameters import body, form, header, path, query
-from tailrace.policies import (
-    AdaptiveLimit,
-    Admission,
-    Breaker,
-    Bulkhead,
-    Cache,
-    Hedge,
-    Rate,
-    Retry,
-    Throttle,
-)
+from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Cache, Hedge, Retry, Throttle
 from tailrace.scope import Scope
 from tailrace.service import Service
 from tailrace.typing import Raw
@@ -27,7 +17,6 @@ from tailrace.view import View
 
 __all__ = [
     "AdaptiveLimit",
-    "Admission",
     "Breaker",
     "Bulkhead",
     "Cache",
@@ -36,7 +25,6 @@ __all__ = [
     "ConfigError",
     "DeclarationError",
     "Hedge",
-    "Rate",
     "Raw",
     "Retry",
     "Scope",

@@ -45,10 +45,9 @@ class Upstream:
     only where `hedge=Hedge()` says so. An address that fails gets no calls for a while
     (`breaker=None`: it does), an upstream that refuses most calls is asked less (`throttle=None`:
     it is not). `adaptive=AdaptiveLimit()` lets the calls in flight follow the latency; it is off by
-    default because until it has learned it caps a bulkhead that was sized on purpose. Answers are
-    kept for a moment only where `cache=Cache(ttl="2s")` says so, here or for one part.
-    `rate=Rate(200)` limits the attempts a second. Only request headers named in `forward_headers`
-    are passed on.
+    default because until it has learned it caps a bulkhead that was sized on purpose. `rate`
+    limits the attempts a second. Answers are kept for a moment only where `cache=Cache(ttl="2s")`
+    says so, here or for one part. Only request headers named in `forward_headers` are passed on.
     """
 
     __slots__ = (

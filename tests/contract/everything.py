@@ -8,12 +8,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from tailrace import (
     AdaptiveLimit,
-    Admission,
     Breaker,
     Bulkhead,
     Cache,
     Hedge,
-    Rate,
     Raw,
     Retry,
     Scope,
@@ -29,7 +27,7 @@ from tailrace import (
     strong,
     weak,
 )
-from tailrace.policies import Brownout, Feasibility, Shed
+from tailrace.policies import Admission, Brownout, Feasibility, Rate, Shed
 
 
 class Card(BaseModel):

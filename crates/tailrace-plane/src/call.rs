@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! deadline -> cache -> throttle -> rate -> bulkhead
-//!          -> attempt (address, breaker -> exchange -> status -> model) -> hedge -> retry
+//!          -> attempt (address, breaker -> exchange -> status -> model)
+//!          -> hedge -> retry
 //! ```
 //!
 //! Each step can refuse; the cheapest refusals come first, and what a step took (a place in the

@@ -28,7 +28,6 @@ pub struct Policies {
     pub adaptive: Option<AdaptiveLimit>,
     /// Attempts a second.
     pub rate: Option<Rate>,
-    pub rate_params: Option<rate::Params>,
 }
 
 /// Retries of one upstream: whether, from which budget, and what an answer usually takes.
@@ -60,7 +59,6 @@ impl Policies {
             throttle,
             adaptive,
             rate: rate.map(Rate::new),
-            rate_params: rate,
         })
     }
 

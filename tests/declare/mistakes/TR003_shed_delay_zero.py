@@ -1,8 +1,8 @@
 """A queue that may never be late."""
 
 from pydantic import BaseModel
-from tailrace import Admission, Service, Upstream, View, strong
-from tailrace.policies import Shed
+from tailrace import Service, Upstream, View, strong
+from tailrace.policies import Admission, Shed
 
 
 class Order(BaseModel):

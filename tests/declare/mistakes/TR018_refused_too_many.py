@@ -1,8 +1,8 @@
 """Most requests are refused as hopeless."""
 
 from pydantic import BaseModel
-from tailrace import Admission, Service, Upstream, View, strong
-from tailrace.policies import Feasibility
+from tailrace import Service, Upstream, View, strong
+from tailrace.policies import Admission, Feasibility
 
 
 class Order(BaseModel):

@@ -1,7 +1,8 @@
 """A burst that takes days to come back."""
 
 from pydantic import BaseModel
-from tailrace import Rate, Service, Upstream, View, strong
+from tailrace import Service, Upstream, View, strong
+from tailrace.policies import Rate
 
 
 class Order(BaseModel):

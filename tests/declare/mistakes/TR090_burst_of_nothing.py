@@ -1,7 +1,8 @@
 """A burst that lets nobody in."""
 
 from pydantic import BaseModel
-from tailrace import Admission, Rate, Service, Upstream, View, strong
+from tailrace import Service, Upstream, View, strong
+from tailrace.policies import Admission, Rate
 
 
 class Order(BaseModel):

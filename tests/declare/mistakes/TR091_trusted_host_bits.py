@@ -1,7 +1,8 @@
 """A network with bits behind its prefix."""
 
 from pydantic import BaseModel
-from tailrace import Admission, Service, Upstream, View, strong
+from tailrace import Service, Upstream, View, strong
+from tailrace.policies import Admission
 
 
 class Order(BaseModel):

@@ -1,7 +1,8 @@
 """A view that needs more than all may."""
 
 from pydantic import BaseModel
-from tailrace import Admission, Service, Upstream, View, strong, weak
+from tailrace import Service, Upstream, View, strong, weak
+from tailrace.policies import Admission
 
 
 class Order(BaseModel):

@@ -1,8 +1,8 @@
 """Parts that come and go."""
 
 from pydantic import BaseModel
-from tailrace import Admission, Service, Upstream, View, strong
-from tailrace.policies import Brownout
+from tailrace import Service, Upstream, View, strong
+from tailrace.policies import Admission, Brownout
 
 
 class Order(BaseModel):

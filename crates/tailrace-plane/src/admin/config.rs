@@ -3,13 +3,12 @@
 //! The failure prevented: an operator who reads the declaration and believes it, while a default,
 //! an override or `protections = off` decides.
 
-use crate::admission::rules::Rules;
 use crate::program::{Part, View};
 use crate::shared::Shared;
 use crate::upstream::Upstream;
 use serde_json::{json, Map, Value};
 use tailrace_blueprint as blueprint;
-use tailrace_policy::{freshness, rate, Nanos};
+use tailrace_policy::{freshness, Nanos};
 
 pub(super) fn render(shared: &Shared) -> Vec<u8> {
     let current = shared.live.current();
@@ -31,7 +30,8 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
         "limits": program.limits,
         "connections": shared.connections(),
         "access_log": program.declared.access_log,
-        "admission": admission(shared, &program.admission),
+        "admission": program.declared.admission,
+        "cpus": shared.admission.cpus,
         "upstreams": upstreams,
         "views": views,
         "origins": origins,
@@ -40,39 +40,6 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
         "refused": journal.refusal(),
     });
     config.to_string().into_bytes()
-}
-
-fn admission(shared: &Shared, rules: &Rules) -> Value {
-    let targets = &rules.targets;
-    let shed = json!({
-        "delay_ms": ms(targets.delay_target),
-        "cpu": rules.watches_cpu.then_some(targets.cpu_target),
-    });
-    let brownout = rules.brownout.map(|params| {
-        json!({
-            "start": params.start,
-            "full": params.full,
-            "band": params.band,
-            "dwell_ms": ms(params.dwell),
-        })
-    });
-    let feasibility = rules.feasibility;
-    json!({
-        "client": rules.client.to_string(),
-        "trusted": rules.trusted.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "rate": rules.rate.map(rate),
-        "clients_max": rules.clients_max,
-        "clients_with_priority": rules.priorities.len(),
-        "calls_max": shared.admission.inbound.calls_max(),
-        "shed": rules.sheds.then_some(shed),
-        "brownout": brownout,
-        "feasibility": feasibility.map(|params| json!({"refused_max": params.refused_max})),
-        "cpus": shared.admission.cpus,
-    })
-}
-
-fn rate(params: rate::Params) -> Value {
-    json!({"per_second": params.per_second, "burst": params.burst})
 }
 
 fn upstream(upstream: &Upstream, declared: &blueprint::Upstream) -> Value {
@@ -89,7 +56,6 @@ fn upstream(upstream: &Upstream, declared: &blueprint::Upstream) -> Value {
         "lifo_above": params.lifo_above,
         "in_flight": upstream.bulkhead.in_flight(),
         "queued": upstream.bulkhead.queued(),
-        "rate": upstream.policies.rate_params.map(rate),
         "body_max_bytes": upstream.body_max,
         "forward_headers": upstream.forward_headers,
         // Null: off.
@@ -98,6 +64,7 @@ fn upstream(upstream: &Upstream, declared: &blueprint::Upstream) -> Value {
         "breaker": declared.breaker,
         "throttle": declared.throttle,
         "adaptive": declared.adaptive,
+        "rate": declared.rate,
     })
 }
 
@@ -110,7 +77,7 @@ fn view(view: &View) -> Value {
     json!({
         "deadline_ms": ms(view.deadline),
         // Without protections there is none.
-        "rate": view.rate.map(rate),
+        "rate": view.rate.map(|rate| json!({"per_second": rate.per_second, "burst": rate.burst})),
         "priority": view.class.name(),
         "fanout": (view.fanout != usize::MAX).then_some(view.fanout),
         "extra_attempts": view.extra_attempts,

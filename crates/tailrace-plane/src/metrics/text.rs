@@ -116,10 +116,10 @@ impl Numbers {
         counters.extend(view_counters(shared));
         counters.extend(upstreams::counters(shared));
         counters.extend(admission::counters(shared));
+        counters.extend(cache::counters(shared));
         counters.extend(python::counters(shared));
         let mut gauges = gauges(shared);
         gauges.extend(admission::gauges(shared));
-        counters.extend(cache::counters(shared));
         gauges.extend(cache::gauges(shared));
         gauges.extend(python::gauges(shared));
         let mut histograms = histograms(shared);

@@ -40,9 +40,9 @@ impl Service {
             "service": "wire",
             "listen": {"port": 0, "admin_port": 0, "workers": 1},
             "access_log": {"format": "off"},
-            // A busy machine is no reason to refuse; tests about that say so.
-            "admission": {"shed": null},
             "limits": {},
+            // How busy the machine of a test is must not decide about its requests.
+            "admission": {"shed": {"cpu": null, "delay_ms": 500.0}},
             "upstreams": [],
             "views": [],
             "shapes": shapes,
@@ -82,7 +82,7 @@ impl Service {
 
     /// What a request meets before its parameters are read.
     pub(crate) fn admission(mut self, declared: Value) -> Self {
-        self.blueprint["admission"] = declared;
+        merge(&mut self.blueprint["admission"], declared);
         self
     }
 

@@ -36,9 +36,9 @@ def render(target: str, blueprint: dict[str, Any]) -> str:
         lines += ["", *_attempt_table(upstreams)]
     if any(word in row for row in upstreams for word in ("breaker", "throttle", "adaptive")):
         lines += ["", *_guard_table(upstreams)]
-    lines += ["", *admission_lines(blueprint)]
     if any("cache" in row for row in [*upstreams, *_parts(views)]):
         lines += ["", *_cache_table(blueprint)]
+    lines += ["", *admission_lines(blueprint)]
     lines += ["", "Times and counts are bounds from the declaration; nothing was measured."]
     lines += ["--origin shows where each value came from, --json the blueprint itself."]
     return "\n".join(line.rstrip() for line in lines)
