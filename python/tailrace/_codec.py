@@ -23,8 +23,12 @@ def is_struct(model: Any) -> bool:
     return isinstance(model, type) and hasattr(model, "__struct_fields__")
 
 
-def decoder(model: Any) -> Decode:
-    """Makes a model of the plane's JSON. Raises `UnfitError`."""
+def decoder(model: Any, *, own_names: bool = False) -> Decode:
+    """Makes a model of the plane's JSON. Raises `UnfitError`.
+
+    With `own_names` fields are called as the model calls them, as in what the plane projects, and
+    not by their aliases alone.
+    """
     if model is bytes:
         return _same
     if is_struct(model):
@@ -36,10 +40,11 @@ def decoder(model: Any) -> Decode:
     else:
         validator = TypeAdapter(model).validator
     validate = validator.validate_json
+    names = {"by_alias": True, "by_name": True} if own_names else {}
 
     def decode(json: bytes) -> Any:
         try:
-            return validate(json)
+            return validate(json, **names)
         except ValidationError as error:
             raise UnfitError(str(error)) from error
 
@@ -114,6 +119,18 @@ def json_schema(model: Any) -> dict[str, Any]:
 
     found: dict[str, Any] = TypeAdapter(model).json_schema(mode="serialization", by_alias=True)
     return found
+
+
+def to_json(value: Any) -> bytes:
+    """A JSON body: a model, or a value as Python has it."""
+    if is_struct(type(value)):
+        import msgspec
+
+        packed: bytes = msgspec.json.encode(value)
+        return packed
+    from pydantic_core import to_json as write
+
+    return write(value, by_alias=True)
 
 
 def text(value: Any) -> bytes | None:

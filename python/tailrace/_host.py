@@ -16,9 +16,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from tailrace._codec import Encode, encoder
+from tailrace._codec import Encode, decoder, encoder
 from tailrace._pump import Bridge, Pump
 from tailrace._registry import Registry
 from tailrace._stalls import StallWatch
@@ -27,6 +27,9 @@ from tailrace.bound import CALLER
 from tailrace.errors import CallFailed
 from tailrace.handlers import HandlerDeclaration
 from tailrace.scope import Scope
+
+if TYPE_CHECKING:
+    from tailrace.service import Service
 
 _END_S: Final = 1.0
 _EAGER: Final[Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
@@ -83,6 +86,9 @@ def _prepare(
         name = parameter["name"]
         kind = shapes[parameter["shape"]]
         arguments.append((name, _converter(hints.get(name, str), kind["kind"])))
+    if "body" in row:
+        name = row["body"]["name"]
+        arguments.append((name, decoder(hints[name], own_names=True)))
     scopes = [name for name, type_ in hints.items() if type_ is Scope]
     threads = None
     if declared.threads is not None:
@@ -275,6 +281,15 @@ def _call_failed(error: BaseException) -> CallFailed | None:
         found = [_call_failed(one) for one in error.exceptions]
         return found[0] if all(one is not None for one in found) else None
     return None
+
+
+def hosted(plane: Any, blueprint: Mapping[str, Any], service: Service) -> Host | None:
+    """The started host of a plane's handlers; a service without any runs no Python."""
+    if plane.bridge is None:
+        return None
+    host = Host(plane.bridge, blueprint, service.handlers)
+    host.start()
+    return host
 
 
 def _unknown_upstream(name: str) -> str:

@@ -16,12 +16,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from tailrace._codec import Decode, decoder, is_struct, text
+from tailrace._codec import Decode, decoder, is_struct, text, to_json
+from tailrace._missing import MISSING
 from tailrace._source import Place, frame_place
-from tailrace.bound import BoundCall
+from tailrace.bound import Asked, BoundCall
 from tailrace.errors import DeclarationError, Problem
 
 _VALUE_LIKE = re.compile(r"\d+|[0-9a-fA-F]{16,}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_NOTHING: Final = Asked()
+_JSON: Final = "tailrace_json"
 _DAY_MS: Final = 86_400_000.0
 _FORMATTED: Final = (
     'write the name in braces and give the value beside it: get("/orders/{id}", Order, id=order_id)'
@@ -43,9 +46,13 @@ class Registered:
     names_set: frozenset[str]
     decode: Decode
 
-    def values(self, given: Mapping[str, Any]) -> list[bytes | None]:
-        """The values in the plane's order."""
-        return [text(given[name]) for name in self.names]
+    sends_json: bool
+
+    def values(self, call: BoundCall[Any]) -> list[bytes | None]:
+        """The values in the plane's order; a JSON body comes last."""
+        given = call.values
+        found = [text(given[name]) for name in self.names]
+        return [*found, to_json(call.asked.json)] if self.sends_json else found
 
 
 class Registry:
@@ -64,17 +71,9 @@ class Registry:
 
     def find(self, call: BoundCall[Any]) -> Registered:
         """The number of `call`; the first of its kind is checked and registered."""
-        if call.query or call.headers or call.timeout is not None:
-            key: Any = (
-                call.upstream,
-                call.path,
-                call.model,
-                tuple(call.query.items()),
-                tuple(call.headers.items()),
-                call.timeout,
-            )
-        else:
-            key = (call.upstream, call.path, call.model)
+        key: Any = (call.upstream, call.path, call.model)
+        if call.method != "GET" or call.timeout is not None or call.asked != _NOTHING:
+            key = (*key, call.method, call.timeout, *call.asked.key())
         found = self._known.get(key)
         if found is None:
             found = self._register(call)
@@ -93,7 +92,9 @@ class Registry:
         blueprint = _lowered(call, row, names, place)
         source = json.dumps(blueprint, separators=(",", ":"), ensure_ascii=False).encode()
         number = self._bridge.register(source)
-        return Registered(number, names, frozenset(names), decoder(call.model))
+        return Registered(
+            number, names, frozenset(names), decoder(call.model), call.asked.json is not MISSING
+        )
 
 
 def _names(call: BoundCall[Any], place: Place) -> tuple[str, ...]:
@@ -102,7 +103,7 @@ def _names(call: BoundCall[Any], place: Place) -> tuple[str, ...]:
 
     if not isinstance(call.path, str):
         raise _wrong(f"{call.path!r} is no path", place, 'a path is a template: "/orders/{id}"')
-    texts = [call.path, *call.query.values(), *call.headers.values()]
+    texts = [call.path, *call.asked.templates()]
     try:
         found = {one.names[0] for text_ in texts for one in references(text_)}
         in_path = {one.names[0] for one in references(call.path)}
@@ -111,7 +112,9 @@ def _names(call: BoundCall[Any], place: Place) -> tuple[str, ...]:
     if missing := sorted(found - call.values.keys()):
         name = missing[0]
         message = f"{call!r} gives no value for `{{{name}}}`"
-        raise _wrong(message, place, f"add it: get({call.path!r}, ..., {name}=...)")
+        raise _wrong(
+            message, place, f"add it: {call.method.lower()}({call.path!r}, ..., {name}=...)"
+        )
     if unused := sorted(call.values.keys() - found):
         message = f"{call!r} gives `{unused[0]}`, which no template names"
         raise _wrong(message, place, _FORMATTED)
@@ -170,7 +173,24 @@ def _lowered(
     scope.parameters = {
         name: {"name": name, "in": "query", "shape": shape, "required": True} for name in names
     }
-    asked = Call(call.upstream, call.path, dict(call.query), dict(call.headers), place)
+    sent = call.asked
+    document: Any = MISSING
+    if sent.json is not MISSING:
+        # A number is put into a document as it stands, and so is any JSON that is ready.
+        ready = context.shapes.add("number")
+        scope.parameters[_JSON] = {"name": _JSON, "in": "query", "shape": ready, "required": True}
+        document = f"{{{_JSON}}}"
+    asked = Call(
+        call.upstream,
+        call.path,
+        dict(sent.query or {}),
+        dict(sent.headers or {}),
+        place,
+        method=call.method,
+        json=document,
+        form=None if sent.form is None else dict(sent.form),
+        idempotency_key=sent.idempotency_key,
+    )
     scope.parts["call"] = strong(asked, timeout=call.timeout)
     scope.types["call"] = call.model
     scope.shapes["call"] = _shape(call.model, context, place)

@@ -10,14 +10,38 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+from tailrace._missing import MISSING
 
 if TYPE_CHECKING:
-    from tailrace.typing import Duration
+    from tailrace.typing import Duration, Method
     from tailrace.upstream import Upstream
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Asked(NamedTuple):
+    """What a call sends beside its path: templates, and a JSON value."""
+
+    json: Any = MISSING
+    form: Mapping[str, str] | None = None
+    query: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = None
+    idempotency_key: str | None = None
+
+    def templates(self) -> list[str]:
+        """Every template but the path."""
+        found = [*(self.query or {}).values(), *(self.headers or {}).values()]
+        found += (self.form or {}).values()
+        return [*found, self.idempotency_key] if self.idempotency_key is not None else found
+
+    def key(self) -> tuple[Any, ...]:
+        """What tells the call apart, whatever it sends as JSON."""
+        parts = (self.form, self.query, self.headers)
+        told = tuple(None if one is None else tuple(one.items()) for one in parts)
+        return (self.json is not MISSING, self.idempotency_key, *told)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,10 +49,10 @@ class BoundCall(Generic[Result_co]):
     """One call with its values. Awaiting it makes it; awaiting it twice makes it twice."""
 
     upstream: Upstream
+    method: Method
     path: str
     model: Any
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
+    asked: Asked
     timeout: Duration | None
     values: Mapping[str, Any]
 
@@ -37,7 +61,7 @@ class BoundCall(Generic[Result_co]):
         return caller.one(self).__await__()
 
     def __repr__(self) -> str:
-        return f"{self.upstream.name}.get({self.path!r})"
+        return f"{self.upstream.name}.{self.method.lower()}({self.path!r})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

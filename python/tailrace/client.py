@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from tailrace._source import caller
-from tailrace.bound import BoundCall
+from tailrace.bound import Asked, BoundCall
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -121,10 +121,16 @@ class Client:
         """
         from tailrace.scope import make
 
-        call: BoundCall[Any] = BoundCall(
-            upstream, path, model, query or {}, headers or {}, timeout, values
-        )
+        asked = Asked(query=query, headers=headers)
+        call: BoundCall[Any] = BoundCall(upstream, "GET", path, model, asked, timeout, values)
         return (await make(self, (call,)))[0]
+
+    async def call(self, call: BoundCall[Result]) -> Result:
+        """Any call: `await client.call(orders.post("/orders", Order, json=draft))`."""
+        from tailrace.scope import make
+
+        result: Result = (await make(self, (call,)))[0]
+        return result
 
     def metrics(self) -> str:
         """What a service's `/metrics` says of the upstreams."""

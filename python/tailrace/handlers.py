@@ -14,7 +14,7 @@ from types import FunctionType
 from typing import Any, Final
 
 from tailrace._source import Place
-from tailrace.parameters import ParameterDeclaration
+from tailrace.parameters import BodyDeclaration, ParameterDeclaration
 from tailrace.policies import Rate
 from tailrace.typing import Duration, Method
 from tailrace.upstream import Upstream
@@ -90,6 +90,7 @@ class HandlerDeclaration:
         yield from (one for one in reach if isinstance(one, Upstream))
 
 
-def declared(member: Member) -> ParameterDeclaration | None:
+def declared(member: Member) -> ParameterDeclaration | BodyDeclaration | None:
     """What stands behind the `=` of a parameter, when it is a declaration."""
-    return member.value if isinstance(member.value, ParameterDeclaration) else None
+    known = isinstance(member.value, ParameterDeclaration | BodyDeclaration)
+    return member.value if known else None

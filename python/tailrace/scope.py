@@ -137,7 +137,7 @@ async def make(maker: Any, calls: Sequence[Any]) -> list[Any]:
         bound = call.call if weak else call
         registered = maker.registered(bound)
         known.append((bound, registered, call if weak else None))
-        items.append((registered.number, not weak, registered.values(bound.values)))
+        items.append((registered.number, not weak, registered.values(bound)))
     if len(items) > CALLS_MAX:
         raise ValueError(f"{len(items)} calls at once; {CALLS_MAX} is the most")
     answers = await maker.ask(items)

@@ -126,7 +126,131 @@ class Service:
         annotated `Scope`. At most `limit` requests (128) are in it at once; one more is refused.
         `threads` gives a plain function so many threads instead of the event loop.
         """
-        place = caller()
+        return self._handle(
+            "GET",
+            path,
+            name,
+            deadline=deadline,
+            fanout=fanout,
+            extra_attempts=extra_attempts,
+            rate=rate,
+            priority=priority,
+            limit=limit,
+            threads=threads,
+        )
+
+    def post(
+        self,
+        path: str,
+        *,
+        deadline: Duration | None = None,
+        fanout: int | None = None,
+        extra_attempts: int | None = None,
+        rate: Rate | None = None,
+        priority: str | None = None,
+        limit: int | None = None,
+        threads: int | None = None,
+        name: str | None = None,
+    ) -> Callable[[Function], Function]:
+        """As `get`, for POST. It may read a `body()` or `form()`s."""
+        return self._handle(
+            "POST",
+            path,
+            name,
+            deadline=deadline,
+            fanout=fanout,
+            extra_attempts=extra_attempts,
+            rate=rate,
+            priority=priority,
+            limit=limit,
+            threads=threads,
+        )
+
+    def put(
+        self,
+        path: str,
+        *,
+        deadline: Duration | None = None,
+        fanout: int | None = None,
+        extra_attempts: int | None = None,
+        rate: Rate | None = None,
+        priority: str | None = None,
+        limit: int | None = None,
+        threads: int | None = None,
+        name: str | None = None,
+    ) -> Callable[[Function], Function]:
+        """As `get`, for PUT. It may read a `body()` or `form()`s."""
+        return self._handle(
+            "PUT",
+            path,
+            name,
+            deadline=deadline,
+            fanout=fanout,
+            extra_attempts=extra_attempts,
+            rate=rate,
+            priority=priority,
+            limit=limit,
+            threads=threads,
+        )
+
+    def patch(
+        self,
+        path: str,
+        *,
+        deadline: Duration | None = None,
+        fanout: int | None = None,
+        extra_attempts: int | None = None,
+        rate: Rate | None = None,
+        priority: str | None = None,
+        limit: int | None = None,
+        threads: int | None = None,
+        name: str | None = None,
+    ) -> Callable[[Function], Function]:
+        """As `get`, for PATCH. It may read a `body()` or `form()`s."""
+        return self._handle(
+            "PATCH",
+            path,
+            name,
+            deadline=deadline,
+            fanout=fanout,
+            extra_attempts=extra_attempts,
+            rate=rate,
+            priority=priority,
+            limit=limit,
+            threads=threads,
+        )
+
+    def delete(
+        self,
+        path: str,
+        *,
+        deadline: Duration | None = None,
+        fanout: int | None = None,
+        extra_attempts: int | None = None,
+        rate: Rate | None = None,
+        priority: str | None = None,
+        limit: int | None = None,
+        threads: int | None = None,
+        name: str | None = None,
+    ) -> Callable[[Function], Function]:
+        """As `get`, for DELETE."""
+        return self._handle(
+            "DELETE",
+            path,
+            name,
+            deadline=deadline,
+            fanout=fanout,
+            extra_attempts=extra_attempts,
+            rate=rate,
+            priority=priority,
+            limit=limit,
+            threads=threads,
+        )
+
+    def _handle(
+        self, method: Method, path: str, name: str | None, **limits: Any
+    ) -> Callable[[Function], Function]:
+        place = caller(2)
 
         def register(function: Function) -> Function:
             frame = sys._getframe(1)
@@ -134,23 +258,16 @@ class Service:
             namespace = {} if local is frame.f_globals else dict(local)
             where = place if place.line else frame_place(frame)
             chosen = getattr(function, "__name__", "") if name is None else name
-            self._handlers.append(
-                HandlerDeclaration(
-                    function,
-                    path,
-                    chosen,
-                    deadline,
-                    fanout,
-                    extra_attempts,
-                    rate,
-                    priority,
-                    limit,
-                    threads,
-                    "GET",
-                    where,
-                    namespace,
-                )
+            declared = HandlerDeclaration(
+                function,
+                path,
+                chosen,
+                method=method,
+                place=where,
+                namespace=namespace,
+                **limits,
             )
+            self._handlers.append(declared)
             return function
 
         return register

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, overload
 
 from tailrace._missing import MISSING
 from tailrace._source import Place, caller
-from tailrace.bound import BoundCall
+from tailrace.bound import Asked, BoundCall
 from tailrace.policies import (
     AdaptiveLimit,
     Breaker,
@@ -147,17 +147,10 @@ class Upstream:
         In a view the templates name parameters and parts. With a `model` it is a call of Python
         code, in a handler: each `{name}` is one of `values`, and awaiting it gives the model.
         """
-        if model is MISSING:
-            if values or timeout is not None:
-                given = ", ".join(values) or "timeout"
-                message = (
-                    f"{self.name}.get({path!r}) has {given}, but no model: "
-                    f"in a handler say what it returns, {self.name}.get({path!r}, Model, ...)"
-                )
-                raise TypeError(message)
-            return Call(self, path, dict(query or {}), dict(headers or {}), caller())
-        return BoundCall(self, path, model, query or {}, headers or {}, timeout, values)
+        asked = Asked(query=query, headers=headers)
+        return self._call("GET", path, model, asked, timeout=timeout, values=values)
 
+    @overload
     def post(
         self,
         path: str,
@@ -167,25 +160,47 @@ class Upstream:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
-    ) -> Call:
+    ) -> Call: ...
+
+    @overload
+    def post(
+        self,
+        path: str,
+        model: type[Result],
+        *,
+        json: Json = MISSING,
+        form: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        timeout: Duration | None = None,
+        **values: Value,
+    ) -> BoundCall[Result]: ...
+
+    def post(
+        self,
+        path: str,
+        model: Any = MISSING,
+        *,
+        json: Json = MISSING,
+        form: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        timeout: Duration | None = None,
+        **values: Value,
+    ) -> Call | BoundCall[Any]:
         """A POST; never repeated, unless `idempotency_key` says how the upstream tells repetitions.
 
         `json` is any JSON value whose texts are templates: `"{draft}"` alone puts the value in as
         it is, `"order {order_id}"` makes text. `form` is sent urlencoded. The key is a template
-        too, sent as `Idempotency-Key`, the same with each attempt (req 9.4).
+        too, sent as `Idempotency-Key`, the same with each attempt (req 9.4). With a `model` it is
+        a call of Python code, as for `get`, and `json` is a value or a model, sent as it is.
         """
-        return Call(
-            self,
-            path,
-            dict(query or {}),
-            dict(headers or {}),
-            caller(),
-            method="POST",
-            json=json,
-            form=None if form is None else dict(form),
-            idempotency_key=idempotency_key,
-        )
+        asked = Asked(json, form, query, headers, idempotency_key)
+        return self._call("POST", path, model, asked, timeout=timeout, values=values)
 
+    @overload
     def put(
         self,
         path: str,
@@ -195,20 +210,41 @@ class Upstream:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
-    ) -> Call:
-        """A PUT, as `post`; it is retried like a GET, and hedged only with a key."""
-        return Call(
-            self,
-            path,
-            dict(query or {}),
-            dict(headers or {}),
-            caller(),
-            method="PUT",
-            json=json,
-            form=None if form is None else dict(form),
-            idempotency_key=idempotency_key,
-        )
+    ) -> Call: ...
 
+    @overload
+    def put(
+        self,
+        path: str,
+        model: type[Result],
+        *,
+        json: Json = MISSING,
+        form: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        timeout: Duration | None = None,
+        **values: Value,
+    ) -> BoundCall[Result]: ...
+
+    def put(
+        self,
+        path: str,
+        model: Any = MISSING,
+        *,
+        json: Json = MISSING,
+        form: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        timeout: Duration | None = None,
+        **values: Value,
+    ) -> Call | BoundCall[Any]:
+        """A PUT, as `post`; it is retried like a GET, and hedged only with a key."""
+        asked = Asked(json, form, query, headers, idempotency_key)
+        return self._call("PUT", path, model, asked, timeout=timeout, values=values)
+
+    @overload
     def patch(
         self,
         path: str,
@@ -218,20 +254,41 @@ class Upstream:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
-    ) -> Call:
-        """A PATCH, as `post`."""
-        return Call(
-            self,
-            path,
-            dict(query or {}),
-            dict(headers or {}),
-            caller(),
-            method="PATCH",
-            json=json,
-            form=None if form is None else dict(form),
-            idempotency_key=idempotency_key,
-        )
+    ) -> Call: ...
 
+    @overload
+    def patch(
+        self,
+        path: str,
+        model: type[Result],
+        *,
+        json: Json = MISSING,
+        form: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        timeout: Duration | None = None,
+        **values: Value,
+    ) -> BoundCall[Result]: ...
+
+    def patch(
+        self,
+        path: str,
+        model: Any = MISSING,
+        *,
+        json: Json = MISSING,
+        form: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        timeout: Duration | None = None,
+        **values: Value,
+    ) -> Call | BoundCall[Any]:
+        """A PATCH, as `post`."""
+        asked = Asked(json, form, query, headers, idempotency_key)
+        return self._call("PATCH", path, model, asked, timeout=timeout, values=values)
+
+    @overload
     def delete(
         self,
         path: str,
@@ -239,16 +296,65 @@ class Upstream:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
-    ) -> Call:
+    ) -> Call: ...
+
+    @overload
+    def delete(
+        self,
+        path: str,
+        model: type[Result],
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        timeout: Duration | None = None,
+        **values: Value,
+    ) -> BoundCall[Result]: ...
+
+    def delete(
+        self,
+        path: str,
+        model: Any = MISSING,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        timeout: Duration | None = None,
+        **values: Value,
+    ) -> Call | BoundCall[Any]:
         """A DELETE; it is retried like a GET, and hedged only with a key."""
+        asked = Asked(MISSING, None, query, headers, idempotency_key)
+        return self._call("DELETE", path, model, asked, timeout=timeout, values=values)
+
+    def _call(
+        self,
+        method: Method,
+        path: str,
+        model: Any,
+        asked: Asked,
+        *,
+        timeout: Duration | None,
+        values: Mapping[str, Value],
+    ) -> Call | BoundCall[Any]:
+        if model is not MISSING:
+            return BoundCall(self, method, path, model, asked, timeout, values)
+        if values or timeout is not None:
+            given, name = ", ".join(values) or "timeout", f"{self.name}.{method.lower()}"
+            message = (
+                f"{name}({path!r}) has {given}, but no model: "
+                f"in a handler say what it returns, {name}({path!r}, Model, ...)"
+            )
+            raise TypeError(message)
         return Call(
             self,
             path,
-            dict(query or {}),
-            dict(headers or {}),
-            caller(),
-            method="DELETE",
-            idempotency_key=idempotency_key,
+            dict(asked.query or {}),
+            dict(asked.headers or {}),
+            caller(2),
+            method=method,
+            json=asked.json,
+            form=None if asked.form is None else dict(asked.form),
+            idempotency_key=asked.idempotency_key,
         )
 
     def __repr__(self) -> str:

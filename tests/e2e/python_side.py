@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import asyncio
 from pydantic import BaseModel
-from tailrace import CallFailed, Scope, Service, Upstream, View, query, header, strong
+from tailrace import CallFailed, Scope, Service, Upstream, View, body, form, query, header, strong
 
 up = Upstream("up", {url!r}, timeout="9s", bulkhead=400, retry=None)
 broken = Upstream("broken", {url!r}, timeout="9s", bulkhead=400, retry=None, throttle=None)
@@ -74,6 +74,8 @@ class Upstream:
             def do_GET(self) -> None:
                 own.answer(self)
 
+            do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - names of the library
+
         self._server = _Server(("127.0.0.1", 0), Answer)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -89,7 +91,16 @@ class Upstream:
             return
         if kind == "gate":
             self.gate.wait(PATIENCE_SECONDS)
-        body = json.dumps({"id": value, "secret": "s"}).encode()
+        told: dict[str, Any] = {"id": value, "secret": "s"}
+        if request.command != "GET":
+            sent = request.rfile.read(int(request.headers.get("content-length", 0)))
+            told |= {
+                "method": request.command,
+                "sent": sent.decode(),
+                "type": request.headers.get("content-type"),
+                "key": request.headers.get("idempotency-key"),
+            }
+        body = json.dumps(told).encode()
         request.send_response(int(value) if kind == "status" else 200)
         request.send_header("content-type", "application/json")
         request.send_header("content-length", str(len(body)))
@@ -139,6 +150,17 @@ class Reply:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+
+def ask(
+    port: int, method: str, path: str, body: bytes | None = None, content_type: str = ""
+) -> Reply:
+    """One request with a body on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    with closing(connection):
+        headers = {"Content-Type": content_type} if content_type else {}
+        connection.request(method, path, body=body, headers=headers)
+        return Reply(connection.getresponse())
 
 
 def get(port: int, path: str, **headers: str) -> Reply:

@@ -125,6 +125,22 @@ def test_failures_say_what_happened(up: tailrace.Upstream) -> None:
     assert picky.reason == "model_mismatch"
 
 
+def test_other_methods_send_models(up: tailrace.Upstream) -> None:
+    class Echo(BaseModel):
+        method: str
+        sent: str
+
+    async def main() -> list[Echo]:
+        async with tailrace.Client(up) as client:
+            return [
+                await client.call(up.post("/things/{id}", Echo, json=body, id=1))
+                for body in (Thing(id="a"), Struct("b"), Plain("c"), [1, "d"], None)
+            ]
+
+    sent = [echo.sent for echo in run("asyncio", main)]
+    assert sent == ['{"id":"a"}', '{"id":"b"}', '{"id":"c"}', '[1,"d"]', "null"]
+
+
 def test_cancelling_ends_the_call(up: tailrace.Upstream, scripted: Upstream) -> None:
     """RELIABILITY A04."""
     gone = scripted.gone

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from python_side import Upstream, eventually, get, metric, serving
+from python_side import Upstream, ask, eventually, get, metric, serving
 
 from examples.orders.processes import Service
 
@@ -19,6 +19,7 @@ import datetime
 import decimal
 import enum
 import uuid
+from pydantic import Field
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
@@ -149,6 +150,41 @@ async def raises() -> Pair:
 @service.get("/formatted")
 async def formatted() -> Thing:
     return await up.get(f"/things/{17}", Thing)
+
+
+class Draft(BaseModel):
+    user_id: str = Field(alias="userId")
+    lines: list[int]
+
+
+class Echo(BaseModel):
+    id: str
+    method: str
+    sent: str
+    type: str | None
+    key: str | None
+
+
+@service.post("/drafts/{id}")
+async def create(id: str, draft: Draft = body()) -> Echo:
+    return await up.post(
+        "/things/{id}", Echo, json=draft, idempotency_key="{key}", id=id, key=f"k-{draft.user_id}"
+    )
+
+
+@service.put("/drafts/{id}")
+async def replace(id: str, note: str = form()) -> Echo:
+    return await up.put("/things/{id}", Echo, form={"note": "{note}"}, id=id, note=note)
+
+
+@service.patch("/drafts/{id}")
+async def change(id: str) -> Echo:
+    return await up.patch("/things/{id}", Echo, json={"a": [1, None, "ü"]}, id=id)
+
+
+@service.delete("/drafts/{id}")
+async def remove(id: str) -> Echo:
+    return await up.delete("/things/{id}", Echo, id=id)
 
 
 @service.get("/threaded/{id}", threads=2)
@@ -302,6 +338,30 @@ def test_a_full_handler_refuses_at_once(service: Service, upstream: Upstream) ->
 
 def test_a_plain_function_runs_in_its_threads(service: Service) -> None:
     assert get(service.port, "/threaded/x").json == {"id": "x"}
+
+
+def test_every_method_has_its_handler_and_its_call(service: Service) -> None:
+    """req 9.4: a POST has its key; what was sent is what the model says, under its aliases."""
+    sent = b'{"userId": "u", "lines": [1, 2], "other": 0}'
+    reply = ask(service.port, "POST", "/drafts/1", sent, "application/json")
+    assert reply.status == 200, reply.body
+    assert reply.json == {
+        "id": "1",
+        "method": "POST",
+        "sent": '{"userId":"u","lines":[1,2]}',
+        "type": "application/json",
+        "key": "k-u",
+    }
+    form = ask(
+        service.port, "PUT", "/drafts/1", b"note=a+%26b", "application/x-www-form-urlencoded"
+    )
+    assert (form.json["method"], form.json["sent"]) == ("PUT", "note=a%20%26b")
+    patched = ask(service.port, "PATCH", "/drafts/1")
+    assert (patched.json["method"], patched.json["sent"]) == ("PATCH", '{"a":[1,null,"ü"]}')
+    assert ask(service.port, "DELETE", "/drafts/1").json["method"] == "DELETE"
+    wrong = ask(service.port, "POST", "/drafts/1", b'{"userId": "u"}', "application/json")
+    assert wrong.status in (400, 422)
+    assert get(service.port, "/drafts/1").headers["allow"] == "POST, PUT, PATCH, DELETE, OPTIONS"
 
 
 def test_a_drain_lets_handlers_finish(upstream: Upstream, tmp_path: Path) -> None:

@@ -160,6 +160,9 @@ async def typed(order_id: str, scope: Scope) -> Summary:
     assert_type(instead, Order | int)
     assert_type(await one.get("/orders/{id}", bytes, id=1), bytes)
     assert_type(await one.get("/orders", list[Order]), list[Order])
+    assert_type(await one.post("/orders", Order, json={"a": 1}), Order)
+    assert_type(await one.delete("/orders/{id}", bytes, id=3), bytes)
+    assert_type(one.put("/orders/{order_id}", json="{draft}"), Call)
     assert_type(scope.request_id, str)
     return Summary(order=first)
 

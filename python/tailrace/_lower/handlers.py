@@ -9,11 +9,13 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from tailrace._lower.bodies import claim_body, lower_request_body
 from tailrace._lower.context import Context, at
 from tailrace._lower.parameters import Declared, lower_parameters
 from tailrace._origin import Setting
 from tailrace.errors import suggestion
 from tailrace.handlers import LIMIT_DEFAULT, HandlerDeclaration, declared
+from tailrace.parameters import BodyDeclaration
 from tailrace.scope import Scope
 from tailrace.view import Member
 
@@ -30,10 +32,12 @@ def lower_handler(
     _check_function(context, handler)
     members = _parameters(context, scope, handler)
     parameters = lower_parameters(context, scope, members)
+    body = lower_request_body(context, scope, handler.method, parameters)
     limit = _count(context, handler, "limit", LIMIT_DEFAULT)
     if handler.threads is not None:
         _count(context, handler, "threads", 1)
-    return {"parameters": parameters, "handler": {"limit": limit}, "parts": []}
+    row = {"parameters": parameters, "handler": {"limit": limit}, "parts": []}
+    return row if body is None else {**row, "body": body}
 
 
 def _count(context: Context, handler: HandlerDeclaration, name: str, default: int) -> int:
@@ -82,7 +86,9 @@ def _parameters(context: Context, scope: ViewScope, handler: HandlerDeclaration)
             continue
         named.add(member.name)
         one = declared(member)
-        if one is not None:
+        if isinstance(one, BodyDeclaration):
+            claim_body(context, scope, member, type_)
+        elif one is not None:
             found.append((member, one, type_))
         elif member.name in scope.placeholders:
             _plain(handler, member, type_, found)
@@ -123,7 +129,7 @@ def _no_source(
             if scope.placeholders
             else ()
         ),
-        f"declare it: `{member.name}: str = query()`, or annotate it `Scope`",
+        f"declare it: `{member.name}: str = query()`, `= body()`, or annotate it `Scope`",
     )
     context.problem("TR141", message, handler.place, helps=helps)
 

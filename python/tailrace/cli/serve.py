@@ -22,9 +22,7 @@ from tailrace.cli._load import find_target, load_service
 from tailrace.cli._output import emit_json, talk
 
 if TYPE_CHECKING:
-    from tailrace import _host as hosting
     from tailrace._live import Sources
-    from tailrace.service import Service
 
 PURPOSE = "run a service"
 EXAMPLES = (
@@ -185,7 +183,11 @@ def _run(sources: Sources, found: str, *, watch: bool) -> int:
         running = Running(source, resolved.origins, openapi=openapi, docs=docs)
     except PlaneError as error:
         raise _refused(*error.args) from None
-    host = _host(sources.service, blueprint, running.plane)
+    host = None
+    if running.plane.bridge is not None:
+        from tailrace._host import hosted
+
+        host = hosted(running.plane, blueprint, sources.service)
     live = Live(running.plane, sources, resolved, talk, follow)
     _announce(blueprint, running.plane, found, follow.path if follow else "")
     received = running.wait_for_signal()
@@ -203,17 +205,6 @@ def _run(sources: Sources, found: str, *, watch: bool) -> int:
     if host is not None and not host.stop():
         _leave(code)
     return code
-
-
-def _host(service: Service, blueprint: dict[str, Any], plane: Any) -> hosting.Host | None:
-    """The thread of the service's handlers; a service without any starts no Python."""
-    if plane.bridge is None:
-        return None
-    from tailrace import _host as hosting
-
-    host = hosting.Host(plane.bridge, blueprint, service.handlers)
-    host.start()
-    return host
 
 
 def _leave(code: int) -> None:

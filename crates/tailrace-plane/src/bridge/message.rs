@@ -41,7 +41,8 @@ pub struct Start {
     pub ticket: Ticket,
     /// Index of the view.
     pub view: usize,
-    /// Validated text per parameter; `None` when optional and absent.
+    /// Validated text per parameter; `None` when optional and absent. The body of a request that
+    /// has one comes last, as projected JSON.
     pub values: Vec<Option<Vec<u8>>>,
     pub request_id: Vec<u8>,
     /// When the plane answers 504, whatever the handler does.

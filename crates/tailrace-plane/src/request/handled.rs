@@ -5,6 +5,7 @@
 
 use super::{frame, retry_after_s, Exchange};
 use crate::bridge::{groups::Bounds, End, Run};
+use crate::json::Json;
 use crate::reason::Reason;
 use crate::reply::{self, Problem};
 use crate::worker::Worker;
@@ -29,7 +30,11 @@ impl Exchange {
             id_line: self.fan.id_line.clone(),
         };
         let bridge = worker.shared.bridge.as_ref().ok_or_else(busy)?;
-        let values = std::mem::take(&mut self.fan.parameters);
+        let mut values = std::mem::take(&mut self.fan.parameters);
+        if declared.body.is_some() {
+            let body = self.fan.values.pop().flatten();
+            values.push(body.map(Json::into_bytes));
+        }
         let begun = Run::begin(worker, bridge, view, values, &self.request_id, bounds);
         self.run = Some(Box::new(begun.map_err(|_| busy())?));
         Ok(())

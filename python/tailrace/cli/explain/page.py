@@ -46,6 +46,9 @@ def render(target: str, blueprint: dict[str, Any]) -> str:
 
 def _view(view: dict[str, Any], worst: Worst, timeouts: dict[str, float]) -> Iterator[str]:
     yield f"{view['method']} {view['path']}"
+    if "handler" in view:
+        yield from _handler(view)
+        return
     yield f"  view {view['name']}, deadline {worst.deadline_ms:g} ms, fan-out {view['fanout']}"
     yield ""
     rows = list(_tree(view, timeouts))
@@ -68,6 +71,17 @@ def _view(view: dict[str, Any], worst: Worst, timeouts: dict[str, float]) -> Ite
     optional = [part["name"] for part in view["parts"] if part["strength"] == "weak"]
     if optional:
         yield from _wrapped("degrades", f"{', '.join(optional)}: missing rather than late")
+
+
+def _handler(view: dict[str, Any]) -> Iterator[str]:
+    """A handler's calls are made by its code: only their bounds are known."""
+    deadline, fanout = view["deadline_ms"], view["fanout"]
+    yield f"  handler {view['name']}, deadline {deadline:g} ms, fan-out {fanout}"
+    yield ""
+    yield from _wrapped("Python", f"{view['handler']['limit']} requests in it at once at most")
+    extra = view["extra_attempts"]
+    text = f"made by its code; at most {extra} retries and hedges for all calls of a request"
+    yield from _wrapped("calls", text)
 
 
 def _tree(view: dict[str, Any], timeouts: dict[str, float]) -> Iterator[Row]:

@@ -15,7 +15,11 @@ def render(blueprint: dict[str, Any], rate: float) -> str:
     """Per view at `rate` requests/s (req 4.1)."""
     timeouts = {row["name"]: row["timeout_ms"] for row in blueprint["upstreams"]}
     lines = [f"at {rate:g} requests/s, every call made"]
+    handlers = {view["name"] for view in blueprint["views"] if "handler" in view}
     for worst in worst_cases(blueprint):
+        if worst.view in handlers:
+            lines.append(f"  {worst.view}: a handler; its code decides what it calls")
+            continue
         contexts = contexts_per_second(rate, worst.calls_max)
         lines += [
             f"  {worst.view}: {contexts:,.0f} calls/s".replace(",", " "),
