@@ -258,6 +258,12 @@ fn text_line(record: &Record, program: &Program, out: &mut Vec<u8>) {
         let failed = end.failed.map_or("", Reason::code);
         let sign = if end.failed.is_some() { "!" } else { "" };
         out.extend_from_slice(format!(" {name}={}us{sign}{failed}", end.us).as_bytes());
+        if end.source != Source::Fresh {
+            out.extend_from_slice(format!("~{}", end.source.code()).as_bytes());
+        }
+        if end.source.has_age() {
+            out.extend_from_slice(format!("({}s)", end.age_s).as_bytes());
+        }
     }
     if !record.code.is_empty() {
         out.extend_from_slice(format!(" code={}", record.code).as_bytes());

@@ -2,6 +2,7 @@
 //! reply says which (req 8.3, 10.2, RELIABILITY A03).
 
 use crate::client::Reply;
+use crate::patience::eventually;
 use crate::service::{strong, template, weak, with, Running, Service};
 use crate::upstream::{answer, json as json_answer, Step, Upstream};
 use serde_json::{json, Value};
@@ -268,5 +269,60 @@ fn another_upstream_is_sent_this_requests_headers() {
         let seen = spare.seen();
         let sent = seen.last().and_then(|seen| seen.header("authorization"));
         assert_eq!(sent.as_deref(), user);
+    }
+}
+
+// The words of the reply, in the log as well (req 5.2, 8.3).
+#[test]
+fn the_log_says_where_a_part_is_from() {
+    let mask = Arc::new(AtomicUsize::new(0));
+    let upstream = by_mask(&mask);
+    let path = std::env::temp_dir().join(format!("tailrace-source-{}.log", std::process::id()));
+    let logged = |format: &str| {
+        let kept = with(weak("kept", "/0"), json!({"cache": only_on_error()}));
+        let plain = with(weak("plain", "/1"), json!({"default": {"id": "none"}}));
+        Service::new()
+            .limit("cache_max_bytes", 1 << 20)
+            .access_log(json!({"format": format, "path": path.to_str()}))
+            .upstream("up", &upstream)
+            .view("two", "/two", vec![kept, plain])
+            .start()
+    };
+    for format in ["json", "text"] {
+        mask.store(0, SeqCst);
+        let plane = logged(format);
+        let mut client = plane.client();
+        for failing in [0, 0b11] {
+            mask.store(failing, SeqCst);
+            assert_eq!(client.get("/two").status, 200);
+        }
+        let lines = || std::fs::read_to_string(&path).unwrap_or_default();
+        eventually("both lines are written", || lines().lines().count() == 2);
+        let lines = lines();
+        let (fresh, failed) = lines.split_once('\n').expect("two lines");
+        if format == "json" {
+            let fresh: Value = serde_json::from_str(fresh).expect("JSON");
+            let failed: Value = serde_json::from_str(failed).expect("JSON");
+            assert!(fresh["parts"]["kept"].get("source").is_none());
+            let (kept, plain) = (&failed["parts"]["kept"], &failed["parts"]["plain"]);
+            assert_eq!(
+                (&kept["source"], &kept["age_s"]),
+                (&json!("stale"), &json!(0))
+            );
+            assert_eq!(kept["failed"], "server_error");
+            assert_eq!(
+                (&plain["source"], plain.get("age_s")),
+                (&json!("default"), None)
+            );
+        } else {
+            assert!(!fresh.contains('~'), "{fresh}");
+            assert!(
+                failed.contains("us!server_error~stale(0s) plain="),
+                "{failed}"
+            );
+            assert!(failed.contains("us!server_error~default"), "{failed}");
+        }
+        drop(plane);
+        std::fs::remove_file(&path).expect("the log");
     }
 }
