@@ -26,6 +26,27 @@ def test_no_code_is_given_that_the_catalogue_does_not_have() -> None:
     assert given.keys() - known == set()
 
 
+# Of the heads that are refused, these are about answers of upstreams.
+OF_ANSWERS = {"bad_status_line", "body_forbidden", "switching_protocols"}
+
+
+def test_every_enum_with_codes_and_statuses_is_in_the_catalogue() -> None:
+    known = {code for _, code, _, _ in problems()}
+    enums = set()
+    for file in SOURCES.rglob("*.rs"):
+        text = file.read_text().partition("#[cfg(test)]\nmod tests {")[0]
+        if "fn status(self) -> u16" not in text or "fn code(self)" not in text:
+            continue
+        enums.add(file.relative_to(SOURCES).as_posix())
+        body = text[text.index("fn code(self)") :]
+        functions = [body.partition("\n    }\n")[0]]
+        if ".words()" in functions[0]:
+            functions = re.findall(r"fn (?:\w+_)?words\(self\).*?\n    }\n", text, re.DOTALL)
+        for code in re.findall(r'Self::\w+ => (?:\{\s*)?\(?\s*"([a-z_0-9]+)"', "".join(functions)):
+            assert code in known | OF_ANSWERS, f"{file.name}: {code}"
+    assert enums >= {"reason.rs", "h1/body.rs", "h1/refusal.rs", "admission/refusal.rs"}
+
+
 def test_the_default_port_is_the_same_on_both_sides() -> None:
     text = (CRATES / "tailrace-blueprint/src/limits.rs").read_text()
     assert f"port: {PORT}," in re.sub(r"(\d)_(\d)", r"\1\2", text)

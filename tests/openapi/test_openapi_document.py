@@ -14,6 +14,7 @@ from tailrace import Cache, Service, Upstream, View, body, header, path, query, 
 from tailrace._lower import build
 from tailrace._openapi import document, page, render, served
 from tailrace._runtime import problems
+from tailrace.policies import Rate
 from typing_extensions import TypedDict
 
 from examples.orders.service import service as orders_service
@@ -177,7 +178,7 @@ def test_statuses_are_those_the_view_can_give() -> None:
 def test_every_code_of_the_plane_stands_at_its_status() -> None:
     found = made(orders_service)["components"]
     for scope, code, status, detail in problems():
-        if scope in ("body", "handler") or (scope == "route" and status == 405):
+        if scope in ("body", "handler", "rate") or (scope == "route" and status == 405):
             continue
         narrowed = found["schemas"][f"Problem{status}"]["properties"]
         assert code in narrowed["code"]["enum"]
@@ -382,3 +383,35 @@ def test_a_view_with_cached_parts_documents_where_they_are_from() -> None:
         "Tailrace-Degraded",
         "Cache-Control",
     }
+
+
+# req 9.1a: who is refused before anything runs is told so in the contract.
+def test_a_rate_is_part_of_the_contract() -> None:
+    class Plain(View):
+        item: Item = strong(one.get("/i"))
+
+    service = Service("made", deadline="1s")
+    service.view("/free")(Plain)
+    service.view("/rated", name="rated", rate=Rate(per_second=5, burst=10))(Plain)
+    found = made(service)
+    free, rated = (found["paths"][path]["get"]["responses"] for path in ("/free", "/rated"))
+    assert ("429" in free, "429" in rated) == (False, True)
+    assert "RateLimit" in rated["200"]["headers"]
+    assert "RateLimit" not in free["200"]["headers"]
+    codes = found["components"]["schemas"]["Problem429"]["properties"]["code"]["enum"]
+    assert codes == ["client_rate", "route_rate"]
+    full = found["components"]["schemas"]["Problem503"]["properties"]["code"]["enum"]
+    assert {"draining", "shed", "overloaded"} <= set(full)
+    assert list(OpenAPIV31SpecValidator(found).iter_errors()) == []
+
+
+def test_a_part_whose_older_answer_stands_in_can_be_listed() -> None:
+    kept = Upstream("kept", "http://127.0.0.1:1", cache=Cache(ttl="1s"))
+
+    class Keeps(View):
+        item: Item = strong(kept.get("/i/{id}"))
+        plain: Item = strong(one.get("/i/{id}"))
+
+    missing = reply_of(of(Keeps))["properties"]["degraded"]
+    assert missing["items"]["enum"] == ["item"]
+    assert missing["maxItems"] == 1

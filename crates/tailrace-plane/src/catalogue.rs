@@ -4,6 +4,7 @@
 //! the plane answers with. The list is put together from the enums that decide, and from the few
 //! codes that stand beside the code that gives them; `tests/contract` finds one that is missing.
 
+use crate::admission::Limit;
 use crate::h1::{BodyError, HeadError};
 use crate::reason::Reason;
 
@@ -18,6 +19,10 @@ pub enum Scope {
     Parameter,
     /// A view that reads a body.
     Body,
+    /// A view whose requests, or its clients', have a rate.
+    Rate,
+    /// Any view: not every request is let in.
+    Admission,
     /// A request that no view is found for.
     Route,
     /// A request that is not HTTP as it is spoken here.
@@ -31,6 +36,8 @@ impl Scope {
             Self::Handler => "handler",
             Self::Parameter => "parameter",
             Self::Body => "body",
+            Self::Rate => "rate",
+            Self::Admission => "admission",
             Self::Route => "route",
             Self::Transport => "transport",
         }
@@ -131,6 +138,17 @@ pub fn problems() -> Vec<Entry> {
         status: reason.status(),
         detail: reason.detail().to_owned(),
     });
+    let admission = Limit::ALL.iter().map(|limit| Entry {
+        scope: match limit {
+            Limit::ClientRate | Limit::RouteRate => Scope::Rate,
+            // Only a part that must be there makes too little time a reason to refuse.
+            Limit::Feasibility => Scope::Part,
+            Limit::Drain | Limit::Shed | Limit::Inbound => Scope::Admission,
+        },
+        code: limit.code(),
+        status: limit.status(),
+        detail: limit.detail().to_owned(),
+    });
     let heads = HeadError::OF_REQUESTS.iter().map(|error| Entry {
         scope: Scope::Transport,
         code: error.code(),
@@ -143,7 +161,12 @@ pub fn problems() -> Vec<Entry> {
         status: error.status(),
         detail: error.to_string(),
     });
-    single.chain(parts).chain(heads).chain(bodies).collect()
+    single
+        .chain(parts)
+        .chain(admission)
+        .chain(heads)
+        .chain(bodies)
+        .collect()
 }
 
 #[cfg(test)]

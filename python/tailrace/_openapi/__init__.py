@@ -55,7 +55,7 @@ def document(service: Service, built: Effective, *, server: str | None = None) -
     blueprint = built.blueprint
     replies = [part["shape"] for view in blueprint["views"] for part in view["parts"]]
     schemas = Schemas(blueprint["shapes"], built.models, replies)
-    known = Problems(problems())
+    known = Problems(problems(), "rate" in blueprint.get("admission", {}))
     for status in {one[2] for one in problems()}:
         schemas.claim(f"Problem{status}")
     schemas.claim("Problem")
@@ -131,7 +131,19 @@ def _headers(blueprint: dict[str, Any]) -> dict[str, Any]:
             "description": f"`no-store` when `{name}` is not empty.",
             "schema": {"type": "string"},
         },
+        "RateLimit": {
+            "description": 'What is left of a rate, as in `"client";r=17;t=2`: requests, seconds.',
+            "schema": {"type": "string"},
+        },
+        "RateLimitPolicy": {
+            "description": 'The rates, as in `"client";q=200;w=2`: requests, seconds.',
+            "schema": {"type": "string"},
+        },
         "NeverStored": {"schema": {"type": "string", "const": "no-store"}},
+        "RetryAfterWait": {
+            "description": "Seconds, where waiting helps.",
+            "schema": {"type": "integer", "minimum": 1},
+        },
         "RetryAfter": {
             "required": True,
             "description": "Seconds; not all callers are told the same.",

@@ -32,6 +32,7 @@ class Operations:
         results: Mapping[str, Schema],
     ) -> None:
         self._envelope: dict[str, str] = blueprint["envelope"]
+        self._rated = "rate" in blueprint.get("admission", {})
         self._upstreams = {one["name"]: one for one in blueprint["upstreams"]}
         self._schemas = schemas
         self._sent = schemas.sent()
@@ -124,24 +125,38 @@ class Operations:
         self._schemas.components[component] = {}  # Its place, before the models of its parts.
         schema = self._list(view) if "collection" in view else self._body(view)
         self._schemas.components[component] = schema
-        weak = [part["name"] for part in view["parts"] if part["strength"] == "weak"]
-        headers: Schema = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+        listed = self._listed(view)
+        headers = self._told(view)
         text = "Every part is there."
         if any(map(self._is_kept, view["parts"])):
             headers["Tailrace-Sources"] = {"$ref": "#/components/headers/Sources"}
+        if listed:
             headers["Tailrace-Degraded"] = {"$ref": "#/components/headers/Degraded"}
             headers["Cache-Control"] = {"$ref": "#/components/headers/DegradedIsNotStored"}
-        if weak:
-            headers["Tailrace-Degraded"] = {"$ref": "#/components/headers/Degraded"}
-            headers["Cache-Control"] = {"$ref": "#/components/headers/DegradedIsNotStored"}
-            names = ", ".join(f"`{name}`" for name in weak)
+            names = ", ".join(f"`{name}`" for name in listed)
             own = self._envelope["degraded"]
             if "collection" in view:
                 own = "tailrace-degraded"
-            text = f"Every strong part is there; `{own}` says which of {names} are missing."
+            text = f"Every strong part is there; `{own}` says which calls of {names} failed."
         reference = {"$ref": f"#/components/schemas/{component}"}
         content = {"application/json": {"schema": reference}}
         return {"description": text, "headers": headers, "content": content}
+
+    def _told(self, view: Schema) -> Schema:
+        """Headers of every reply to a view."""
+        headers: Schema = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+        if "rate" in view or self._rated:
+            headers["RateLimit"] = {"$ref": "#/components/headers/RateLimit"}
+            headers["RateLimit-Policy"] = {"$ref": "#/components/headers/RateLimitPolicy"}
+        return headers
+
+    def _listed(self, view: Schema) -> list[str]:
+        """Parts that `degraded` can name: weak ones, and those an older answer may stand in for."""
+        return [
+            part["name"]
+            for part in view["parts"]
+            if part["strength"] == "weak" or self._is_kept(part)
+        ]
 
     def _is_kept(self, part: Schema) -> bool:
         """Whether an older answer may stand in for the part's own, strong or weak."""
@@ -157,8 +172,7 @@ class Operations:
         for own, inner in found.pop("$defs", {}).items():
             self._schemas.components[f"{component}{own}"] = inner
         self._schemas.components[component] = found
-        headers = {
-            "X-Request-Id": {"$ref": "#/components/headers/RequestId"},
+        headers = self._told(view) | {
             "Tailrace-Degraded": {"$ref": "#/components/headers/Degraded"},
             "Cache-Control": {"$ref": "#/components/headers/DegradedIsNotStored"},
         }
@@ -166,7 +180,7 @@ class Operations:
         return {"description": "What it returned.", "headers": headers, "content": content}
 
     def _body(self, view: Schema) -> Schema:
-        weak = [part["name"] for part in view["parts"] if part["strength"] == "weak"]
+        listed = self._listed(view)
         properties: Schema = {}
         absent: set[str] = set()
         for part in view["parts"]:
@@ -177,12 +191,12 @@ class Operations:
                 absent |= set(fields["properties"]) - set(always)
             elif "append" not in part:
                 properties[part["name"]] = self._continued(view, part)
-        missing: Schema = {"type": "array", "items": {"type": "string"}, "maxItems": len(weak)}
-        if weak:
-            missing["items"] = {"type": "string", "enum": weak}
+        missing: Schema = {"type": "array", "items": {"type": "string"}, "maxItems": len(listed)}
+        if listed:
+            missing["items"] = {"type": "string", "enum": listed}
             missing["uniqueItems"] = True
         own: Schema = {
-            "degraded": missing | {"description": "Weak parts that are missing, in this order."},
+            "degraded": missing | {"description": "Parts whose call failed, in this order."},
             "request_id": REQUEST_ID | {"description": "As in the header `x-request-id`."},
             "served_at_ms": {
                 "type": "integer",

@@ -40,12 +40,15 @@ def schema() -> Schema:
 class Problems:
     """Problems by status, and what of them a view can give."""
 
-    def __init__(self, known: list[tuple[str, str, int, str]]) -> None:
+    def __init__(self, known: list[tuple[str, str, int, str]], rated: bool = False) -> None:
         self._known = known
+        self._rated = rated
 
     def statuses(self, view: Schema) -> list[int]:
         """Every status but 200 that a request for this view can end with."""
         absent = {"route"}
+        if not self._rated and "rate" not in view:
+            absent.add("rate")
         if not view["parameters"]:
             absent.add("parameter")
         if "body" not in view and not any(row["in"] == "form" for row in view["parameters"]):
@@ -108,6 +111,10 @@ def _response(status: int, codes: dict[str, str]) -> Schema:
         },
         "content": {TYPE: {"schema": {"$ref": body}}},
     }
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        response["headers"]["Retry-After"] = {"$ref": "#/components/headers/RetryAfterWait"}
+        response["headers"]["RateLimit"] = {"$ref": "#/components/headers/RateLimit"}
+        response["headers"]["RateLimit-Policy"] = {"$ref": "#/components/headers/RateLimitPolicy"}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response["headers"]["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
         response["description"] += "\n\nBeyond the connection limit there is no body."

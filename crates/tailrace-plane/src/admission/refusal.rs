@@ -68,7 +68,7 @@ impl Limit {
         }
     }
 
-    fn detail(self) -> &'static str {
+    pub fn detail(self) -> &'static str {
         match self {
             Self::Drain => "this instance is stopping; ask again, and another will answer",
             Self::ClientRate => "this client makes more requests than its rate allows",
