@@ -167,6 +167,7 @@ UPSTREAM: Final[dict[str, Option]] = {
     "bulkhead.queue": Option(whole, "bulkhead_queue"),
     "retry": Option(_switch),
     "retry.attempts": Option(whole, "retry_attempts"),
+    "retry.attempt_timeout": Option(_as_is, "retry_attempt_timeout"),
     "retry.backoff": Option(_as_is, "retry_backoff"),
     "retry.backoff_max": Option(_as_is, "retry_backoff_max"),
     "retry.budget": Option(_as_is, "retry_budget"),
@@ -199,6 +200,7 @@ VIEW: Final[dict[str, Option]] = {
     "deadline": Option(_as_is),
     "fanout": Option(whole),
     "extra_attempts": Option(whole),
+    "allow_overcommit": Option(_as_is),
 }
 
 NAMED: Final[dict[str, dict[str, Option]]] = {"upstreams": UPSTREAM, "views": VIEW}

@@ -56,9 +56,15 @@ class Service:
         deadline: Duration | None = None,
         fanout: int | None = None,
         extra_attempts: int | None = None,
+        allow_overcommit: str | None = None,
         name: str | None = None,
     ) -> Callable[[type[ViewClass]], type[ViewClass]]:
-        """Registers a view class at the route `path`; the view's name follows the class's."""
+        """Registers a view class at the route `path`; the view's name follows the class's.
+
+        A view whose strong parts cannot meet the deadline one after the other, or of which one
+        request could fill a bulkhead, is refused; `allow_overcommit` is the reason why it is right
+        all the same, and is shown wherever its limits are.
+        """
         place = caller()
 
         def register(cls: type[ViewClass]) -> type[ViewClass]:
@@ -69,7 +75,15 @@ class Service:
             chosen = default_name(cls) if name is None else name
             self._views.append(
                 ViewDeclaration(
-                    cls, path, chosen, deadline, fanout, extra_attempts, where, namespace
+                    cls,
+                    path,
+                    chosen,
+                    deadline,
+                    fanout,
+                    extra_attempts,
+                    allow_overcommit,
+                    where,
+                    namespace,
                 )
             )
             return cls

@@ -44,6 +44,7 @@ class ViewDeclaration:
     deadline: Duration | None
     fanout: int | None
     extra_attempts: int | None
+    allow_overcommit: str | None
     place: Place = field(repr=False)
     namespace: dict[str, Any] = field(repr=False)
     """Local names of the function the class was declared in, for its annotations."""

@@ -66,7 +66,14 @@ main = Upstream(
     ["http://a:9001", "http://b:9001/base"],
     timeout="80ms",
     bulkhead=Bulkhead(limit=4, queue=8),
-    retry=Retry(attempts=3, backoff="5ms", backoff_max="40ms", budget="20%", budget_min=2),
+    retry=Retry(
+        attempts=3,
+        attempt_timeout="30ms",
+        backoff="5ms",
+        backoff_max="40ms",
+        budget="20%",
+        budget_min=2,
+    ),
     hedge=Hedge(after="p99.5", extra="2%", delay_min="2ms"),
     breaker=Breaker(
         consecutive=5,
@@ -84,7 +91,7 @@ main = Upstream(
 service = Service("everything", deadline="150ms", fanout=8, extra_attempts=4)
 
 
-@service.view("/all/{id}")
+@service.view("/all/{id}", allow_overcommit="main has one view and no other caller")
 class AllView(View):
     id: str = path(max_length=64)
     page: int = query(default=1, ge=1)

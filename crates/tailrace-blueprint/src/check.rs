@@ -13,6 +13,7 @@ mod graph;
 mod guards;
 mod header;
 mod shape;
+mod tail;
 mod template;
 mod upstream;
 mod view;
@@ -57,6 +58,10 @@ pub fn check(blueprint: &Blueprint) -> Vec<Problem> {
     upstream::check_upstreams(&blueprint.upstreams, &mut problems);
     shape::check_shapes(&blueprint.shapes, &mut problems);
     view::check_views(blueprint, &mut problems);
+    // Sums are only worth showing when what they are made of is sound.
+    if problems.0.is_empty() {
+        tail::check_tail(blueprint, &mut problems);
+    }
     problems.0
 }
 

@@ -18,6 +18,9 @@ pub struct View {
     /// calls: one slow upstream cannot multiply (the attempt purse).
     #[serde(default = "extra_attempts")]
     pub extra_attempts: u32,
+    /// Why the view may promise more than its parts can keep; absent: it may not (`check`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_overcommit: Option<String>,
     pub parameters: Vec<Parameter>,
     /// In declared order, which is the reply's order.
     pub parts: Vec<Part>,

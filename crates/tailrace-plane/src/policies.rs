@@ -14,6 +14,7 @@ use tailrace_policy::latency::Latency;
 use tailrace_policy::retry::{self, Retry};
 use tailrace_policy::retry_budget::{self, RetryBudget};
 use tailrace_policy::throttle::{self, Throttle};
+use tailrace_policy::Nanos;
 
 /// What governs the attempts to one upstream.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Policies {
 #[derive(Debug)]
 pub struct Retrying {
     pub policy: Retry,
+    /// Bound of one attempt, when one is declared.
+    pub attempt_timeout: Option<Nanos>,
     pub budget: RetryBudget,
     pub latency: Arc<Latency>,
 }
@@ -50,6 +53,12 @@ impl Policies {
             throttle,
             adaptive,
         })
+    }
+
+    /// When an attempt that starts now must be over: never after its call.
+    pub fn attempt_until(&self, now: Nanos, until: Nanos) -> Nanos {
+        let bound = self.retry.as_ref().and_then(|retry| retry.attempt_timeout);
+        bound.map_or(until, |bound| until.min(now.saturating_add(bound)))
     }
 
     /// What attempts to this upstream usually take, when a policy keeps it.
@@ -102,6 +111,7 @@ fn retry_of(
     );
     Ok(Some(Retrying {
         policy: Retry::new(params),
+        attempt_timeout: asked.attempt_timeout_ms.map(clock::from_ms),
         budget: RetryBudget::new(budget),
         latency,
     }))

@@ -9,6 +9,7 @@ contract is `crates/tailrace-blueprint`; `tests/contract` holds both sides toget
     parameters  types, limits, defaults         parts       strength, fallback, timeout, `each`
     calls       templates of one call           fields      fields of parts, by their models
     graph       what waits for what, cycles     attempts    retries and hedges
+    tail        worst times and counts          guards      breaker, throttle, adaptive limit
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tailrace._lower.context import Context, at
+from tailrace._lower.tail import check_tail
 from tailrace._lower.upstreams import lower_upstreams
 from tailrace._lower.views import lower_views
 from tailrace._source import entry
@@ -47,6 +48,7 @@ def lower_service(context: Context, service: Service) -> dict[str, Any]:
     if not context.problems:
         users = [row for view in blueprint["views"] for row in view["parameters"] + view["parts"]]
         blueprint["shapes"] = context.shapes.compact(users)
+        check_tail(context, service, blueprint)
     return blueprint
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PARTS_MAX = 64
 COUNT_MAX = (1 << 16) - 1
+REASON_MAX = 200
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+|%[0-9A-Fa-f]{2}")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -99,6 +100,7 @@ def _view(
     width = context.count(fanout, subject, "TR015", 1, COUNT_MAX)
     extra, subject = _limit(context, service, view, "extra_attempts", EXTRA_ATTEMPTS_DEFAULT)
     purse = context.count(extra, subject, "TR019", 0, COUNT_MAX)
+    overcommit = _overcommit(context, view)
     scope = ViewScope(view, known)
     scope.placeholders = _PLACEHOLDER.findall(view.path)
     parameters = _members(context, scope, reserved)
@@ -107,7 +109,7 @@ def _view(
     _shapes_of_parts(context, scope)
     parts = [lower_part(context, scope, name) for name in scope.parts]
     check_graph(context, scope)
-    return {
+    lowered: dict[str, Any] = {
         "name": view.name,
         "method": "GET",
         "path": view.path,
@@ -117,6 +119,26 @@ def _view(
         "parameters": lowered_parameters,
         "parts": [part for part in parts if part is not None],
     }
+    if overcommit is not None:
+        lowered["allow_overcommit"] = overcommit
+    return lowered
+
+
+def _overcommit(context: Context, view: ViewDeclaration) -> str | None:
+    """The recorded reason why the view may promise more than it can keep, if it has one."""
+    key, name = ("views", view.name, "allow_overcommit"), "allow_overcommit"
+    place = at(view.place, name)
+    found = context.setting(key, view.allow_overcommit, None, place, f"views.{view.name}.{name}")
+    if found.value is None:
+        return None
+    text = found.value.strip() if isinstance(found.value, str) else ""
+    if not text or len(text) > REASON_MAX or not text.isprintable():
+        message = f"allow_overcommit of {scope_label(view)} is no reason: {found.value!r}"
+        notes = ("it is shown wherever somebody asks why the limits do not add up",)
+        helps = (f"write one line of at most {REASON_MAX} characters that says why it is right",)
+        context.problem("TR116", message, found.place, notes=notes, helps=helps)
+        return None
+    return text
 
 
 def _limit(

@@ -3,6 +3,7 @@
 mod attempts;
 mod guards;
 mod shapes;
+mod tail;
 mod upstreams;
 mod views;
 

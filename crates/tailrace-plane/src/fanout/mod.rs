@@ -57,6 +57,7 @@ struct Job {
 struct Slot {
     part: usize,
     item: usize,
+    until: Nanos,
     wake: Rc<Cell<Nanos>>,
     running: Running,
 }
@@ -288,7 +289,6 @@ impl FanOut {
                 until
             };
             let wake = self.wakes.pop().unwrap_or_default();
-            wake.set(until);
             let running = call::start(Call {
                 worker: Rc::clone(worker),
                 view: self.view,
@@ -303,6 +303,7 @@ impl FanOut {
             self.running.push(Slot {
                 part,
                 item,
+                until,
                 wake,
                 running,
             });
@@ -320,7 +321,10 @@ impl FanOut {
         let mut progress = false;
         let mut index = 0;
         while index < self.running.len() {
-            match self.running[index].running.as_mut().poll(context) {
+            let slot = &mut self.running[index];
+            // What the call waits for before its end is said anew by each poll.
+            slot.wake.set(slot.until);
+            match slot.running.as_mut().poll(context) {
                 Poll::Pending => index += 1,
                 Poll::Ready(landed) => {
                     let slot = self.running.swap_remove(index);

@@ -53,7 +53,10 @@ pub(crate) fn fault(seen: &Seen) -> Vec<Step> {
 fn faulty() -> (Upstream, Running) {
     let upstream = Upstream::start(fault);
     let own = json!({"timeout_ms": TIMEOUT_MS as f64});
-    let deadline = json!({"deadline_ms": TIMEOUT_MS as f64});
+    let deadline = json!({
+        "deadline_ms": TIMEOUT_MS as f64,
+        "allow_overcommit": "the deadline is what is tested",
+    });
     let weak_parts = vec![
         strong("fine", "/fine"),
         with(weak("it", "/{n}"), own.clone()),
@@ -194,7 +197,12 @@ fn a_call_is_told_what_is_left_of_the_deadline() {
     ];
     let plane = Service::new()
         .upstream("up", &upstream)
-        .view_with("two", "/two", parts, json!({"deadline_ms": 1_000.0}))
+        .view_with(
+            "two",
+            "/two",
+            parts,
+            json!({"deadline_ms": 1_000.0, "allow_overcommit": "what is left is tested"}),
+        )
         .start();
     assert_eq!(plane.get("/two").status, 200);
     let told: Vec<u64> = upstream
@@ -220,7 +228,12 @@ fn parts_that_never_started_are_cut_by_the_deadline() {
     let parts = vec![weak("a", "/hang"), weak("b", "/{a.id}"), weak("c", "/fine")];
     let plane = Service::new()
         .upstream("up", &upstream)
-        .view_with("x", "/x", parts, json!({"deadline_ms": TIMEOUT_MS as f64}))
+        .view_with(
+            "x",
+            "/x",
+            parts,
+            json!({"deadline_ms": TIMEOUT_MS as f64, "allow_overcommit": "what is left is tested"}),
+        )
         .start();
     let (reply, _) = timed(&plane, "/x");
     let header = reply
@@ -248,7 +261,7 @@ fn a_caller_can_only_shorten_the_deadline() {
             "quick",
             "/quick",
             vec![strong("it", "/quick")],
-            json!({"deadline_ms": 400.0}),
+            json!({"deadline_ms": 400.0, "allow_overcommit": "the caller's is tested"}),
         )
         .view_with(
             "hang",

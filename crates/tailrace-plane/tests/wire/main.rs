@@ -20,6 +20,7 @@ mod hostile;
 
 mod admin;
 mod answers;
+mod attempt_timeout;
 mod breaking;
 mod cancellation;
 mod caps;
