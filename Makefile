@@ -5,8 +5,8 @@
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: help demo test check setup build fmt lint test-rust test-python bench requirements stubs \
-	docs example test-real fuzz clean doctor
+.PHONY: help demo test check setup build fmt lint test-rust test-python bench bench-tail \
+	requirements stubs docs example test-real fuzz clean doctor
 
 PY     := .venv/bin/python
 STAMPS := .venv/stamps
@@ -20,7 +20,7 @@ export PYO3_PYTHON := $(CURDIR)/$(PY)
 export PYTHONHASHSEED ?= random
 
 NATIVE := Cargo.toml Cargo.lock pyproject.toml $(shell find crates -type f \
-	! -path '*/tests/*' ! -path '*/examples/*' 2>/dev/null)
+	! -path '*/tests/*' ! -path '*/examples/*' ! -path '*/simulation/*' 2>/dev/null)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -73,11 +73,16 @@ docs: $(STAMPS)/dev ## Links, headings and examples of the pages
 example: $(STAMPS)/built-ci ## The order service over five real upstreams, replies checked
 	$(PY) -m examples.orders.run
 
+test-real: export TAILRACE_FUZZ_EXAMPLES ?= 5000
+test-real: $(STAMPS)/clients
 test-real: $(STAMPS)/built-ci ## Whole processes and real sockets only; says what it skips, and why
 	$(PY) -m pytest -rs -m "e2e or wire or real"
 
 bench: $(STAMPS)/dev ## Cost per request beside the peers (builds with profile dist); takes a while
 	$(PY) bench/run.py
+
+bench-tail: $(STAMPS)/dev ## Faults and overload beside the peers; takes about half an hour
+	$(PY) bench/tail.py
 
 fuzz: ## Fuzz the HTTP/1.1 codec (needs a nightly toolchain and cargo-fuzz)
 	sh tools/fuzz.sh
@@ -92,6 +97,13 @@ doctor:
 
 $(STAMPS)/run $(STAMPS)/dev: $(STAMPS)/%: requirements/%.txt | doctor
 	@sh tools/environment.sh $*
+
+$(STAMPS)/clients: requirements/clients.txt $(STAMPS)/dev
+	@echo "environment: requirements/clients.txt, in .venv/clients"
+	@$(PY) -m venv --clear .venv/clients
+	@.venv/clients/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/clients.txt
+	@touch $@
 
 # `develop` puts the built module beside the Python sources; only one profile is there at a time.
 $(STAMPS)/built-ci: $(STAMPS)/dev $(NATIVE)

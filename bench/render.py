@@ -3,8 +3,10 @@
 
     python3 bench/render.py bench/results/2026-01-31.json README.md
     python3 bench/render.py bench/results/2026-01-31.json            # to standard output
+    python3 bench/render.py bench/results/2026-01-31-tail.json       # of bench/tail.py
 
-The table replaces what stands between the two marker lines. Quick or invalid results are refused
+The table replaces what stands between the two marker lines, `bench` for the one kind of result and
+`bench-tail` for the other. Quick or invalid results are refused
 for a file: a README must not show a number that the runner itself did not believe. The commands
 stand before the numbers.
 """
@@ -17,8 +19,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-BEGIN = "<!-- bench:begin -->"
-END = "<!-- bench:end -->"
+from harness.tail import table as tail
+
 EMPTY = "-"
 
 
@@ -36,10 +38,15 @@ def number(value: float | None, digits: int) -> str:
     return EMPTY if value is None else f"{value:.{digits}f}"
 
 
+def same_rate(scaling: dict[str, Any]) -> float | None:
+    """Two workers at the rate of one; older results have this reading only, without its name."""
+    return scaling.get("same_rate", scaling).get("median")
+
+
 def row(entry: dict[str, Any]) -> list[str]:
     """One peer as cells."""
     if "skipped" in entry:
-        return [entry["title"], f"skipped: {entry['skipped']}", *[EMPTY] * 8]
+        return [entry["title"], f"skipped: {entry['skipped']}", *[EMPTY] * 9]
     latency = [entry.get(name) or {} for name in ("p50_ms", "p99_ms", "p999_ms")]
     idle = entry.get("idle", {}).get("kib_per_connection", {}).get("pss")
     cells = [
@@ -49,7 +56,8 @@ def row(entry: dict[str, Any]) -> list[str]:
         " / ".join(number(one.get("median"), 1) for one in latency),
         number(entry["rss_mib"], 0),
         number(idle, 1),
-        number(entry.get("scaling", {}).get("median"), 2),
+        number(same_rate(entry.get("scaling", {})), 2),
+        number(entry.get("scaling", {}).get("same_rate_per_worker", {}).get("median"), 2),
         number(entry.get("system_calls", {}).get("total_per_request"), 1),
         number(entry["rate"], 0),
     ]
@@ -64,6 +72,7 @@ HEADINGS = (
     "RSS MiB",
     "KiB per idle client",
     "two workers / one",
+    "two / one at twice the rate",
     "system calls",
     "requests/s",
     "",
@@ -99,13 +108,14 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def place(text: str, block: str, name: str) -> str:
+def place(text: str, block: str, name: str, kind: str) -> str:
     """The text with the block between its markers."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise SystemExit(f"render: {name} needs {BEGIN} once, followed by {END} once")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{block}\n{END}{after}"
+    begin, end = f"<!-- {kind}:begin -->", f"<!-- {kind}:end -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise SystemExit(f"render: {name} needs {begin} once, followed by {end} once")
+    before, rest = text.split(begin)
+    after = rest.split(end)[1]
+    return f"{before}{begin}\n{block}\n{end}{after}"
 
 
 def main() -> int:
@@ -115,15 +125,16 @@ def main() -> int:
     parser.add_argument("target", type=Path, nargs="?", help="file with the markers")
     options = parser.parse_args()
     result = json.loads(options.result.read_text())
-    block = table(result)
+    is_tail = result.get("kind") == "tail"
+    block = tail.table(result) if is_tail else table(result)
     if options.target is None:
         print(block)
         return 0
     if not result["valid"] or result["settings"]["quick"]:
         print("render: this result is quick or invalid; it is not published", file=sys.stderr)
         return 4
-    target = options.target
-    target.write_text(place(target.read_text(), block, str(target)))
+    target, kind = options.target, "bench-tail" if is_tail else "bench"
+    target.write_text(place(target.read_text(), block, str(target), kind))
     return 0
 
 

@@ -167,9 +167,11 @@ def extras(
             per = entry["idle"]["kib_per_connection"]
             say(f"idle     {peer.name:<20}{per['pss']:9.2f} KiB per connection (Pss)")
         if options.scaling and peer.scales:
-            entry["scaling"] = measures.scaling(bench, peer, min(3, options.rounds))
-            entry["scaling"]["median"] = statistics.median(entry["scaling"]["ratios"])
-            say(f"scaling  {peer.name:<20}{entry['scaling']['median']:9.3f} x with two workers")
+            entry["scaling"] = measures.scaling(bench, peer, options.rounds)
+            same, per = (
+                entry["scaling"][n]["median"] for n in ("same_rate", "same_rate_per_worker")
+            )
+            say(f"scaling  {peer.name:<20}{same:9.3f} x at the same rate, {per:.3f} x at twice it")
         if options.strace:
             entry["system_calls"] = measures.system_calls(bench, peer)
             total = entry["system_calls"]["total_per_request"]

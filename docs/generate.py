@@ -29,6 +29,7 @@ LABELS: Final = {
     "tailrace_part_results": "view, part, result",
     "tailrace_attempt_refusals": "upstream, code",
     "tailrace_request_duration_seconds": "view",
+    "tailrace_config_changes": "result",
 }
 PER_UPSTREAM: Final = ("tailrace_upstream_", "tailrace_bulkhead_")
 

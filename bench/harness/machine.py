@@ -93,7 +93,7 @@ def environment(cores: Cores) -> dict[str, Any]:
         "load_average_at_start": [round(value, 2) for value in os.getloadavg()],
         "git_sha": first_line("git", "rev-parse", "HEAD"),
         "git_dirty": dirty is not None,
-        "command": ["python3", "bench/run.py", *sys.argv[1:]],
+        "command": ["python3", f"bench/{Path(sys.argv[0]).name}", *sys.argv[1:]],
         "versions": {
             "cc": first_line("cc", "--version"),
             "rustc": first_line("rustc", "--version"),

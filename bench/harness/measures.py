@@ -12,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import time
 from collections.abc import Iterator
@@ -112,17 +113,36 @@ def one_round(bench: Bench, peer: Peer, seed: int) -> dict[str, Any]:
 
 
 def scaling(bench: Bench, peer: Peer, rounds: int) -> dict[str, Any]:
-    """Processor time per request with two workers against one, both cores open to both."""
-    used: dict[int, list[float]] = {1: [], 2: []}
+    """Processor time per request with two workers against one, both cores open to both.
+
+    Two readings: two workers that share the rate of one, and two workers that each have it. The
+    rounds are interleaved over the three runs, and each ratio is one of medians.
+    """
+    rate = bench.load_for(peer).rate
+    settings = {"one": (1, rate), "two_same_rate": (2, rate), "two_twice_the_rate": (2, 2 * rate)}
+    used: dict[str, list[float]] = {name: [] for name in settings}
     faults: list[str] = []
     for seed in range(1, rounds + 1):
-        for workers in (1, 2):
-            with started(bench, peer, bench.lab.cores.both, workers) as server:
-                result = measure(bench, peer, server, seed)
-            used[workers].append(result["cpu_us_per_request"])
-            faults += result["faults"]
-    ratios = [two / one for one, two in zip(used[1], used[2], strict=True)]
-    return {"one_us": used[1], "two_us": used[2], "ratios": ratios, "faults": faults}
+        for name, (workers, wanted) in settings.items():
+            asked = replace(bench, load=replace(bench.load, rate=wanted))
+            with started(asked, peer, bench.lab.cores.both, workers) as server:
+                result = measure(asked, peer, server, seed)
+            used[name].append(result["cpu_us_per_request"])
+            faults += [f"{name}: {fault}" for fault in result["faults"]]
+    one = statistics.median(used["one"])
+
+    def reading(name: str) -> dict[str, Any]:
+        ratios = [two / single for single, two in zip(used["one"], used[name], strict=True)]
+        median = statistics.median(used[name]) / one
+        return {"median": median, "ratios": ratios, "us": used[name]}
+
+    return {
+        "rate": rate,
+        "one_us": used["one"],
+        "same_rate": reading("two_same_rate"),
+        "same_rate_per_worker": reading("two_twice_the_rate"),
+        "faults": faults,
+    }
 
 
 def read_reply(connection: socket.socket) -> int:

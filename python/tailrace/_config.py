@@ -9,7 +9,7 @@ environment, file, code, default; each effective value knows where it came from 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "tailrace.toml"
 FILE_VARIABLE: Final = PREFIX + "CONFIG"
+TOKEN_VARIABLE: Final = PREFIX + "ADMIN_TOKEN"
+"""A secret that the plane reads itself: it stands in no blueprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Resolved:
 
     blueprint: dict[str, Any]
     origins: dict[str, str]
+    models: dict[int, type] = field(default_factory=dict, repr=False)
+    """The class behind a shape of the blueprint, by its index."""
 
     def origin(self, path: str) -> str:
         """Where the value at `path` came from, e.g. `limits.drain_ms`."""
@@ -63,12 +67,12 @@ def resolve(
         path = FILE_NAME
     if path is not None:
         layers.file(_toml.read(path))
-    layers.environment(environ, {FILE_VARIABLE, *other_variables})
+    layers.environment(environ, {FILE_VARIABLE, TOKEN_VARIABLE, *other_variables})
     layers.flags(flags or {})
     if layers.problems:
         raise ConfigError(layers.problems)
     built = build(service, Overrides(layers.settings))
-    return Resolved(built.blueprint, built.origins)
+    return Resolved(built.blueprint, built.origins, built.models)
 
 
 def variables(service: Service) -> dict[str, str]:

@@ -126,6 +126,7 @@ SECTIONS: Final[dict[str, dict[str, Option]]] = {
         "port": Option(_PORT),
         "admin_host": Option(_text),
         "admin_port": Option(_PORT),
+        "admin_token_file": Option(_text),
         "workers": Option(_workers),
     },
     "limits": {

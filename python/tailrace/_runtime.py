@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 
 from tailrace import _plane
 
-__all__ = ["Plane", "PlaneError", "Running", "build_info", "check_blueprint"]
+__all__ = ["Plane", "PlaneError", "Running", "build_info", "check_blueprint", "problems"]
 
 Plane = _plane.Plane
 PlaneError = _plane.PlaneError
@@ -33,6 +33,11 @@ def build_info() -> dict[str, str]:
     return {"version": version, "profile": profile}
 
 
+def problems() -> list[tuple[str, str, int, str]]:
+    """Every problem a client can get, as (scope, code, status, detail)."""
+    return _plane.problems()
+
+
 class Running:
     """A served blueprint and the signals that end it.
 
@@ -40,10 +45,18 @@ class Running:
     ``sigwait`` on this thread ever sees them.
     """
 
-    def __init__(self, blueprint: bytes, origins: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        blueprint: bytes,
+        origins: Mapping[str, str] | None = None,
+        *,
+        openapi: bytes = b"",
+        docs: bytes = b"",
+    ) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
-            self.plane = Plane(blueprint, json.dumps(dict(origins or {})).encode())
+            told = json.dumps(dict(origins or {})).encode()
+            self.plane = Plane(blueprint, told, openapi, docs)
         except BaseException:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             raise

@@ -23,6 +23,7 @@ ACTIONS = {
         *("hang", "errors", "reset", "slow_body", "jitter", "body", "share", "status"),
         *("latency", "off", "listing"),
     },
+    "openapi": {"out", "check"},
 }
 
 TOP = """\
@@ -39,6 +40,7 @@ Verbs:
   demo        an order service under load, one fault half-way, measured
   serve       run a service
   explain     stages, worst case and limits; or what a code means
+  openapi     the service's contract: OpenAPI 3.1, or a page to read
   fault       make a simulated upstream slow, failing, silent or well again
   doctor      check what this machine allows
   completion  completion script for bash, zsh or fish

@@ -22,7 +22,14 @@ BLUEPRINT: dict[str, Any] = resolve(
     flags={
         f"{section}.{key}": value
         for section, values in {
-            "listen": {"host": "h", "port": 1, "admin_host": "a", "admin_port": 2, "workers": 3},
+            "listen": {
+                "host": "h",
+                "port": 1,
+                "admin_host": "a",
+                "admin_port": 2,
+                "admin_token_file": "/t",
+                "workers": 3,
+            },
             "access_log": {"format": "json", "ring": 8, "path": "/x"},
             "limits": {
                 key: "5s" if option.field.endswith("_ms") else "5KiB" if option.field else 5

@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	callTimeout  = 100 * time.Millisecond
 	bulkhead     = 400
 	maxBody      = 4 << 20
 	pooledBuffer = 64 << 10
 )
+
+var callTimeout = milliseconds("CALL_TIMEOUT_MS", 100)
 
 var errBulkheadFull = errors.New("bulkhead full")
 

@@ -92,3 +92,13 @@ type View struct {
 	RequestID  string    `json:"request_id"`
 	ServedAtMS int64     `json:"served_at_ms"`
 }
+
+// BuyerView is the second view.
+type BuyerView struct {
+	Order      Order    `json:"order"`
+	User       User     `json:"user"`
+	Coupon     *Coupon  `json:"coupon"`
+	Degraded   []string `json:"degraded"`
+	RequestID  string   `json:"request_id"`
+	ServedAtMS int64    `json:"served_at_ms"`
+}

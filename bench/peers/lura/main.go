@@ -29,10 +29,8 @@ var document string
 
 var (
 	upstreams = []string{"orders", "users", "inventory", "coupons", "recommend"}
-	groups    = []string{"order", "user", "inventory", "coupon", "recommend"}
+	strong    = map[string]bool{"order": true, "user": true, "inventory": true}
 )
-
-const strong = 3 // the first three groups
 
 var errStrongPart = errors.New("a strong part is missing")
 
@@ -50,12 +48,12 @@ func envelope(next proxy.Factory) proxy.Factory {
 				return response, err
 			}
 			degraded := []string{}
-			for i, group := range groups {
-				if _, there := response.Data[group]; !there {
-					if i < strong {
+			for _, backend := range cfg.Backend {
+				if _, there := response.Data[backend.Group]; !there {
+					if strong[backend.Group] {
 						return nil, errStrongPart
 					}
-					degraded = append(degraded, group)
+					degraded = append(degraded, backend.Group)
 				}
 			}
 			requestID := ""

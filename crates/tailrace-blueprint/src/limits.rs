@@ -12,6 +12,9 @@ pub struct Listen {
     pub port: u16,
     pub admin_host: String,
     pub admin_port: u16,
+    /// A file that holds the token changes over the admin port must carry; `null` takes the
+    /// variable `TAILRACE_ADMIN_TOKEN`, and without that nothing can be changed.
+    pub admin_token_file: Option<String>,
     /// Worker threads; `null` follows the CPUs this process may use (affinity and cgroup quota, req
     /// 11.1).
     pub workers: Option<u16>,
@@ -24,6 +27,7 @@ impl Default for Listen {
             port: 8080,
             admin_host: "127.0.0.1".to_owned(),
             admin_port: 9900,
+            admin_token_file: None,
             workers: None,
         }
     }

@@ -217,6 +217,37 @@ fn blind_retries_amplify_and_a_strong_failure_is_502() {
     });
 }
 
+/// Overload is judged by stage and by status: what is refused must not hide what was served.
+#[test]
+fn stages_and_statuses_are_told_apart() {
+    in_lab(|lab| async move {
+        lab.fault("orders", json!({"kind": "errors", "status": 503}))
+            .await;
+        let (code, lines) = lab
+            .load("--stages 50:1,200:1 --connections 8 --within-ms 1")
+            .await;
+        assert_eq!(code, 0);
+        let summary = lines.last().unwrap();
+        let stages = summary["by_stage"].as_array().unwrap();
+        let number = |value: &Value| value.as_u64().unwrap();
+        let scheduled = stages
+            .iter()
+            .map(|one| number(&one["scheduled"]))
+            .sum::<u64>();
+        assert_eq!(scheduled, number(&summary["scheduled"]));
+        assert_eq!(
+            (stages[0]["offered"].as_f64(), stages[1]["offered"].as_f64()),
+            (Some(50.0), Some(200.0))
+        );
+        assert!(number(&stages[1]["done"]) > 2 * number(&stages[0]["done"]));
+        for one in stages.iter().chain([summary]) {
+            assert_eq!(one["good"], 0, "no reply below 400");
+            assert_eq!(one["replies"]["502"]["count"], one["done"]);
+        }
+        lab.stop().await;
+    });
+}
+
 #[test]
 fn a_hanging_weak_part_holds_the_naive_reply_for_every_attempt() {
     in_lab(|lab| async move {

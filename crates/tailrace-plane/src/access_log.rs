@@ -106,6 +106,7 @@ pub struct Writer {
     rings: Vec<rtrb::Consumer<Record>>,
     shared: Arc<Shared>,
     sink: Sink,
+    format: LogFormat,
     lines: Vec<u8>,
 }
 
@@ -115,6 +116,7 @@ impl Writer {
             rings,
             shared,
             sink,
+            format: LogFormat::default(),
             lines: Vec::new(),
         }
     }
@@ -123,17 +125,22 @@ impl Writer {
     /// the first time: a log that is not there must not look like a service without requests.
     pub fn flush(&mut self) {
         self.lines.clear();
-        let (program, format) = (&self.shared.program, self.shared.access_log.format);
+        let program = self.shared.program();
+        // Records that were made before the log was switched off are still written.
+        match program.declared.access_log.format {
+            LogFormat::Off => {}
+            format => self.format = format,
+        }
         let mut records = 0;
         for ring in &mut self.rings {
             // Bounded by what is there now, so a busy worker cannot hold the writer.
             for _ in 0..ring.slots() {
                 let Ok(record) = ring.pop() else { break };
                 records += 1;
-                match format {
-                    LogFormat::Json => json_line(&record, program, &mut self.lines),
-                    LogFormat::Text => text_line(&record, program, &mut self.lines),
-                    LogFormat::Off => {}
+                if self.format == LogFormat::Text {
+                    text_line(&record, &program, &mut self.lines);
+                } else {
+                    json_line(&record, &program, &mut self.lines);
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! The admin port: health, metrics, effective limits, the blueprint. Read only for now.
+//! The admin port: health, metrics, effective limits, the blueprint, and changes by POST with the
+//! admin token (`configure.rs`).
 //!
 //! It runs on the control thread, so a busy worker cannot starve a probe, and on a loopback address
 //! unless told otherwise. Requests pass the same strict head parser as the service port. A `Host`
@@ -6,6 +7,8 @@
 //! S24).
 
 mod config;
+mod configure;
+pub mod token;
 
 use crate::h1::{self, HeadLimits, Method, Parsed, RequestHead};
 use crate::metrics::text;
@@ -26,18 +29,45 @@ const CONNECTIONS_MAX: usize = 64;
 const HEAD_WAIT: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
+const NOT_LOCAL: &str = "this Host is not local\n";
 const INDEX: &str = "tailrace admin\n\n\
     GET /livez      200 while the process runs, 503 when a worker thread has ended\n\
     GET /readyz     200 when it takes requests, 503 while it drains\n\
     GET /metrics    Prometheus text of all workers\n\
     GET /stats      percentiles of views and upstreams since start, JSON\n\
     GET /config     effective limits and where each came from\n\
-    GET /blueprint  the compiled declaration\n";
+    GET /blueprint  the compiled declaration\n\
+    POST /config         limits to set, JSON or TOML; needs the admin token\n\
+    POST /config/reload  read the config file again; needs the admin token\n";
+const INDEX_OF_PAGES: &str = "\
+    GET /docs       the service for its callers, HTML\n\
+    GET /openapi.json  the same for programs, OpenAPI 3.1\n";
+
+/// For every answer: a browser that shows one loads nothing for it and puts it in no frame. The
+/// page of `/docs` allows its own script and style by their hashes, in a policy of its own.
+const PAGE_POLICY: &str = "default-src 'self' 'unsafe-inline'; connect-src 'none'; \
+    object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 struct Answer {
     status: u16,
     content_type: &'static str,
     body: Vec<u8>,
+}
+
+fn text(status: u16, body: &str) -> Answer {
+    Answer {
+        status,
+        content_type: "text/plain; charset=utf-8",
+        body: body.into(),
+    }
+}
+
+fn json(body: Vec<u8>) -> Answer {
+    Answer {
+        status: 200,
+        content_type: "application/json",
+        body,
+    }
 }
 
 /// Accepts admin connections until the runtime ends.
@@ -68,7 +98,7 @@ async fn connection(
     shared: &Shared,
     local: bool,
 ) -> io::Result<()> {
-    let limits = shared.request_limits;
+    let limits = shared.program().head_limits;
     let mut input = Vec::with_capacity(1024);
     let mut head = RequestHead::default();
     loop {
@@ -76,17 +106,22 @@ async fn connection(
         if !timeout(HEAD_WAIT, complete).await?? {
             return Ok(());
         }
-        let answer = answer(&head, &input, shared, local);
+        let answer = if head.method == Method::Post {
+            configure::answer(&mut stream, &head, &mut input, shared, local).await?
+        } else {
+            answer(&head, &input, shared, local)
+        };
         let keep = head.keep_alive && head.framing == h1::Framing::None;
         let connection = if keep { "" } else { "connection: close\r\n" };
-        let allow = if answer.status == 405 {
-            "allow: GET, HEAD\r\n"
-        } else {
-            ""
+        let more = match answer.status {
+            401 => "www-authenticate: Bearer\r\n".to_owned(),
+            405 => format!("allow: {}\r\n", configure::allowed(head.path.of(&input))),
+            _ => String::new(),
         };
         let mut out = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\n\
-             x-content-type-options: nosniff\r\ncache-control: no-store\r\n{allow}{connection}\r\n",
+             x-content-type-options: nosniff\r\ncache-control: no-store\r\n\
+             content-security-policy: {PAGE_POLICY}\r\n{more}{connection}\r\n",
             answer.status,
             h1::reason(answer.status),
             answer.content_type,
@@ -135,21 +170,15 @@ async fn read_head(
 }
 
 fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Answer {
-    const TEXT: &str = "text/plain; charset=utf-8";
-    const JSON: &str = "application/json";
-    let text = |status, body: &str| Answer {
-        status,
-        content_type: TEXT,
-        body: body.into(),
-    };
     if local && !is_local_host(head.header(input, "host")) {
-        return text(403, "this Host is not local\n");
+        return text(403, NOT_LOCAL);
     }
     if !matches!(head.method, Method::Get | Method::Head) {
-        return text(405, "GET and HEAD only\n");
+        return text(405, "not with this method; GET / lists what there is\n");
     }
     match head.path.of(input) {
-        b"/" => text(200, INDEX),
+        b"/" if shared.pages.docs.is_empty() => text(200, INDEX),
+        b"/" => text(200, &[INDEX, INDEX_OF_PAGES].concat()),
         b"/livez" if is_live(shared) => text(200, "live\n"),
         b"/livez" => text(503, "a worker thread has ended; restart the process\n"),
         b"/readyz" if shared.phase() == Phase::Running => text(200, "ready\n"),
@@ -159,20 +188,14 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
             content_type: text::CONTENT_TYPE,
             body: text::render(shared),
         },
-        b"/stats" => Answer {
+        b"/stats" => json(text::stats(shared)),
+        b"/config" => json(config::render(shared)),
+        b"/blueprint" => json(shared.live.current().blueprint.clone()),
+        b"/openapi.json" if !shared.pages.openapi.is_empty() => json(shared.pages.openapi.clone()),
+        b"/docs" if !shared.pages.docs.is_empty() => Answer {
             status: 200,
-            content_type: JSON,
-            body: text::stats(shared),
-        },
-        b"/config" => Answer {
-            status: 200,
-            content_type: JSON,
-            body: config::render(shared),
-        },
-        b"/blueprint" => Answer {
-            status: 200,
-            content_type: JSON,
-            body: shared.blueprint.clone(),
+            content_type: "text/html; charset=utf-8",
+            body: shared.pages.docs.clone(),
         },
         _ => text(404, "unknown; GET / lists what there is\n"),
     }

@@ -18,6 +18,10 @@ static BASE: OnceLock<Instant> = OnceLock::new();
 pub const MILLI: Nanos = 1_000_000;
 
 fn base() -> Instant {
+    #[cfg(test)]
+    if let Some(base) = simulated::BASE.get() {
+        return base;
+    }
     *BASE.get_or_init(Instant::now)
 }
 
@@ -33,6 +37,10 @@ pub fn instant(at: Nanos) -> Instant {
 
 /// Wall clock in milliseconds since the epoch.
 pub fn epoch_ms() -> u64 {
+    #[cfg(test)]
+    if simulated::BASE.get().is_some() {
+        return simulated::EPOCH_MS + now() / MILLI;
+    }
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
@@ -46,4 +54,36 @@ pub fn from_ms(ms: f64) -> Nanos {
 /// A limit in milliseconds as nanoseconds.
 pub fn limit(ms: u32) -> Nanos {
     Nanos::from(ms) * MILLI
+}
+
+/// Time that starts anew with each simulation, so that the same seed sees the same numbers.
+#[cfg(test)]
+pub mod simulated {
+    use std::cell::Cell;
+    use tokio::time::Instant;
+
+    /// When simulated time began, since the epoch.
+    pub(super) const EPOCH_MS: u64 = 1_800_000_000_000;
+
+    thread_local! {
+        pub(super) static BASE: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+
+    /// While it lives, this thread's time counts from its making.
+    #[derive(Debug)]
+    pub struct FromHere(());
+
+    impl FromHere {
+        /// To be called inside a runtime whose clock is paused.
+        pub fn start() -> Self {
+            BASE.set(Some(Instant::now()));
+            Self(())
+        }
+    }
+
+    impl Drop for FromHere {
+        fn drop(&mut self) {
+            BASE.set(None);
+        }
+    }
 }

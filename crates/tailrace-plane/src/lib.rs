@@ -6,15 +6,18 @@
 //! `call.rs`, for the life of a request.
 
 mod access_log;
+mod addresses;
 mod admin;
 mod attempt;
 mod buffers;
 mod call;
+mod catalogue;
 mod client;
 mod clock;
 mod extra;
 mod fanout;
 pub mod h1;
+mod live;
 mod metrics;
 mod naive;
 mod net;
@@ -29,11 +32,15 @@ mod resolve;
 mod router;
 mod server;
 mod shared;
+#[cfg(test)]
+mod simulation;
 pub mod splice;
 mod template;
 mod upstream;
 mod worker;
 
-pub use plane::{Plane, StartError};
+pub use catalogue::problems;
+pub use live::{Ask, Change, Next, Reply, Wanted};
+pub use plane::{Pages, Plane, StartError};
 pub use reason::Reason;
 pub use shared::Phase;

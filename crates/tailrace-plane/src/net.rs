@@ -1,5 +1,15 @@
 //! The one door to the network, so that a simulation can replace it.
+//!
+//! It does: the crate's unit tests are built with the network in memory of `simulation/network.rs`,
+//! everything else, the tests of `tests/wire` included, with the system's.
 
+#[cfg(test)]
+pub use crate::simulation::network::{
+    is_empty, queued, shutdown_write, TcpListener, TcpSocket, TcpStream,
+};
+#[cfg(not(test))]
+pub use system::{is_empty, queued, shutdown_write};
+#[cfg(not(test))]
 pub use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use std::future::Future;
@@ -7,6 +17,37 @@ use std::io;
 use std::pin::{pin, Pin};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncReadExt, AsyncWrite};
+
+/// What is asked of the kernel itself, past the event loop.
+#[cfg(not(test))]
+mod system {
+    use std::io;
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// True when nothing has arrived: for a connection that was put back a moment ago the event
+    /// loop has had no chance to tell (RELIABILITY S02).
+    pub fn is_empty(stream: &TcpStream) -> bool {
+        let peeked = socket2::SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]);
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Ends our side of the conversation; the peer may go on.
+    pub fn shutdown_write(stream: &TcpStream) {
+        socket2::SockRef::from(stream)
+            .shutdown(std::net::Shutdown::Write)
+            .ok();
+    }
+
+    /// Closes a listener and returns the connections that had reached it: what the runtime knows of
+    /// its queue may be one event old.
+    pub fn queued(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+        let listener = listener.into_std().ok();
+        std::iter::from_fn(move || Some(listener.as_ref()?.accept().ok()?.0)).filter_map(|stream| {
+            let ready = stream.set_nonblocking(true);
+            ready.and_then(|()| TcpStream::from_std(stream)).ok()
+        })
+    }
+}
 
 /// Reads once into the spare capacity of `buffer`, which the caller has reserved.
 ///

@@ -4,7 +4,10 @@ mod bind;
 mod threads;
 
 use crate::access_log::{Sink, Writer};
+use crate::admin::token::Token;
+use crate::live::{Ask, Change, Next, Reply};
 use crate::program::Program;
+pub use crate::shared::Pages;
 use crate::shared::{Phase, Shared};
 use crate::{admin, resolve, server};
 pub use bind::StartError;
@@ -55,10 +58,22 @@ impl Plane {
         source: Vec<u8>,
         origins: Vec<u8>,
     ) -> Result<Self, StartError> {
+        Self::start_with(blueprint, source, origins, Pages::default())
+    }
+
+    /// `start`, with pages for the service's callers on the admin port.
+    pub fn start_with(
+        blueprint: &Blueprint,
+        source: Vec<u8>,
+        origins: Vec<u8>,
+        pages: Pages,
+    ) -> Result<Self, StartError> {
         let program = Arc::new(Program::compile(blueprint).map_err(StartError::Blueprint)?);
         let workers = worker_count(blueprint.listen.workers);
         let mut shared = Shared::new(program, workers, source, origins);
-        shared.access_log = blueprint.access_log.clone();
+        let token_file = blueprint.listen.admin_token_file.as_deref();
+        shared.admin_token = Token::find(token_file).map_err(StartError::Blueprint)?;
+        shared.pages = pages;
         let shared = Arc::new(shared);
         let unresolved = resolve::resolve_all(&shared);
         let listen = &blueprint.listen;
@@ -68,7 +83,7 @@ impl Plane {
         let admin_listener = bind(admin_wanted, false, "--admin-port")?;
         let system = |what| move |error| StartError::System { what, error };
         let admin_address = admin_listener.local_addr().map_err(system("admin port"))?;
-        let log = &shared.access_log;
+        let log = &blueprint.access_log;
         let (rings, consumers) = rings(workers, log.format, log.ring);
         let sink = if log.format == LogFormat::Off {
             None
@@ -141,6 +156,53 @@ impl Plane {
         self.shared.connections()
     }
 
+    /// Puts another blueprint in force: the same service under other limits. Returns what changed,
+    /// or why nothing did; requests in flight keep what they began with. `source` says who asked.
+    /// Blocks while new names are looked up.
+    pub fn reconfigure(
+        &self,
+        blueprint: Vec<u8>,
+        origins: Vec<u8>,
+        source: &str,
+    ) -> Result<Vec<Change>, String> {
+        self.shared.live.change(blueprint, origins, source)
+    }
+
+    /// Counted from 1; rises with every change.
+    pub fn revision(&self) -> u64 {
+        self.shared.live.revision()
+    }
+
+    /// Notes a change that was refused before it came here.
+    pub fn refuse(&self, source: &str, error: &str) {
+        self.shared.live.journal().refused(source, error);
+    }
+
+    /// Asks for a change, as the admin port does; `false` when nobody takes asks.
+    pub fn tell(&self, ask: Ask) -> bool {
+        self.shared.live.asks.tell(ask)
+    }
+
+    /// From here on asks are taken: somebody will call `next_ask`.
+    pub fn take_asks(&self) {
+        self.shared.live.asks.own();
+    }
+
+    /// The next ask for a change, for whoever makes them; see `live/asks.rs`.
+    pub fn next_ask(&self, patience: Option<Duration>) -> Next {
+        self.shared.live.asks.next(patience)
+    }
+
+    /// Answers the ask that came last.
+    pub fn reply(&self, reply: Reply) {
+        self.shared.live.asks.reply(reply);
+    }
+
+    /// No change is asked for or made from here on.
+    pub fn close_asks(&self) {
+        self.shared.live.asks.close();
+    }
+
     /// Not ready, no new work; requests in flight have `drain_ms` to finish (req 11.4).
     pub fn drain(&self) {
         self.shared.advance(Phase::Draining);
@@ -159,6 +221,7 @@ impl Plane {
     /// Ends now and waits, never longer than six seconds, for the threads; `true` when the workers
     /// have ended. A log writer that nobody reads from is left behind.
     pub fn end(&self) -> bool {
+        self.close_asks();
         self.stop();
         let ended = self.workers.end(WORKERS_END);
         self.helpers.end(HELPERS_END);
@@ -230,16 +293,14 @@ fn control(listener: std::net::TcpListener, shared: &Arc<Shared>) {
             }
             Err(error) => eprintln!("error: admin port: {error}"),
         }
-        if !resolve::only_literals(shared) {
-            tokio::task::spawn_local(refresh(Arc::clone(shared)));
-        }
+        tokio::task::spawn_local(refresh(Arc::clone(shared)));
         let mut phase = shared.watch();
         let draining = phase
             .wait_for(|phase| *phase > Phase::Running)
             .await
             .is_ok();
         if draining {
-            let patience = Duration::from_millis(shared.program.limits.drain_ms.into());
+            let patience = Duration::from_millis(shared.program().limits.drain_ms.into());
             let stopped = phase.wait_for(|phase| *phase >= Phase::Stopping);
             tokio::time::timeout(patience, stopped).await.ok();
             shared.advance(Phase::Stopping);
@@ -250,9 +311,12 @@ fn control(listener: std::net::TcpListener, shared: &Arc<Shared>) {
 }
 
 async fn refresh(shared: Arc<Shared>) {
-    let every = Duration::from_millis(shared.program.limits.dns_refresh_ms.into());
     loop {
-        tokio::time::sleep(every).await;
+        let every = shared.program().limits.dns_refresh_ms;
+        tokio::time::sleep(Duration::from_millis(every.into())).await;
+        if resolve::only_literals(&shared) {
+            continue;
+        }
         let shared = Arc::clone(&shared);
         tokio::task::spawn_blocking(move || resolve::resolve_all(&shared))
             .await

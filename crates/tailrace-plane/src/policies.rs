@@ -38,14 +38,17 @@ pub struct Retrying {
 
 /// Fewer answers than this say nothing about how long one takes.
 const LATENCY_SAMPLES_MIN: u32 = 100;
+/// The percentile kept where no hedge asks for another.
+const TAIL: f64 = 0.95;
 
 impl Policies {
-    pub fn new(declared: &blueprint::Upstream) -> Result<Self, String> {
-        let hedge = hedge_of(declared)?;
-        let retry = retry_of(declared, hedge.as_ref())?;
+    /// The policies `declared` asks for; what those `before` have learned stays with them.
+    pub fn new(declared: &blueprint::Upstream, before: Option<&Self>) -> Result<Self, String> {
+        let hedge = hedge_of(declared, before)?;
+        let retry = retry_of(declared, hedge.as_ref(), before)?;
         let breaker = breaker_of(declared)?;
-        let throttle = throttle_of(declared)?;
-        let adaptive = adaptive_of(declared)?;
+        let throttle = throttle_of(declared, before)?;
+        let adaptive = adaptive_of(declared, before)?;
         Ok(Self {
             retry,
             hedge,
@@ -68,7 +71,10 @@ impl Policies {
     }
 }
 
-fn hedge_of(declared: &blueprint::Upstream) -> Result<Option<Hedge>, String> {
+fn hedge_of(
+    declared: &blueprint::Upstream,
+    before: Option<&Policies>,
+) -> Result<Option<Hedge>, String> {
     let Some(asked) = &declared.hedge else {
         return Ok(None);
     };
@@ -80,12 +86,18 @@ fn hedge_of(declared: &blueprint::Upstream) -> Result<Option<Hedge>, String> {
     };
     let at = |message| format!("upstream {} hedge: {message}", declared.name);
     params.check().map_err(at)?;
-    Ok(Some(Hedge::new(params)))
+    let known = before.map(|before| (before.hedge.as_ref(), before.latency()));
+    Ok(Some(match known {
+        Some((Some(hedge), _)) => hedge.renewed(params),
+        Some((None, Some(latency))) => Hedge::knowing(params, latency),
+        _ => Hedge::new(params),
+    }))
 }
 
 fn retry_of(
     declared: &blueprint::Upstream,
     hedge: Option<&Hedge>,
+    before: Option<&Policies>,
 ) -> Result<Option<Retrying>, String> {
     let Some(asked) = &declared.retry else {
         return Ok(None);
@@ -105,14 +117,20 @@ fn retry_of(
         ..retry_budget::Params::default()
     };
     budget.check().map_err(at)?;
-    let latency = hedge.map_or_else(
-        || Arc::new(Latency::new(0.95, LATENCY_SAMPLES_MIN)),
-        |hedge| Arc::clone(hedge.latency()),
-    );
+    let known = before.and_then(Policies::latency);
+    let latency = match (hedge, known) {
+        (Some(hedge), _) => Arc::clone(hedge.latency()),
+        (None, Some(known)) => Arc::new(known.renewed(TAIL, LATENCY_SAMPLES_MIN)),
+        (None, None) => Arc::new(Latency::new(TAIL, LATENCY_SAMPLES_MIN)),
+    };
+    let known = before.and_then(|before| before.retry.as_ref());
     Ok(Some(Retrying {
         policy: Retry::new(params),
         attempt_timeout: asked.attempt_timeout_ms.map(clock::from_ms),
-        budget: RetryBudget::new(budget),
+        budget: known.map_or_else(
+            || RetryBudget::new(budget),
+            |known| known.budget.renewed(budget),
+        ),
         latency,
     }))
 }
@@ -135,7 +153,10 @@ fn breaker_of(declared: &blueprint::Upstream) -> Result<Option<breaker::Params>,
     Ok(Some(params))
 }
 
-fn throttle_of(declared: &blueprint::Upstream) -> Result<Option<Throttle>, String> {
+fn throttle_of(
+    declared: &blueprint::Upstream,
+    before: Option<&Policies>,
+) -> Result<Option<Throttle>, String> {
     let Some(asked) = &declared.throttle else {
         return Ok(None);
     };
@@ -147,11 +168,18 @@ fn throttle_of(declared: &blueprint::Upstream) -> Result<Option<Throttle>, Strin
     };
     let at = |message| format!("upstream {} throttle: {message}", declared.name);
     params.check().map_err(at)?;
-    Ok(Some(Throttle::new(params)))
+    let known = before.and_then(|before| before.throttle.as_ref());
+    Ok(Some(known.map_or_else(
+        || Throttle::new(params),
+        |known| known.renewed(params),
+    )))
 }
 
 /// Never above the bulkhead; a latency near the timeout is too high whatever it is compared with.
-fn adaptive_of(declared: &blueprint::Upstream) -> Result<Option<AdaptiveLimit>, String> {
+fn adaptive_of(
+    declared: &blueprint::Upstream,
+    before: Option<&Policies>,
+) -> Result<Option<AdaptiveLimit>, String> {
     let Some(asked) = &declared.adaptive else {
         return Ok(None);
     };
@@ -165,5 +193,9 @@ fn adaptive_of(declared: &blueprint::Upstream) -> Result<Option<AdaptiveLimit>, 
     };
     let at = |message| format!("upstream {} adaptive: {message}", declared.name);
     params.check().map_err(at)?;
-    Ok(Some(AdaptiveLimit::new(params)))
+    let known = before.and_then(|before| before.adaptive.as_ref());
+    Ok(Some(known.map_or_else(
+        || AdaptiveLimit::new(params),
+        |known| known.renewed(params),
+    )))
 }

@@ -1,7 +1,9 @@
 //! The blueprint, compiled once for running: names became indices, milliseconds became nanoseconds,
-//! constant bytes of the reply are laid out. Nothing here changes while requests run.
+//! constant bytes of the reply are laid out. Nothing here changes while requests run: a change of
+//! configuration makes another program, and a request keeps the one it began with.
 
 use crate::clock;
+use crate::h1::HeadLimits;
 use crate::router::Router;
 use crate::splice::Shapes;
 use crate::upstream::Upstream;
@@ -16,12 +18,18 @@ pub const PARTS_MAX: usize = 64;
 
 #[derive(Debug)]
 pub struct Program {
+    /// Counted from 1; rises with every change of configuration (`live/`).
+    pub revision: u64,
+    /// What this was compiled from.
+    pub declared: blueprint::Blueprint,
     pub service: String,
     pub views: Vec<View>,
     pub upstreams: Vec<Arc<Upstream>>,
-    pub shapes: Shapes,
-    pub router: Router,
+    pub shapes: Arc<Shapes>,
+    pub router: Arc<Router>,
     pub limits: blueprint::Limits,
+    /// Of both sides: what clients send and what upstreams answer.
+    pub head_limits: HeadLimits,
     pub envelope: EnvelopeBytes,
     pub naive: bool,
 }
@@ -96,21 +104,45 @@ pub enum Piece {
 impl Program {
     /// Compiles a checked blueprint. An error names what the plane cannot run.
     pub fn compile(declared: &blueprint::Blueprint) -> Result<Self, String> {
+        let router = Router::new(declared.views.iter().map(|view| view.path.as_str()))?;
+        let shapes = compile_shapes(declared)?;
+        let body_max = declared.limits.upstream_body_max_bytes;
+        let upstreams = declared.upstreams.iter();
+        let upstreams = upstreams.map(|one| Upstream::new(one, body_max).map(Arc::new));
+        let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
+        Self::link(declared, 1, upstreams, shapes, Arc::new(router))
+    }
+
+    /// The next revision: the same views, parts, shapes and upstreams under other limits, over the
+    /// same live state. Nothing of it is seen before its upstreams `take_effect`.
+    pub fn renewed(&self, declared: &blueprint::Blueprint) -> Result<Self, String> {
+        let shapes = if declared.limits.json_depth_max == self.limits.json_depth_max {
+            Arc::clone(&self.shapes)
+        } else {
+            compile_shapes(declared)?
+        };
+        let body_max = declared.limits.upstream_body_max_bytes;
+        let upstreams = self.upstreams.iter().zip(&declared.upstreams);
+        let upstreams = upstreams.map(|(old, one)| old.renewed(one, body_max).map(Arc::new));
+        let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
+        let router = Arc::clone(&self.router);
+        Self::link(declared, self.revision + 1, upstreams, shapes, router)
+    }
+
+    fn link(
+        declared: &blueprint::Blueprint,
+        revision: u64,
+        upstreams: Vec<Arc<Upstream>>,
+        shapes: Arc<Shapes>,
+        router: Arc<Router>,
+    ) -> Result<Self, String> {
         let limits = declared.limits.clone();
-        let shapes = Shapes::compile(&declared.shapes, limits.json_depth_max)
-            .map_err(|problem| format!("shapes[{}]: {}", problem.shape, problem.message))?;
-        let upstreams = declared
-            .upstreams
-            .iter()
-            .map(|upstream| Upstream::new(upstream, limits.upstream_body_max_bytes).map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()?;
         let naive = declared.protections == blueprint::Protections::Off;
         let mut metric = 0;
         let mut views = Vec::with_capacity(declared.views.len());
         for view in &declared.views {
             views.push(compile_view(view, declared, &shapes, naive, &mut metric)?);
         }
-        let router = Router::new(declared.views.iter().map(|view| view.path.as_str()))?;
         let key = |name: &str, lead: &str| {
             let mut bytes = lead.as_bytes().to_vec();
             crate::splice::escape_into(name, &mut bytes);
@@ -122,13 +154,19 @@ impl Program {
             request_id: key(&declared.envelope.request_id, ","),
             served_at_ms: key(&declared.envelope.served_at_ms, ","),
         };
-        let service = declared.service.clone();
         Ok(Self {
-            service,
+            revision,
+            declared: declared.clone(),
+            service: declared.service.clone(),
             views,
             upstreams,
             shapes,
             router,
+            head_limits: HeadLimits {
+                head_max_bytes: limits.head_max_bytes as usize,
+                headers_max: usize::from(limits.headers_max),
+                uri_max_bytes: limits.uri_max_bytes as usize,
+            },
             limits,
             envelope,
             naive,
@@ -140,6 +178,13 @@ impl Program {
             .iter()
             .flat_map(|view| view.parts.iter().map(move |part| (view, part)))
     }
+}
+
+fn compile_shapes(declared: &blueprint::Blueprint) -> Result<Arc<Shapes>, String> {
+    let compiled = Shapes::compile(&declared.shapes, declared.limits.json_depth_max);
+    compiled
+        .map(Arc::new)
+        .map_err(|problem| format!("shapes[{}]: {}", problem.shape, problem.message))
 }
 
 /// Naive mode's one timeout for everything (req 2.1).

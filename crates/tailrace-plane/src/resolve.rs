@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 /// Resolves every upstream once, blocking; returns the names that did not resolve.
 pub fn resolve_all(shared: &Shared) -> Vec<String> {
     let mut failed = Vec::new();
-    for upstream in &shared.program.upstreams {
+    for upstream in &shared.program().upstreams {
         let unresolved = resolve(upstream, lookup);
         shared
             .resolve_failures
@@ -28,9 +28,9 @@ fn resolve(
     lookup: impl Fn(&Origin) -> io::Result<Vec<Address>>,
 ) -> Vec<String> {
     let mut failed = Vec::new();
-    for (index, origin) in upstream.origins.iter().enumerate() {
+    for origin in &upstream.origins {
         match lookup(origin) {
-            Ok(found) if !found.is_empty() => upstream.learn(index, found),
+            Ok(found) if !found.is_empty() => upstream.known.learn(origin, found),
             Ok(_) => failed.push(format!(
                 "{}: {} (the name has no address)",
                 upstream.name, origin.authority
@@ -40,8 +40,18 @@ fn resolve(
     }
     // Once for all names: the union of the last good answers, so that a name that fails keeps its
     // addresses and holds nobody else's.
-    upstream.publish_learned();
+    upstream.known.publish();
     failed
+}
+
+/// What the names of `origins` answer, blocking; the first that does not is an error.
+pub fn look_up(origins: &[Origin]) -> Result<Vec<(Origin, Vec<Address>)>, String> {
+    let one = |origin: &Origin| match lookup(origin) {
+        Ok(found) if !found.is_empty() => Ok((origin.clone(), found)),
+        Ok(_) => Err(format!("{} has no address", origin.authority)),
+        Err(error) => Err(format!("{} does not resolve: {error}", origin.authority)),
+    };
+    origins.iter().map(one).collect()
 }
 
 fn lookup(origin: &Origin) -> io::Result<Vec<Address>> {
@@ -62,7 +72,7 @@ fn lookup(origin: &Origin) -> io::Result<Vec<Address>> {
 pub fn only_literals(shared: &Shared) -> bool {
     let literal = |origin: &Origin| origin.host.parse::<std::net::IpAddr>().is_ok();
     shared
-        .program
+        .program()
         .upstreams
         .iter()
         .all(|upstream| upstream.origins.iter().all(literal))

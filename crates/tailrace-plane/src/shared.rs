@@ -1,11 +1,11 @@
 //! What the workers, the admin port and the owner of the plane share.
 
-use crate::h1::HeadLimits;
+use crate::admin::token::Token;
+use crate::live::{Current, Live};
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::Arc;
-use tailrace_blueprint as blueprint;
 use tokio::sync::watch;
 
 /// Where the process stands between start and exit (req 11.4).
@@ -18,16 +18,24 @@ pub enum Phase {
     Stopping,
 }
 
+/// What the admin port shows to people who call the service; nothing where it is empty.
+#[derive(Debug, Clone, Default)]
+pub struct Pages {
+    /// OpenAPI document, JSON.
+    pub openapi: Vec<u8>,
+    /// The same as one HTML page that asks for nothing else.
+    pub docs: Vec<u8>,
+}
+
 #[derive(Debug)]
 pub struct Shared {
-    pub program: Arc<Program>,
+    /// The configuration in force.
+    pub live: Live,
     pub metrics: Vec<Arc<WorkerMetrics>>,
-    /// The blueprint as it was handed over, for the admin port.
-    pub blueprint: Vec<u8>,
-    /// Where each overridden value came from, as JSON, for the admin port.
-    pub origins: Vec<u8>,
-    /// How the access log is written, for the admin port.
-    pub access_log: blueprint::AccessLog,
+    /// What a change over the admin port must carry; without one nothing can be changed.
+    pub admin_token: Option<Token>,
+    /// The service's reference for its callers, for the admin port.
+    pub pages: Pages,
     /// Records whose line could not be written, e.g. because the disk is full.
     pub log_failed: AtomicU64,
     /// Requests in flight when their worker was told to stop (req 11.4).
@@ -39,8 +47,6 @@ pub struct Shared {
     phase: watch::Sender<Phase>,
     /// The same, for readers on the request path.
     phase_now: AtomicU8,
-    pub request_limits: HeadLimits,
-    pub response_limits: HeadLimits,
     pub started_epoch_ms: u64,
     pub resolve_failures: AtomicU64,
 }
@@ -55,27 +61,22 @@ impl Shared {
         let metrics = (0..workers)
             .map(|_| Arc::new(WorkerMetrics::new(&program)))
             .collect();
-        let limits = &program.limits;
-        let request_limits = HeadLimits {
-            head_max_bytes: limits.head_max_bytes as usize,
-            headers_max: usize::from(limits.headers_max),
-            uri_max_bytes: limits.uri_max_bytes as usize,
-        };
-        let response_limits = request_limits;
-        Self {
+        let live = Live::new(Current {
             program,
-            metrics,
             blueprint,
             origins,
-            access_log: blueprint::AccessLog::default(),
+        });
+        Self {
+            live,
+            metrics,
+            admin_token: None,
+            pages: Pages::default(),
             log_failed: AtomicU64::new(0),
             cut_off: AtomicU64::new(0),
             workers_lost: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             phase: watch::Sender::new(Phase::Running),
             phase_now: AtomicU8::new(Phase::Running as u8),
-            request_limits,
-            response_limits,
             started_epoch_ms: crate::clock::epoch_ms(),
             resolve_failures: AtomicU64::new(0),
         }
@@ -86,10 +87,15 @@ impl Shared {
     pub fn idle() -> Self {
         let source = br#"{"format_version": 1, "service": "idle", "listen": {}, "access_log": {},
             "limits": {}, "upstreams": [], "views": [], "shapes": []}"#;
-        let mut declared: blueprint::Blueprint = serde_json::from_slice(source).unwrap();
+        let mut declared: tailrace_blueprint::Blueprint = serde_json::from_slice(source).unwrap();
         declared.listen.workers = Some(1);
         let program = Arc::new(Program::compile(&declared).unwrap());
         Self::new(program, 1, source.to_vec(), b"{}".to_vec())
+    }
+
+    /// The program in force. Off the request path: a request has its worker's.
+    pub fn program(&self) -> Arc<Program> {
+        Arc::clone(&self.live.current().program)
     }
 
     pub fn phase(&self) -> Phase {
@@ -126,9 +132,8 @@ impl Shared {
             .sum()
     }
 
-    /// Admits one more client connection, unless the limit is reached.
-    pub fn admit(self: &Arc<Self>) -> Option<ConnectionPermit> {
-        let limit = self.program.limits.connections_max;
+    /// Admits one more client connection, unless `limit` is reached.
+    pub fn admit(self: &Arc<Self>, limit: u32) -> Option<ConnectionPermit> {
         let before = self.connections.fetch_add(1, Ordering::Relaxed);
         let permit = ConnectionPermit(Arc::clone(self));
         (before < limit).then_some(permit)

@@ -1,4 +1,8 @@
 //! What one worker thread owns: everything a request touches without asking another core.
+//!
+//! A `Worker` is the thread under one revision of the configuration (`live/`). A connection looks
+//! for a newer one between requests, so a request in flight, its calls included, keeps the program
+//! it began with, and an old program goes when its last request has ended.
 
 use crate::access_log::{Record, Ring};
 use crate::buffers::{Buffers, KEEP_MAX_BYTES};
@@ -10,8 +14,10 @@ use crate::request::Exchange;
 use crate::server::slots::Slots;
 use crate::shared::Shared;
 use std::cell::{Cell, RefCell};
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
+use tailrace_blueprint::LogFormat;
 use tailrace_policy::Nanos;
 
 /// Working sets kept per worker: as many requests as usually run at once.
@@ -20,6 +26,12 @@ const EXCHANGES_KEPT: usize = 256;
 #[derive(Debug)]
 pub struct Worker {
     pub program: Arc<Program>,
+    thread: Rc<Thread>,
+}
+
+/// What stays the same from revision to revision.
+#[derive(Debug)]
+pub struct Thread {
     pub shared: Arc<Shared>,
     pub metrics: Arc<WorkerMetrics>,
     pub buffers: Buffers,
@@ -37,6 +49,16 @@ pub struct Worker {
     // Boxed once and moved by pointer from request to request.
     #[allow(clippy::vec_box)]
     exchanges: RefCell<Vec<Box<Exchange>>>,
+    /// The worker of the newest revision that was asked for; none once the thread ends.
+    newest: RefCell<Option<Rc<Worker>>>,
+}
+
+impl Deref for Worker {
+    type Target = Thread;
+
+    fn deref(&self) -> &Thread {
+        &self.thread
+    }
 }
 
 #[derive(Debug, Default)]
@@ -50,11 +72,11 @@ impl Worker {
         let metrics = Arc::clone(&shared.metrics[index]);
         let mut random = fastrand::Rng::with_seed(seed);
         let request_id_prefix = random.u64(..);
-        Rc::new(Self {
-            program: Arc::clone(&shared.program),
+        let program = shared.program();
+        let thread = Rc::new(Thread {
             shared: Arc::clone(shared),
             buffers: Buffers::new(Arc::clone(&metrics)),
-            pools: Pools::new(&shared.program),
+            pools: Pools::new(&program),
             metrics,
             random: RefCell::new(random),
             now: Cell::new(clock::now()),
@@ -65,9 +87,45 @@ impl Worker {
             slots: Slots::default(),
             live: Rc::new(()),
             exchanges: RefCell::default(),
-        })
+            newest: RefCell::default(),
+        });
+        Rc::new(Self { program, thread })
     }
 
+    /// Whether the configuration has changed since this revision: one load of a line that every
+    /// core keeps.
+    pub fn is_outdated(&self) -> bool {
+        self.shared.live.revision() != self.program.revision
+    }
+
+    /// The worker of the revision in force, made once per revision and thread.
+    pub fn newest(self: &Rc<Self>) -> Rc<Self> {
+        if !self.is_outdated() {
+            return Rc::clone(self);
+        }
+        let mut newest = self.newest.borrow_mut();
+        if let Some(known) = newest.as_ref().filter(|known| !known.is_outdated()) {
+            return Rc::clone(known);
+        }
+        let program = self.shared.program();
+        self.pools.follow(&program);
+        let thread = Rc::clone(&self.thread);
+        let made = Rc::new(Self { program, thread });
+        *newest = Some(Rc::clone(&made));
+        made
+    }
+
+    /// Lets go of the newest worker, which holds this thread's state.
+    pub fn end(&self) {
+        self.newest.take();
+    }
+
+    pub fn logs(&self) -> bool {
+        self.program.declared.access_log.format != LogFormat::Off && self.log.borrow().is_some()
+    }
+}
+
+impl Thread {
     /// Connections accepted and not ended, including those whose task has not run yet.
     pub fn open(&self) -> usize {
         Rc::strong_count(&self.live) - 1
@@ -101,10 +159,6 @@ impl Worker {
                 self.metrics.access_log_dropped.add(1);
             }
         }
-    }
-
-    pub fn logs(&self) -> bool {
-        self.log.borrow().is_some()
     }
 
     /// Appends a `date` header line, formatted at most once a second.

@@ -128,10 +128,9 @@ enum Verdict {
     Nothing,
 }
 
-/// Shared by all workers; one per address.
+/// What is known of the address.
 #[derive(Debug)]
-pub struct Breaker {
-    params: Params,
+struct Record {
     /// Generation in the upper half, state in the lower.
     word: AtomicU64,
     open_until: AtomicU64,
@@ -142,41 +141,59 @@ pub struct Breaker {
     window: Window,
 }
 
+/// Shared by all workers; one per address.
+#[derive(Debug)]
+pub struct Breaker {
+    params: Params,
+    record: Arc<Record>,
+}
+
 impl Breaker {
     pub fn new(params: Params) -> Arc<Self> {
-        Arc::new(Self {
-            params,
+        let record = Arc::new(Record {
             word: AtomicU64::new(word(0, State::Closed)),
             open_until: AtomicU64::new(0),
             reopened: AtomicU32::new(0),
             in_a_row: AtomicU32::new(0),
             window: Window::new(params.window),
-        })
+        });
+        Arc::new(Self { params, record })
+    }
+
+    /// The same address under other limits: an ejected one stays ejected until the time it was
+    /// given has passed, and guards of both settle the same state.
+    #[must_use]
+    pub fn renewed(&self, params: Params) -> Arc<Self> {
+        if self.params.window != params.window {
+            return Self::new(params);
+        }
+        let record = Arc::clone(&self.record);
+        Arc::new(Self { params, record })
     }
 
     pub fn state(&self) -> State {
-        read(self.word.load(Ordering::Acquire)).1
+        read(self.record.word.load(Ordering::Acquire)).1
     }
 
     /// Whether a call that picks this address now would be admitted.
     pub fn available(&self, now: Nanos) -> bool {
         match self.state() {
             State::Closed => true,
-            State::Open => now >= self.open_until.load(Ordering::Relaxed),
+            State::Open => now >= self.record.open_until.load(Ordering::Relaxed),
             State::Probe | State::Turning => false,
         }
     }
 
     /// Whether it waits for a call to try it out.
     pub fn is_due(&self, now: Nanos) -> bool {
-        self.state() == State::Open && now >= self.open_until.load(Ordering::Relaxed)
+        self.state() == State::Open && now >= self.record.open_until.load(Ordering::Relaxed)
     }
 
     /// Admission to the address; exactly one caller gets the probe.
     pub fn admit(self: &Arc<Self>, now: Nanos) -> Result<Guard, BreakerOpen> {
-        let seen = self.word.load(Ordering::Acquire);
+        let seen = self.record.word.load(Ordering::Acquire);
         let (generation, state) = read(seen);
-        let until = self.open_until.load(Ordering::Relaxed);
+        let until = self.record.open_until.load(Ordering::Relaxed);
         match state {
             State::Closed => Ok(self.guard(Kind::Closed, generation)),
             State::Open if now >= until && self.turn(generation, State::Open, State::Probe) => {
@@ -190,7 +207,7 @@ impl Breaker {
     /// breaker, because it is as good a probe as any; a failure does not prolong the ejection.
     pub fn admit_anyway(self: &Arc<Self>, now: Nanos) -> Guard {
         self.admit(now).unwrap_or_else(|_| {
-            let (generation, _) = read(self.word.load(Ordering::Acquire));
+            let (generation, _) = read(self.record.word.load(Ordering::Acquire));
             self.guard(Kind::Forced, generation)
         })
     }
@@ -206,14 +223,17 @@ impl Breaker {
     /// From one state to another, with a new generation; false when someone else was faster.
     fn turn(&self, generation: u32, from: State, to: State) -> bool {
         let (old, new) = (word(generation, from), word(generation.wrapping_add(1), to));
-        self.word
+        self.record
+            .word
             .compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 
     /// Publishes the state that this worker's turn ends in.
     fn publish(&self, generation: u32, state: State) {
-        self.word.store(word(generation, state), Ordering::Release);
+        self.record
+            .word
+            .store(word(generation, state), Ordering::Release);
     }
 
     fn verdict(&self, outcome: Outcome, elapsed: Nanos) -> Verdict {
@@ -232,13 +252,15 @@ impl Breaker {
         if verdict == Verdict::Nothing || self.state() != State::Closed {
             return;
         }
-        self.window.add(now, u64::from(verdict == Verdict::Good), 1);
+        self.record
+            .window
+            .add(now, u64::from(verdict == Verdict::Good), 1);
         let in_a_row = match verdict {
-            Verdict::Bad => self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1,
+            Verdict::Bad => self.record.in_a_row.fetch_add(1, Ordering::Relaxed) + 1,
             Verdict::Good => {
                 // Usually it is zero, and a word that is only read stays in every core's cache.
-                if self.in_a_row.load(Ordering::Relaxed) > 0 {
-                    self.in_a_row.store(0, Ordering::Relaxed);
+                if self.record.in_a_row.load(Ordering::Relaxed) > 0 {
+                    self.record.in_a_row.store(0, Ordering::Relaxed);
                 }
                 0
             }
@@ -247,14 +269,14 @@ impl Breaker {
         let trips = in_a_row >= self.params.consecutive || self.is_below_ratio(now);
         // Only one of the workers that see it trips it; the state word says open last.
         if trips && self.turn(generation, State::Closed, State::Turning) {
-            self.reopened.store(0, Ordering::Relaxed);
+            self.record.reopened.store(0, Ordering::Relaxed);
             self.open_for(now, 0, draw);
             self.publish(generation.wrapping_add(1), State::Open);
         }
     }
 
     fn is_below_ratio(&self, now: Nanos) -> bool {
-        let sums = self.window.sums(now);
+        let sums = self.record.window.sums(now);
         sums.whole >= u64::from(self.params.samples_min)
             && (sums.part as f64) < self.params.success_min * sums.whole as f64
     }
@@ -265,15 +287,15 @@ impl Breaker {
         if closes {
             self.close(next);
         } else {
-            let reopened = self.reopened.fetch_add(1, Ordering::Relaxed) + 1;
+            let reopened = self.record.reopened.fetch_add(1, Ordering::Relaxed) + 1;
             self.open_for(now, reopened, draw);
             self.publish(next, State::Open);
         }
     }
 
     fn close(&self, generation: u32) {
-        self.window.clear();
-        self.in_a_row.store(0, Ordering::Relaxed);
+        self.record.window.clear();
+        self.record.in_a_row.store(0, Ordering::Relaxed);
         self.publish(generation, State::Closed);
     }
 
@@ -288,7 +310,7 @@ impl Breaker {
         let time = open.saturating_mul(doubled).min(open_max) as f64;
         let time = (time * (1.0 + jitter * fraction(draw))) as Nanos;
         let until = now.saturating_add(time);
-        self.open_until.store(until, Ordering::Relaxed);
+        self.record.open_until.store(until, Ordering::Relaxed);
     }
 }
 
@@ -331,7 +353,7 @@ impl Guard {
     /// The attempt's end.
     pub fn settle(mut self, now: Nanos, outcome: Outcome, elapsed: Nanos, draw: u64) {
         let (breaker, generation) = (&self.breaker, self.generation);
-        let (current, state) = read(breaker.word.load(Ordering::Acquire));
+        let (current, state) = read(breaker.record.word.load(Ordering::Acquire));
         if current != generation {
             self.kind = Kind::Settled;
             return;

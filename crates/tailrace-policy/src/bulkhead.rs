@@ -109,20 +109,27 @@ struct Waiting {
 /// Shared by all workers.
 #[derive(Debug)]
 pub struct Bulkhead {
-    limit: AtomicU32,
+    /// As declared: never exceeded.
+    declared: AtomicU32,
+    /// Below it while an adaptive limit says so.
+    adapted: AtomicU32,
+    /// Calls that may wait.
+    queue: AtomicU32,
     in_flight: AtomicU32,
     queued: AtomicU32,
     /// Moving average of service times in nanoseconds.
     service: AtomicU64,
     waiting: Mutex<Waiting>,
-    params: Params,
+    lifo_above: f64,
 }
 
 impl Bulkhead {
     pub fn new(params: Params) -> Arc<Self> {
         Arc::new(Self {
-            // As `set_limit`: a limit of zero would keep every call waiting for ever.
-            limit: AtomicU32::new(params.limit.max(1)),
+            // A limit of zero would keep every call waiting for ever.
+            declared: AtomicU32::new(params.limit.max(1)),
+            adapted: AtomicU32::new(u32::MAX),
+            queue: AtomicU32::new(params.queue),
             in_flight: AtomicU32::new(0),
             queued: AtomicU32::new(0),
             service: AtomicU64::new(0),
@@ -132,12 +139,13 @@ impl Bulkhead {
                 order: VecDeque::new(),
                 codel: Codel::new(params.codel_target, params.codel_interval),
             }),
-            params,
+            lifo_above: params.lifo_above,
         })
     }
 
     pub fn limit(&self) -> u32 {
-        self.limit.load(Ordering::Relaxed)
+        let declared = self.declared.load(Ordering::SeqCst);
+        declared.min(self.adapted.load(Ordering::SeqCst))
     }
 
     pub fn in_flight(&self) -> u32 {
@@ -148,9 +156,31 @@ impl Bulkhead {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Changes the limit; a lower one takes effect as calls end, a higher one at once.
+    /// Follows an adaptive limit where one is declared, never above the declared limit: a lower one
+    /// takes effect as calls end, a higher one at once.
     pub fn set_limit(self: &Arc<Self>, limit: u32) {
-        self.limit.store(limit.max(1), Ordering::SeqCst);
+        let follow = |known| (known != u32::MAX).then_some(limit.max(1));
+        // A call that began before the adaptive limit was switched off changes nothing.
+        let followed = self
+            .adapted
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, follow);
+        if followed.is_ok() {
+            self.dispatch();
+        }
+    }
+
+    /// Declares that an adaptive limit begins here, or that there is none.
+    pub fn adapt(self: &Arc<Self>, begin: Option<u32>) {
+        let adapted = begin.map_or(u32::MAX, |limit| limit.max(1));
+        self.adapted.store(adapted, Ordering::SeqCst);
+        self.dispatch();
+    }
+
+    /// Declares other limits. Who is in or waits already stays: a lower limit admits nobody, and a
+    /// shorter queue takes nobody, until enough have left.
+    pub fn adjust(self: &Arc<Self>, limit: u32, queue: u32) {
+        self.queue.store(queue, Ordering::SeqCst);
+        self.declared.store(limit.max(1), Ordering::SeqCst);
         self.dispatch();
     }
 
@@ -166,12 +196,12 @@ impl Bulkhead {
     /// Waits in the queue for a call that must be over at `deadline`.
     pub fn enqueue(self: &Arc<Self>, now: Nanos, deadline: Nanos) -> Result<Waiter, BulkheadFull> {
         let mut waiting = self.lock();
-        let (ahead, capacity) = (waiting.order.len(), self.params.queue as usize);
+        let (ahead, capacity) = (waiting.order.len(), self.capacity());
         if ahead >= capacity {
             return Err(BulkheadFull::QueueFull);
         }
         let service = self.service.load(Ordering::Relaxed);
-        let lifo = is_lifo(ahead + 1, capacity, self.params.lifo_above);
+        let lifo = is_lifo(ahead + 1, capacity, self.lifo_above);
         let wait = wait_estimate(ahead, service, self.limit(), lifo);
         if !fits(wait.saturating_add(service), now, deadline) {
             return Err(BulkheadFull::WontFit);
@@ -206,8 +236,12 @@ impl Bulkhead {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn capacity(&self) -> usize {
+        self.queue.load(Ordering::SeqCst) as usize
+    }
+
     fn take_place(&self) -> bool {
-        let limit = self.limit.load(Ordering::SeqCst);
+        let limit = self.limit();
         let place = |count| (count < limit).then_some(count + 1);
         self.in_flight
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, place)
@@ -226,8 +260,8 @@ impl Bulkhead {
         let mut wakers = Vec::new();
         let mut waiting = self.lock();
         while !waiting.order.is_empty() && self.take_place() {
-            let capacity = self.params.queue as usize;
-            let lifo = is_lifo(waiting.order.len(), capacity, self.params.lifo_above);
+            let capacity = self.capacity();
+            let lifo = is_lifo(waiting.order.len(), capacity, self.lifo_above);
             let next = if lifo {
                 waiting.order.pop_back()
             } else {

@@ -93,6 +93,14 @@ impl fmt::Display for HedgeRefused {
 
 impl std::error::Error for HedgeRefused {}
 
+fn budget(params: Params) -> retry_budget::Params {
+    retry_budget::Params {
+        share: params.extra,
+        min_per_second: 0,
+        ..retry_budget::Params::default()
+    }
+}
+
 /// Shared by all workers; one per upstream.
 #[derive(Debug)]
 pub struct Hedge {
@@ -103,14 +111,28 @@ pub struct Hedge {
 
 impl Hedge {
     pub fn new(params: Params) -> Self {
+        let latency = Latency::new(params.after, params.samples_min);
+        Self::over(params, latency, RetryBudget::new(budget(params)))
+    }
+
+    /// Beside a policy that has learned the upstream's latency already.
+    pub fn knowing(params: Params, latency: &Latency) -> Self {
+        let latency = latency.renewed(params.after, params.samples_min);
+        Self::over(params, latency, RetryBudget::new(budget(params)))
+    }
+
+    /// The same upstream under other limits: its latency and what was spent still count.
+    #[must_use]
+    pub fn renewed(&self, params: Params) -> Self {
+        let latency = self.latency.renewed(params.after, params.samples_min);
+        Self::over(params, latency, self.budget.renewed(budget(params)))
+    }
+
+    fn over(params: Params, latency: Latency, budget: RetryBudget) -> Self {
         Self {
             delay_min: params.delay_min,
-            latency: Arc::new(Latency::new(params.after, params.samples_min)),
-            budget: RetryBudget::new(retry_budget::Params {
-                share: params.extra,
-                min_per_second: 0,
-                ..retry_budget::Params::default()
-            }),
+            latency: Arc::new(latency),
+            budget,
         }
     }
 

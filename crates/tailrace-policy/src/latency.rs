@@ -14,7 +14,7 @@ use crate::buckets::{highest, Buckets};
 use crate::lock::try_lock;
 use crate::Nanos;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 const SECOND: Nanos = 1_000_000_000;
 /// Length of a slice; the window has three.
@@ -34,13 +34,19 @@ struct Slice {
     at_least: Buckets,
 }
 
+/// The samples of the window.
+#[derive(Debug)]
+struct Samples {
+    ring: [Slice; SLICES],
+    rotating: Mutex<()>,
+}
+
 /// Shared by all workers.
 #[derive(Debug)]
 pub struct Latency {
     tail: f64,
     samples_min: u32,
-    ring: [Slice; SLICES],
-    rotating: Mutex<()>,
+    samples: Arc<Samples>,
     refreshing: Mutex<()>,
     refresh_at: AtomicU64,
     /// Zero is unknown.
@@ -57,15 +63,29 @@ impl Default for Latency {
 impl Latency {
     /// Percentiles from at least `samples_min` samples; `tail` is the higher one, as a share.
     pub fn new(tail: f64, samples_min: u32) -> Self {
+        let slice = |_| Slice {
+            number: AtomicU64::new(0),
+            exact: Buckets::new(),
+            at_least: Buckets::new(),
+        };
+        let samples = Samples {
+            ring: std::array::from_fn(slice),
+            rotating: Mutex::new(()),
+        };
+        Self::over(Arc::new(samples), tail, samples_min)
+    }
+
+    /// Other percentiles of the same samples.
+    #[must_use]
+    pub fn renewed(&self, tail: f64, samples_min: u32) -> Self {
+        Self::over(Arc::clone(&self.samples), tail, samples_min)
+    }
+
+    fn over(samples: Arc<Samples>, tail: f64, samples_min: u32) -> Self {
         Self {
             tail,
             samples_min,
-            ring: std::array::from_fn(|_| Slice {
-                number: AtomicU64::new(0),
-                exact: Buckets::new(),
-                at_least: Buckets::new(),
-            }),
-            rotating: Mutex::new(()),
+            samples,
             refreshing: Mutex::new(()),
             refresh_at: AtomicU64::new(0),
             cached_median: AtomicU64::new(0),
@@ -76,7 +96,7 @@ impl Latency {
     /// Adds an answer's time, or with `censored` the time after which an attempt was given up.
     /// Fast failures are not recorded: they say nothing about an answer.
     pub fn record(&self, now: Nanos, elapsed: Nanos, censored: bool) {
-        if let Some(slice) = self.slice(now) {
+        if let Some(slice) = self.samples.slice(now) {
             let buckets = if censored {
                 &slice.at_least
             } else {
@@ -96,28 +116,6 @@ impl Latency {
     pub fn tail(&self, now: Nanos) -> Option<Nanos> {
         self.refresh(now);
         known(self.cached_tail.load(Ordering::Relaxed))
-    }
-
-    fn slice(&self, now: Nanos) -> Option<&Slice> {
-        let number = now / SLICE + 1;
-        let place = number as usize % SLICES;
-        let slice = &self.ring[place];
-        // A newer slice is taken by a worker whose clock is late.
-        if slice.number.load(Ordering::Acquire) >= number {
-            return Some(slice);
-        }
-        let Some(_held) = try_lock(&self.rotating) else {
-            // Another worker is clearing it: until then the slice before is as good.
-            let before = &self.ring[(place + SLICES - 1) % SLICES];
-            let fresh = before.number.load(Ordering::Acquire) + 1 >= number;
-            return fresh.then_some(before);
-        };
-        if slice.number.load(Ordering::Acquire) < number {
-            slice.exact.clear();
-            slice.at_least.clear();
-            slice.number.store(number, Ordering::Release);
-        }
-        Some(slice)
     }
 
     fn refresh(&self, now: Nanos) {
@@ -142,13 +140,37 @@ impl Latency {
     fn counts(&self, now: Nanos) -> Counts {
         let oldest = (now / SLICE + 2).saturating_sub(SLICES as u64);
         let mut counts = Counts::default();
-        for slice in &self.ring {
+        for slice in &self.samples.ring {
             let number = slice.number.load(Ordering::Acquire);
             if number > 0 && number >= oldest {
                 counts.add(slice);
             }
         }
         counts
+    }
+}
+
+impl Samples {
+    fn slice(&self, now: Nanos) -> Option<&Slice> {
+        let number = now / SLICE + 1;
+        let place = number as usize % SLICES;
+        let slice = &self.ring[place];
+        // A newer slice is taken by a worker whose clock is late.
+        if slice.number.load(Ordering::Acquire) >= number {
+            return Some(slice);
+        }
+        let Some(_held) = try_lock(&self.rotating) else {
+            // Another worker is clearing it: until then the slice before is as good.
+            let before = &self.ring[(place + SLICES - 1) % SLICES];
+            let fresh = before.number.load(Ordering::Acquire) + 1 >= number;
+            return fresh.then_some(before);
+        };
+        if slice.number.load(Ordering::Acquire) < number {
+            slice.exact.clear();
+            slice.at_least.clear();
+            slice.number.store(number, Ordering::Release);
+        }
+        Some(slice)
     }
 }
 

@@ -12,7 +12,7 @@
 use crate::window::Window;
 use crate::Nanos;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const SECOND: Nanos = 1_000_000_000;
 /// What one call earns.
@@ -81,34 +81,59 @@ impl fmt::Display for BudgetEmpty {
 
 impl std::error::Error for BudgetEmpty {}
 
+/// What was earned and spent.
+#[derive(Debug)]
+struct Account {
+    /// Part: spent; whole: earned.
+    window: Window,
+    ttl: Nanos,
+    withdrawing: Mutex<()>,
+}
+
 /// Shared by all workers; one per upstream.
 #[derive(Debug)]
 pub struct RetryBudget {
-    /// Part: spent; whole: earned.
-    window: Window,
+    account: Arc<Account>,
     deposit: u64,
     cost: u64,
     reserve: u64,
-    withdrawing: Mutex<()>,
 }
 
 impl RetryBudget {
     pub fn new(params: Params) -> Self {
+        let account = Account {
+            window: Window::new(params.ttl),
+            ttl: params.ttl,
+            withdrawing: Mutex::new(()),
+        };
+        Self::over(Arc::new(account), params)
+    }
+
+    /// The same account under other limits: what was earned and spent still counts.
+    #[must_use]
+    pub fn renewed(&self, params: Params) -> Self {
+        if self.account.ttl == params.ttl {
+            Self::over(Arc::clone(&self.account), params)
+        } else {
+            Self::new(params)
+        }
+    }
+
+    fn over(account: Arc<Account>, params: Params) -> Self {
         let cost = params.cost();
         let reserve = u128::from(params.min_per_second) * u128::from(params.ttl);
         let reserve = (reserve * u128::from(cost) / u128::from(SECOND)) as u64;
         Self {
-            window: Window::new(params.ttl),
+            account,
             deposit: if params.share > 0.0 { DEPOSIT } else { 0 },
             cost,
             reserve,
-            withdrawing: Mutex::new(()),
         }
     }
 
     /// Earns the share of one logical call; once per call, whatever its attempts.
     pub fn deposit(&self, now: Nanos) {
-        self.window.add(now, 0, self.deposit);
+        self.account.window.add(now, 0, self.deposit);
     }
 
     /// Pays for one extra attempt. Asked before any wait.
@@ -118,25 +143,26 @@ impl RetryBudget {
             return Err(BudgetEmpty);
         }
         let _held = self
+            .account
             .withdrawing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if self.balance(now) == 0 {
             return Err(BudgetEmpty);
         }
-        self.window.add(now, self.cost, 0);
+        self.account.window.add(now, self.cost, 0);
         Ok(())
     }
 
     /// Takes back what was withdrawn at `now` for an attempt that another policy refused. Only at
     /// the same moment: a withdrawal and its return then stop counting together.
     pub fn put_back(&self, now: Nanos) {
-        self.window.add(now, 0, self.cost);
+        self.account.window.add(now, 0, self.cost);
     }
 
     /// Extra attempts that would be granted now.
     pub fn balance(&self, now: Nanos) -> u64 {
-        let sums = self.window.sums(now);
+        let sums = self.account.window.sums(now);
         (sums.whole + self.reserve).saturating_sub(sums.part) / self.cost
     }
 }
@@ -174,6 +200,24 @@ mod tests {
             })
             .sum();
         assert!((2_099..=2_101).contains(&granted), "{granted}");
+    }
+
+    // Live configuration: a budget that was spent is not earned anew by a change of its share.
+    #[test]
+    fn other_limits_keep_what_was_earned_and_spent() {
+        let first = budget(0.5, 0, 10);
+        (0..100).for_each(|_| first.deposit(0));
+        assert_eq!(grants(&first, 0, 30), 30);
+        let params = |share| Params {
+            share,
+            min_per_second: 0,
+            ttl: 10 * SECOND,
+        };
+        assert_eq!(first.renewed(params(0.5)).balance(0), 20);
+        let lower = first.renewed(params(0.1));
+        assert_eq!(lower.balance(0), 4, "40 000 tokens at 10 000 each");
+        assert_eq!(grants(&lower, 0, 10), 4);
+        assert_eq!(first.balance(0), 0, "both draw on one account");
     }
 
     // ALGORITHMS 4, Finagle: without a reserve the tenth call pays for the first retry.

@@ -15,6 +15,7 @@ use crate::outcome::Outcome;
 use crate::window::Window;
 use crate::Nanos;
 use std::fmt;
+use std::sync::Arc;
 
 const SECOND: Nanos = 1_000_000_000;
 
@@ -82,15 +83,25 @@ impl std::error::Error for Throttled {}
 pub struct Throttle {
     params: Params,
     /// Part: accepted; whole: requests.
-    window: Window,
+    window: Arc<Window>,
 }
 
 impl Throttle {
     pub fn new(params: Params) -> Self {
         Self {
             params,
-            window: Window::new(params.window),
+            window: Arc::new(Window::new(params.window)),
         }
+    }
+
+    /// The same upstream under other limits: what it accepted still counts.
+    #[must_use]
+    pub fn renewed(&self, params: Params) -> Self {
+        if self.params.window != params.window {
+            return Self::new(params);
+        }
+        let window = Arc::clone(&self.window);
+        Self { params, window }
     }
 
     /// Whether the call may be sent.
@@ -153,6 +164,19 @@ mod tests {
             let actual = reject_share(requests, accepted, factor);
             assert!((actual - share).abs() < 1e-5, "{actual} is not {share}");
         }
+    }
+
+    // Live configuration: what the upstream refused is not forgotten by a change of the factor.
+    #[test]
+    fn other_limits_keep_what_was_accepted() {
+        let before = settled(40, 60);
+        let after = before.renewed(Params {
+            factor: 1.0 / 0.6,
+            ..Params::default()
+        });
+        assert!((after.reject_share(0) - 0.330_033).abs() < 1e-5);
+        after.settle(0, Outcome::Ok);
+        assert!(before.reject_share(0) < 0.198, "both look at one window");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! own) only.
 
 use pyo3::prelude::*;
+use std::time::Duration;
+use tailrace_plane::{Ask, Next, Reply, Wanted};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -27,9 +29,18 @@ struct Plane {
 
 #[pymethods]
 impl Plane {
-    /// Starts `blueprint` (JSON); `origins` (JSON) is shown by the admin port.
+    /// Starts `blueprint` (JSON); `origins` (JSON), `openapi` (JSON) and `docs` (HTML) are shown by
+    /// the admin port.
     #[new]
-    fn new(py: Python<'_>, blueprint: Vec<u8>, origins: Vec<u8>) -> PyResult<Self> {
+    #[pyo3(signature = (blueprint, origins, openapi=Vec::new(), docs=Vec::new()))]
+    fn new(
+        py: Python<'_>,
+        blueprint: Vec<u8>,
+        origins: Vec<u8>,
+        openapi: Vec<u8>,
+        docs: Vec<u8>,
+    ) -> PyResult<Self> {
+        let pages = tailrace_plane::Pages { openapi, docs };
         let start = move || {
             let checked =
                 tailrace_blueprint::Blueprint::from_json(&blueprint).map_err(|problems| {
@@ -39,7 +50,7 @@ impl Plane {
                         .collect();
                     (lines.join("\n"), 2)
                 })?;
-            tailrace_plane::Plane::start(&checked, blueprint, origins)
+            tailrace_plane::Plane::start_with(&checked, blueprint, origins, pages)
                 .map_err(|error| (error.to_string(), error.exit_code()))
         };
         py.detach(start)
@@ -106,8 +117,72 @@ impl Plane {
 
     /// Waits at most `seconds` for all workers to end; true when they have.
     fn wait(&self, py: Python<'_>, seconds: f64) -> bool {
-        let patience = std::time::Duration::from_secs_f64(seconds.clamp(0.0, 3600.0));
+        let patience = Duration::from_secs_f64(seconds.clamp(0.0, 3600.0));
         py.detach(|| self.inner.wait(patience))
+    }
+
+    /// The configuration in force, counted from 1.
+    #[getter]
+    fn revision(&self) -> u64 {
+        self.inner.revision()
+    }
+
+    /// Puts another blueprint in force; `source` says who asked. Returns what changed as (path,
+    /// from, to); raises `PlaneError`, and changes nothing, when it cannot be done.
+    fn reconfigure(
+        &self,
+        py: Python<'_>,
+        blueprint: Vec<u8>,
+        origins: Vec<u8>,
+        source: &str,
+    ) -> PyResult<Vec<(String, String, String)>> {
+        let changed = py.detach(|| self.inner.reconfigure(blueprint, origins, source));
+        let changes = changed.map_err(|error| PlaneError::new_err((error, 2)))?;
+        let one = |change: tailrace_plane::Change| (change.path, change.from, change.to);
+        Ok(changes.into_iter().map(one).collect())
+    }
+
+    /// Notes a change that was refused before it came to the plane.
+    fn refuse(&self, source: &str, error: &str) {
+        self.inner.refuse(source, error);
+    }
+
+    /// From here on somebody calls `next_ask`.
+    fn take_asks(&self) {
+        self.inner.take_asks();
+    }
+
+    /// Asks for a reload, as the admin port does; false when it cannot be taken.
+    fn ask_reload(&self, source: &str) -> bool {
+        self.inner.tell(Ask {
+            source: source.to_owned(),
+            wanted: Wanted::Reload,
+        })
+    }
+
+    /// The next ask for a change as (source, kind, body), where kind is `reload`, `json`, `toml`,
+    /// or `end` once the plane takes no more; none when `seconds` pass without one.
+    fn next_ask(&self, py: Python<'_>, seconds: Option<f64>) -> Option<(String, &str, Vec<u8>)> {
+        let patience = seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)));
+        match py.detach(|| self.inner.next_ask(patience)) {
+            Next::Nothing => None,
+            Next::Closed => Some((String::new(), "end", Vec::new())),
+            Next::Ask(Ask { source, wanted }) => Some(match wanted {
+                Wanted::Reload => (source, "reload", Vec::new()),
+                Wanted::Set { body, toml: true } => (source, "toml", body),
+                Wanted::Set { body, toml: false } => (source, "json", body),
+            }),
+        }
+    }
+
+    /// Answers the ask that came last, with an HTTP status and JSON.
+    fn reply(&self, status: u16, body: Vec<u8>) {
+        self.inner.reply(Reply { status, body });
+    }
+
+    /// No change is asked for or made from here on.
+    fn close_asks(&self) {
+        self.inner.close_asks();
     }
 
     /// The metrics as `/metrics` shows them.
@@ -126,6 +201,15 @@ fn check_blueprint(blueprint: &[u8]) -> Vec<(String, String, String)> {
             .map(|p| (p.path, p.message, p.help))
             .collect(),
     }
+}
+
+/// Every problem a client can get, as (scope, code, status, detail).
+#[pyfunction]
+fn problems() -> Vec<(&'static str, &'static str, u16, String)> {
+    tailrace_plane::problems()
+        .into_iter()
+        .map(|one| (one.scope.code(), one.code, one.status, one.detail))
+        .collect()
 }
 
 /// Version and build profile, so that benchmarks can refuse a debug build.
@@ -149,5 +233,5 @@ fn run_lab(py: Python<'_>, arguments: Vec<String>) -> i32 {
 #[pymodule]
 mod _plane {
     #[pymodule_export]
-    use super::{build_info, check_blueprint, run_lab, Plane, PlaneError};
+    use super::{build_info, check_blueprint, problems, run_lab, Plane, PlaneError};
 }

@@ -35,6 +35,8 @@ class Built:
 
     blueprint: dict[str, Any]
     origins: dict[str, str]
+    models: dict[int, type]
+    """The class behind a shape, by its index; the plane does not need to know."""
 
 
 def build(service: Service, overrides: Overrides | None = None) -> Built:
@@ -43,7 +45,7 @@ def build(service: Service, overrides: Overrides | None = None) -> Built:
     blueprint = lower_service(context, service)
     if context.problems:
         raise DeclarationError(context.problems)
-    return Built(blueprint, context.origins)
+    return Built(blueprint, context.origins, context.shapes.models)
 
 
 def lower(service: Service, overrides: Overrides | None = None) -> bytes:

@@ -84,6 +84,7 @@ class _Body:
 def _object(walk: Walk, schema: Any, body: _Body, at: Trail) -> int:
     inner = body.inner
     index = walk.shapes.reserve(schema.get("ref"))
+    walk.shapes.declared_as(index, at.model)
     computed = inner.get("computed_fields") or schema.get("computed_fields") or []
     for field in computed:
         name = field["property_name"]

@@ -20,6 +20,8 @@ class Shapes:
 
     def __init__(self) -> None:
         self.rows: list[Shape] = []
+        self.models: dict[int, type] = {}
+        """The class an object was declared as, for whoever names it to people."""
         self._by_text: dict[str, int] = {}
         self._by_ref: dict[str, int] = {}
 
@@ -45,6 +47,10 @@ class Shapes:
 
     def fill(self, index: int, shape: Shape) -> None:
         self.rows[index] = shape
+
+    def declared_as(self, index: int, model: type | None) -> None:
+        if model is not None:
+            self.models[index] = model
 
     def kind(self, index: int) -> str:
         return str(self.rows[index].get("kind", "object"))
@@ -107,6 +113,7 @@ class Shapes:
                 queue += _inner(self.rows[index])
         for user in users:
             user["shape"] = order[user["shape"]]
+        self.models = {order[old]: cls for old, cls in self.models.items() if old in order}
         return [_renumbered(self.rows[index], order) for index in order]
 
     def _shared_fields(self, row: Shape) -> dict[str, int]:

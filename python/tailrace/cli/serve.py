@@ -128,9 +128,9 @@ def serve(
         "limits.drain": drain,
         **_log_flags(access_log, log_format),
     }
-    blueprint, origins = _effective(found, config, flags)
-    blueprint["protections"] = protections
-    return _run(blueprint, origins, found if target is None else "")
+    service, resolved = _effective(found, config, flags)
+    resolved.blueprint["protections"] = protections
+    return _run(service, resolved, found if target is None else "")
 
 
 def _log_flags(access_log: str | None, log_format: str | None) -> dict[str, Any]:
@@ -142,22 +142,24 @@ def _log_flags(access_log: str | None, log_format: str | None) -> dict[str, Any]
     return flags
 
 
-def _effective(
-    target: str, config: str | None, flags: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _effective(target: str, config: str | None, flags: dict[str, Any]) -> tuple[Any, Any]:
     from tailrace._config import resolve
 
     service = load_service(target)
     given = {name: value for name, value in flags.items() if value is not None}
     resolved = resolve(service, config, os.environ, given, other_variables=_output.VARIABLES)
-    return resolved.blueprint, resolved.origins
+    return service, resolved
 
 
-def _run(blueprint: dict[str, Any], origins: dict[str, str], found: str) -> int:
+def _run(service: Any, resolved: Any, found: str) -> int:
+    from tailrace._openapi import served
     from tailrace._runtime import PlaneError, Running
 
+    blueprint = resolved.blueprint
+    openapi, docs = served(service, resolved)
     try:
-        running = Running(json.dumps(blueprint).encode(), origins)
+        source = json.dumps(blueprint).encode()
+        running = Running(source, resolved.origins, openapi=openapi, docs=docs)
     except PlaneError as error:
         raise _refused(*error.args) from None
     _announce(blueprint, running.plane, found)
@@ -210,7 +212,7 @@ def _announce(blueprint: dict[str, Any], plane: Any, found: str) -> None:
     if len(blueprint["views"]) > VIEWS_SHOWN:
         talk(f"  and {len(blueprint['views']) - VIEWS_SHOWN} more; tailrace explain shows them")
     noun = "worker" if plane.workers == 1 else "workers"
-    talk(f"admin {admin} (/readyz /metrics /config) · {plane.workers} {noun}")
+    talk(f"admin {admin} (/docs /readyz /metrics /config) · {plane.workers} {noun}")
     _warn_about_the_tail(blueprint)
     for text in plane.unresolved[:UNRESOLVED_SHOWN]:
         name, _, reason = text.partition(" (")

@@ -9,6 +9,7 @@
 
 mod connection;
 mod idle;
+mod replies;
 mod report;
 mod run;
 mod schedule;
@@ -22,7 +23,7 @@ use crate::failure::{Failure, INVALID_RESULT, OK};
 use crate::output::{say, Sink};
 use crate::stop::{Reason, Stop};
 use crate::ticker::Ticker;
-use run::{Due, Run};
+use run::{Due, Run, Tallies};
 use schedule::{parse_stages, Arrivals, Schedule, Stage};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -67,6 +68,11 @@ const OPTIONS: &[Opt] = &[
         "--timeout-ms",
         "MS",
         "from the intended start (default: 5000)",
+    ),
+    (
+        "--within-ms",
+        "MS",
+        "what a `good` reply takes (default: timeout)",
     ),
     ("--interval", "S", "seconds between lines (default: 1)"),
     ("--seed", "N", "of starts and ids (default: 42)"),
@@ -131,6 +137,9 @@ pub(crate) async fn run(args: &[String], out: &Sink, stop: &Stop) -> Result<i32,
     let settings = settings(&args, command)?;
     let connections = args.number("--connections", 128, 1, 1_000_000)?;
     let fetch = args.number("--fetch", 0, 0, 100_000)?;
+    let timeout_ms = timeout.as_millis() as u64;
+    let within = Duration::from_millis(args.number("--within-ms", timeout_ms, 1, 3_600_000)?);
+    let tallies = Tallies::new(settings.stages.len(), within).map_err(Failure::environment)?;
     let fastest = settings
         .stages
         .iter()
@@ -138,8 +147,7 @@ pub(crate) async fn run(args: &[String], out: &Sink, stop: &Stop) -> Result<i32,
         .fold(0.0, f64::max);
     // Everything that can be due within one timeout, and no more: older ones are given up anyway.
     let queue_max = (fastest * timeout.as_secs_f64() * 1.5) as usize + 1000;
-    let run =
-        Run::new(target, connections, timeout, queue_max, fetch).map_err(Failure::environment)?;
+    let run = Run::new(target, connections, timeout, queue_max, fetch, tallies);
     // Dropping the set ends the connections with the run.
     let _connections = open_all(&run, url).await?;
     measure(&run, &settings, out, stop).await
@@ -274,10 +282,12 @@ async fn send_all(
     let ticker = Ticker::new()?;
     let mut ids = fastrand::Rng::with_seed(!settings.seed);
     let mut unpaused = 0;
-    for offset in Schedule::new(stages, settings.arrivals, settings.seed) {
+    let first = usize::from(!settings.warmup.is_zero());
+    let mut schedule = Schedule::new(stages, settings.arrivals, settings.seed);
+    while let Some(offset) = schedule.next() {
         let intended = start + offset;
-        let measured = offset >= settings.warmup;
-        if measured && effort.is_none() {
+        let stage = schedule.stage().checked_sub(first);
+        if stage.is_some() && effort.is_none() {
             ticker.until(start + settings.warmup).await?;
             *effort = Some((clock::now(), clock::thread_cpu()));
         }
@@ -294,7 +304,7 @@ async fn send_all(
         run.due(Due {
             intended,
             id: ids.u64(1..=settings.ids),
-            measured,
+            stage,
         });
     }
     ticker

@@ -2,8 +2,10 @@
 //! an interval come from that interval's own histogram; the summary's from all measured requests,
 //! never from other percentiles.
 
+use super::replies::Replies;
 use super::run::Run;
 use super::schedule::Arrivals;
+use super::tally::Tally;
 use super::validity::{Effort, LATE_SHARE_NOTE};
 use super::Settings;
 use crate::output::say;
@@ -50,12 +52,6 @@ pub(crate) fn summary(
             tally.counts.sent
         ));
     }
-    let statuses: Map<String, Value> = tally
-        .counts
-        .statuses
-        .iter()
-        .map(|(code, n)| (code.to_string(), json!(n)))
-        .collect();
     let mut line = Map::new();
     line.insert("type".to_owned(), json!("summary"));
     line.insert("format_version".to_owned(), json!(1));
@@ -64,7 +60,8 @@ pub(crate) fn summary(
         "p90_ms": tally.quantile_ms(0.90),
         "p999_ms": tally.p999_ms(),
         "mean_ms": (tally.latency.mean()).round() / 1000.0,
-        "statuses": statuses,
+        "statuses": statuses(&tally),
+        "replies": tally.replies.as_ref().map(Replies::to_json),
         "connect_errors": run.connect_errors.get(),
         "seconds": effort.wall.as_secs_f64(),
         "warmup_seconds": settings.warmup.as_secs_f64(),
@@ -85,10 +82,37 @@ pub(crate) fn summary(
     if let Value::Object(mut extra) = extra {
         line.append(&mut extra);
     }
+    if !run.stages.is_empty() {
+        line.insert("by_stage".to_owned(), by_stage(run, settings));
+    }
     if settings.histogram {
         line.insert("histogram_ms".to_owned(), tally.buckets());
     }
     (Value::Object(line), limited)
+}
+
+fn statuses(tally: &Tally) -> Map<String, Value> {
+    let counts = tally.counts.statuses.iter();
+    counts
+        .map(|(code, n)| (code.to_string(), json!(n)))
+        .collect()
+}
+
+/// A request belongs to the stage it was meant to start in, whenever it ended.
+fn by_stage(run: &Run, settings: &Settings) -> Value {
+    let stages = run.stages.iter().zip(&settings.stages);
+    stages
+        .map(|(tally, stage)| {
+            let tally = tally.borrow();
+            let mut line = tally.fields(Duration::from_secs_f64(stage.seconds), 0);
+            line.insert("offered".to_owned(), json!(stage.rate));
+            line.insert("seconds".to_owned(), json!(stage.seconds));
+            line.insert("statuses".to_owned(), json!(statuses(&tally)));
+            let replies = tally.replies.as_ref().map(Replies::to_json);
+            line.insert("replies".to_owned(), json!(replies));
+            Value::Object(line)
+        })
+        .collect()
 }
 
 fn per_request(effort: Effort) -> Option<f64> {

@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 pub(crate) struct Due {
     pub(crate) intended: Instant,
     pub(crate) id: u64,
-    /// False during the warm-up: not part of the summary.
-    pub(crate) measured: bool,
+    /// Counted from 0; none during the warm-up, which is not part of the summary.
+    pub(crate) stage: Option<usize>,
 }
 
 /// One connection's place. The writer is absent while it is being (re)connected.
@@ -38,12 +38,34 @@ pub(crate) struct Run {
     scratch: RefCell<Vec<u8>>,
     pub(crate) interval: RefCell<Tally>,
     pub(crate) total: RefCell<Tally>,
+    /// One per stage where there are several, else empty.
+    pub(crate) stages: Vec<RefCell<Tally>>,
     pub(crate) pending: Cell<u64>,
     pub(crate) settled: Notify,
     pub(crate) connect_errors: Cell<u64>,
     /// Bodies still to be shown, and where they go.
     pub(crate) fetch_left: Cell<u64>,
     pub(crate) fetched: RefCell<Vec<serde_json::Value>>,
+}
+
+/// What is counted: since the last line, over the run, and in each of its stages.
+pub(crate) struct Tallies {
+    interval: Tally,
+    total: Tally,
+    stages: Vec<Tally>,
+}
+
+impl Tallies {
+    pub(crate) fn new(stages: usize, within: Duration) -> Result<Self, String> {
+        let several = if stages > 1 { stages } else { 0 };
+        Ok(Self {
+            interval: Tally::new(within)?,
+            total: Tally::by_status(within)?,
+            stages: (0..several)
+                .map(|_| Tally::by_status(within))
+                .collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 impl Run {
@@ -53,8 +75,9 @@ impl Run {
         timeout: Duration,
         queue_max: usize,
         fetch: u64,
-    ) -> Result<Rc<Self>, String> {
-        Ok(Rc::new(Self {
+        tallies: Tallies,
+    ) -> Rc<Self> {
+        Rc::new(Self {
             target,
             timeout,
             slots: (0..connections).map(|_| Slot::default()).collect(),
@@ -62,27 +85,30 @@ impl Run {
             queue: RefCell::default(),
             queue_max,
             scratch: RefCell::default(),
-            interval: RefCell::new(Tally::new()?),
-            total: RefCell::new(Tally::new()?),
+            interval: RefCell::new(tallies.interval),
+            total: RefCell::new(tallies.total),
+            stages: tallies.stages.into_iter().map(RefCell::new).collect(),
             pending: Cell::new(0),
             settled: Notify::new(),
             connect_errors: Cell::new(0),
             fetch_left: Cell::new(fetch),
             fetched: RefCell::default(),
-        }))
+        })
     }
 
-    fn count(&self, measured: bool, count: impl Fn(&mut Tally)) {
+    fn count(&self, stage: Option<usize>, count: impl Fn(&mut Tally)) {
         count(&mut self.interval.borrow_mut());
-        if measured {
-            count(&mut self.total.borrow_mut());
+        let Some(stage) = stage else { return };
+        count(&mut self.total.borrow_mut());
+        if let Some(stage) = self.stages.get(stage) {
+            count(&mut stage.borrow_mut());
         }
     }
 
     /// A request's moment has come.
     pub(crate) fn due(&self, due: Due) {
         self.pending.set(self.pending.get() + 1);
-        self.count(due.measured, |tally| tally.counts.scheduled += 1);
+        self.count(due.stage, |tally| tally.counts.scheduled += 1);
         let idle = self.idle.borrow_mut().pop_front();
         if let Some(slot) = idle {
             self.send(slot, due, false);
@@ -122,7 +148,7 @@ impl Run {
         let mut bytes = self.scratch.borrow_mut();
         self.target.request(due.id, &mut bytes);
         let late = clock::now().saturating_duration_since(due.intended);
-        self.count(due.measured, |tally| tally.sent(late, waited));
+        self.count(due.stage, |tally| tally.sent(late, waited));
         place.outstanding.set(Some(due));
         let writer = place.writer.borrow();
         let written = writer.as_ref().map(|writer| writer.try_write(&bytes));
@@ -135,13 +161,13 @@ impl Run {
 
     pub(crate) fn lost(&self, due: Due, how: Lost) {
         let age = clock::now().saturating_duration_since(due.intended);
-        self.count(due.measured, |tally| tally.lost(how, age));
+        self.count(due.stage, |tally| tally.lost(how, age));
         self.settle();
     }
 
     pub(crate) fn done(&self, due: Due, status: u16, degraded: bool, body_bytes: u64) {
         let age = clock::now().saturating_duration_since(due.intended);
-        self.count(due.measured, |tally| {
+        self.count(due.stage, |tally| {
             tally.done(age, status, degraded, body_bytes);
         });
         self.settle();

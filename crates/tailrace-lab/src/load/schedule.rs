@@ -42,6 +42,11 @@ impl Schedule {
             count: 0,
         }
     }
+
+    /// Which stage the last start belongs to.
+    pub(crate) fn stage(&self) -> usize {
+        self.stage
+    }
 }
 
 impl Iterator for Schedule {

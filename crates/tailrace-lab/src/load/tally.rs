@@ -7,10 +7,11 @@ use serde_json::{json, Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::replies::Replies;
 use super::validity::LATE;
 
 /// Microseconds; longer values are counted as this.
-const LONGEST_US: u64 = 3_600_000_000;
+pub(crate) const LONGEST_US: u64 = 3_600_000_000;
 /// Fewer samples say nothing about one in a thousand.
 const SAMPLES_FOR_P999: u64 = 10_000;
 
@@ -34,6 +35,8 @@ pub(crate) struct Counts {
     pub(crate) done: u64,
     pub(crate) degraded: u64,
     pub(crate) bad_status: u64,
+    /// Replies below 400 within `--within-ms` of their intended start.
+    pub(crate) good: u64,
     pub(crate) failed: u64,
     pub(crate) timed_out: u64,
     pub(crate) unsent: u64,
@@ -47,6 +50,9 @@ pub(crate) struct Counts {
 pub(crate) struct Tally {
     pub(crate) counts: Counts,
     pub(crate) latency: Histogram<u64>,
+    /// Only where it is shown: an interval does without.
+    pub(crate) replies: Option<Replies>,
+    within: Duration,
 }
 
 impl Counts {
@@ -57,12 +63,22 @@ impl Counts {
 }
 
 impl Tally {
-    pub(crate) fn new() -> Result<Self, String> {
+    /// A reply is good when it comes within `within` of its intended start.
+    pub(crate) fn new(within: Duration) -> Result<Self, String> {
         let latency = Histogram::new_with_bounds(1, LONGEST_US, 3).map_err(|e| e.to_string())?;
         Ok(Self {
             counts: Counts::default(),
             latency,
+            replies: None,
+            within,
         })
+    }
+
+    /// As `new`, with the latency of each status by itself.
+    pub(crate) fn by_status(within: Duration) -> Result<Self, String> {
+        let mut tally = Self::new(within)?;
+        tally.replies = Some(Replies::default());
+        Ok(tally)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -84,8 +100,12 @@ impl Tally {
         counts.done += 1;
         counts.degraded += u64::from(degraded);
         counts.bad_status += u64::from(status >= 400);
+        counts.good += u64::from(status < 400 && age <= self.within);
         counts.body_bytes += body_bytes;
         *counts.statuses.entry(status).or_insert(0) += 1;
+        if let Some(replies) = &mut self.replies {
+            replies.record(status, microseconds(age));
+        }
         self.record(age);
     }
 
@@ -103,8 +123,7 @@ impl Tally {
     }
 
     fn record(&mut self, age: Duration) {
-        self.latency
-            .saturating_record((age.as_micros() as u64).max(1));
+        self.latency.saturating_record(microseconds(age));
     }
 
     pub(crate) fn quantile_ms(&self, q: f64) -> Option<f64> {
@@ -134,6 +153,7 @@ impl Tally {
             "scheduled": counts.scheduled,
             "sent": counts.sent,
             "done": counts.done,
+            "good": counts.good,
             "errors": counts.errors(),
             "failed": counts.failed,
             "timed_out": counts.timed_out,
@@ -171,7 +191,11 @@ impl Tally {
     }
 }
 
-fn us_to_ms(us: u64) -> f64 {
+fn microseconds(age: Duration) -> u64 {
+    (age.as_micros() as u64).max(1)
+}
+
+pub(crate) fn us_to_ms(us: u64) -> f64 {
     us as f64 / 1000.0
 }
 
@@ -183,9 +207,13 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    fn tally() -> Tally {
+        Tally::new(ms(5000)).unwrap()
+    }
+
     #[test]
     fn every_request_ends_once_and_enters_the_histogram() {
-        let mut tally = Tally::new().unwrap();
+        let mut tally = tally();
         tally.counts.scheduled = 5;
         for _ in 0..4 {
             tally.sent(ms(0), false);
@@ -213,8 +241,26 @@ mod tests {
     }
 
     #[test]
+    fn good_is_a_reply_below_400_in_time() {
+        let mut tally = Tally::by_status(ms(150)).unwrap();
+        tally.done(ms(150), 200, true, 0);
+        tally.done(ms(151), 200, false, 0);
+        tally.done(ms(1), 503, false, 0);
+        tally.lost(Lost::Failed, ms(1));
+        assert_eq!(tally.fields(ms(1000), 0)["good"], 1);
+        let replies = tally.replies.unwrap().to_json();
+        assert_eq!(
+            (
+                replies["200"]["count"].clone(),
+                replies["503"]["count"].clone()
+            ),
+            (2.into(), 1.into())
+        );
+    }
+
+    #[test]
     fn late_is_more_than_a_millisecond_and_own_only_with_a_free_connection() {
-        let mut tally = Tally::new().unwrap();
+        let mut tally = tally();
         tally.sent(ms(1), false);
         tally.sent(ms(2), false);
         tally.sent(ms(2), true);
@@ -223,7 +269,7 @@ mod tests {
 
     #[test]
     fn one_in_a_thousand_needs_ten_thousand_samples() {
-        let mut tally = Tally::new().unwrap();
+        let mut tally = tally();
         for _ in 0..9_999 {
             tally.done(ms(5), 200, false, 0);
         }
@@ -248,8 +294,8 @@ mod tests {
     #[test]
     fn a_stall_shows_only_when_latency_counts_from_the_intended_start() {
         // ALGORITHMS 11: 100 requests/s; 100 s of 1 ms replies, then one stall of 100 s.
-        let mut naive = Tally::new().unwrap();
-        let mut open = Tally::new().unwrap();
+        let mut naive = tally();
+        let mut open = tally();
         for _ in 0..10_000 {
             naive.done(ms(1), 200, false, 0);
             open.done(ms(1), 200, false, 0);

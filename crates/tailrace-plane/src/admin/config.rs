@@ -10,12 +10,14 @@ use serde_json::{json, Map, Value};
 use tailrace_policy::Nanos;
 
 pub(super) fn render(shared: &Shared) -> Vec<u8> {
-    let program = &shared.program;
+    let current = shared.live.current();
+    let program = &current.program;
     let upstreams = program.upstreams.iter();
     let upstreams: Map<_, _> = upstreams.map(|u| (u.name.clone(), upstream(u))).collect();
     let views = program.views.iter();
     let views: Map<_, _> = views.map(|v| (v.name.clone(), view(v))).collect();
-    let origins: Value = serde_json::from_slice(&shared.origins).unwrap_or(Value::Null);
+    let origins: Value = serde_json::from_slice(&current.origins).unwrap_or(Value::Null);
+    let journal = shared.live.journal();
     let config = json!({
         "format_version": 1,
         "service": program.service,
@@ -23,10 +25,13 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
         "protections": if program.naive { "off" } else { "on" },
         "limits": program.limits,
         "connections": shared.connections(),
-        "access_log": shared.access_log,
+        "access_log": program.declared.access_log,
         "upstreams": upstreams,
         "views": views,
         "origins": origins,
+        "revision": program.revision,
+        "changes": journal.changes(),
+        "refused": journal.refusal(),
     });
     config.to_string().into_bytes()
 }

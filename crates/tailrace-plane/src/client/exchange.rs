@@ -199,7 +199,7 @@ impl Reader {
 
     /// Reads until a final head is complete; returns where its body starts.
     async fn read_head(&mut self, worker: &Worker, method: Method) -> Result<usize, ExchangeError> {
-        let limits = &worker.shared.response_limits;
+        let limits = &worker.program.head_limits;
         let mut interim = 0;
         loop {
             if !self.buffer.is_empty() {

@@ -7,9 +7,9 @@
 
 use crate::clock::MILLI;
 use crate::h1::ResponseHead;
-use crate::net::{TcpSocket, TcpStream};
+use crate::net::{is_empty, TcpSocket, TcpStream};
 use crate::program::Program;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -50,7 +50,7 @@ struct Pool {
 #[derive(Debug)]
 pub struct Pools {
     pools: Vec<RefCell<Pool>>,
-    idle_for: Nanos,
+    idle_for: Cell<Nanos>,
 }
 
 impl Pools {
@@ -58,14 +58,22 @@ impl Pools {
         let pool = |upstream: &Arc<Upstream>| {
             RefCell::new(Pool {
                 idle: Vec::new(),
-                idle_max: upstream.bulkhead_params.limit as usize,
+                idle_max: idle_max(upstream),
                 version: u64::MAX,
                 addresses: Rc::default(),
             })
         };
         Self {
             pools: program.upstreams.iter().map(pool).collect(),
-            idle_for: Nanos::from(program.limits.pool_idle_ms) * MILLI,
+            idle_for: Cell::new(idle_for(program)),
+        }
+    }
+
+    /// Takes up the limits of another revision; connections stay.
+    pub fn follow(&self, program: &Program) {
+        self.idle_for.set(idle_for(program));
+        for (pool, upstream) in self.pools.iter().zip(&program.upstreams) {
+            pool.borrow_mut().idle_max = idle_max(upstream);
         }
     }
 
@@ -99,7 +107,9 @@ impl Pools {
             let idle = pool.idle.remove(at);
             let rested = now.saturating_sub(idle.since);
             let stream = &idle.connection.stream;
-            if rested < self.idle_for && is_quiet(stream) && (rested > JUST_NOW || is_empty(stream))
+            if rested < self.idle_for.get()
+                && is_quiet(stream)
+                && (rested > JUST_NOW || is_empty(stream))
             {
                 return Some(idle.connection);
             }
@@ -109,7 +119,7 @@ impl Pools {
     /// Puts back a connection whose last answer ended cleanly.
     pub fn give(&self, index: usize, connection: Connection, now: Nanos) {
         let mut pool = self.pools[index].borrow_mut();
-        if pool.idle.len() >= pool.idle_max {
+        while pool.idle.len() >= pool.idle_max {
             pool.idle.remove(0);
         }
         pool.idle.push(Idle {
@@ -123,7 +133,7 @@ impl Pools {
         for (index, pool) in self.pools.iter().enumerate() {
             let mut pool = pool.borrow_mut();
             pool.idle
-                .retain(|idle| now.saturating_sub(idle.since) < self.idle_for);
+                .retain(|idle| now.saturating_sub(idle.since) < self.idle_for.get());
             stay(index, pool.idle.len());
         }
     }
@@ -133,6 +143,14 @@ impl Pools {
             pool.borrow_mut().idle.clear();
         }
     }
+}
+
+fn idle_max(upstream: &Arc<Upstream>) -> usize {
+    upstream.bulkhead_params.limit.max(1) as usize
+}
+
+fn idle_for(program: &Program) -> Nanos {
+    Nanos::from(program.limits.pool_idle_ms) * MILLI
 }
 
 /// Nothing has arrived: neither the peer's close nor bytes without a request.
@@ -147,13 +165,6 @@ fn is_quiet(stream: &TcpStream) -> bool {
         }
         Poll::Ready(Err(_)) => false,
     }
-}
-
-/// Asks the kernel whether nothing has arrived: for a connection that was put back a moment ago the
-/// event loop has had no chance to tell (RELIABILITY S02).
-fn is_empty(stream: &TcpStream) -> bool {
-    let peeked = socket2::SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]);
-    peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Opens a connection.

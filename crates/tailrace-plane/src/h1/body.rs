@@ -22,6 +22,14 @@ pub enum BodyError {
 }
 
 impl BodyError {
+    pub const ALL: [Self; 5] = [
+        Self::TooLarge,
+        Self::BadChunk,
+        Self::ChunkOverhead,
+        Self::BadTrailer,
+        Self::Truncated,
+    ];
+
     /// The status a server answers with before it closes.
     pub fn status(self) -> u16 {
         match self {

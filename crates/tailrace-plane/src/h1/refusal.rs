@@ -43,6 +43,37 @@ pub enum HeadError {
 }
 
 impl HeadError {
+    /// Those that a request can have; the others are about answers of upstreams.
+    pub const OF_REQUESTS: [Self; 27] = [
+        Self::BadRequestLine,
+        Self::MethodTooLong,
+        Self::BadTarget,
+        Self::UriTooLong,
+        Self::BadVersion,
+        Self::UnsupportedVersion,
+        Self::BareCr,
+        Self::BareLf,
+        Self::ControlByte,
+        Self::FoldedHeader,
+        Self::EmptyHeaderName,
+        Self::BadHeaderName,
+        Self::TooManyHeaders,
+        Self::HeadTooLarge,
+        Self::MissingHost,
+        Self::DuplicateHost,
+        Self::BadHost,
+        Self::BadContentLength,
+        Self::DuplicateContentLength,
+        Self::LengthAndTransferEncoding,
+        Self::BadTransferEncoding,
+        Self::DuplicateTransferEncoding,
+        Self::UnknownTransferCoding,
+        Self::TransferEncodingInHttp10,
+        Self::FramingTwin,
+        Self::BadConnection,
+        Self::BadExpect,
+    ];
+
     /// The status a server answers with before it closes; a client reports 502 whatever this says.
     pub fn status(self) -> u16 {
         match self {

@@ -137,6 +137,10 @@ fn process_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelle
         )
     });
     let log_failed = shared.log_failed.load(Ordering::Relaxed);
+    let journal = shared.live.journal();
+    let changes = [("ok", journal.ok), ("refused", journal.refused)];
+    let changes = changes.map(|(result, count)| (vec![("result", result.to_owned())], count));
+    drop(journal);
     let resolve = shared.resolve_failures.load(Ordering::Relaxed);
     vec![
         (
@@ -179,11 +183,16 @@ fn process_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelle
             "Upstream names that did not resolve",
             vec![(vec![], resolve)],
         ),
+        (
+            "tailrace_config_changes",
+            "Changes of the configuration that were asked for, by how they ended",
+            changes.to_vec(),
+        ),
     ]
 }
 
 fn view_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u64>)> {
-    let (workers, program) = (&shared.metrics, &shared.program);
+    let (workers, program) = (&shared.metrics, shared.program());
     let mut requests = Vec::new();
     let mut degraded = Vec::new();
     let mut cancelled = Vec::new();
@@ -247,19 +256,25 @@ fn gauges(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<f64>)> {
     let workers = &shared.metrics;
     let one = |value: f64| vec![(vec![], value)];
     let ready = f64::from(u8::from(shared.phase() == Phase::Running));
+    let program = shared.program();
     let per_upstream = |read: &dyn Fn(usize) -> f64| -> Labelled<f64> {
-        let names = shared.program.upstreams.iter().enumerate();
+        let names = program.upstreams.iter().enumerate();
         names
             .map(|(index, u)| (vec![("upstream", u.name.clone())], read(index)))
             .collect()
     };
-    let bulkhead = |index: usize| &shared.program.upstreams[index].bulkhead;
+    let bulkhead = |index: usize| &program.upstreams[index].bulkhead;
     let idle = |index: usize| sum(workers, index, |w, i| &w.upstreams[i].idle) as f64;
     vec![
         (
             "tailrace_ready",
             "1 while the service takes requests",
             one(ready),
+        ),
+        (
+            "tailrace_config_revision",
+            "The configuration in force, counted from 1",
+            one(shared.live.revision() as f64),
         ),
         (
             "tailrace_workers",
@@ -304,19 +319,15 @@ fn histograms(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<Merg
     let merge = |index: usize, read: ReadHistogram| {
         Merged::of(workers.iter().map(move |worker| read(worker, index)))
     };
-    let views = shared
-        .program
-        .views
-        .iter()
-        .enumerate()
-        .map(|(index, view)| {
-            (
-                vec![("view", view.name.clone())],
-                merge(index, |w, i| &w.views[i].duration),
-            )
-        });
+    let program = shared.program();
+    let views = program.views.iter().enumerate().map(|(index, view)| {
+        (
+            vec![("view", view.name.clone())],
+            merge(index, |w, i| &w.views[i].duration),
+        )
+    });
     let upstreams = |read: ReadHistogram| -> Labelled<Merged> {
-        let all = shared.program.upstreams.iter().enumerate();
+        let all = program.upstreams.iter().enumerate();
         all.map(|(index, u)| (vec![("upstream", u.name.clone())], merge(index, read)))
             .collect()
     };

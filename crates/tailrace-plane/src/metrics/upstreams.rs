@@ -52,6 +52,7 @@ pub fn counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u6
             |w, i| &w.upstreams[i].bytes_in,
         ),
     ];
+    let program = shared.program();
     let per_upstream = |read: Read| {
         let one = |(index, upstream): (usize, &Arc<crate::upstream::Upstream>)| {
             (
@@ -59,13 +60,7 @@ pub fn counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u6
                 sum(&shared.metrics, index, read),
             )
         };
-        shared
-            .program
-            .upstreams
-            .iter()
-            .enumerate()
-            .map(one)
-            .collect()
+        program.upstreams.iter().enumerate().map(one).collect()
     };
     let mut found: Vec<_> = list
         .into_iter()
@@ -82,7 +77,7 @@ pub fn counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u6
 /// Why extra attempts were not made; each is asked before any wait (req 9.4).
 fn refusals(shared: &Shared) -> Labelled<u64> {
     let mut found = Vec::new();
-    for (index, upstream) in shared.program.upstreams.iter().enumerate() {
+    for (index, upstream) in shared.program().upstreams.iter().enumerate() {
         for (at, code) in REFUSALS.iter().enumerate() {
             let labels = vec![
                 ("upstream", upstream.name.clone()),

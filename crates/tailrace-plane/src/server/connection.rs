@@ -19,6 +19,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use tailrace_policy::Nanos;
 
 /// Room made for a head before each read.
 const HEAD_READ_BYTES: usize = 2 * 1024;
@@ -78,15 +79,13 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, admitted: Admit
 impl Connection {
     /// Waits, without a buffer, until the client sends something.
     async fn first_bytes(&mut self) -> Result<Box<Exchange>, End> {
-        let limits = &self.worker.program.limits;
-        let wait = if self.served == 0 {
-            limits.head_read_ms
-        } else {
-            limits.idle_ms
-        };
-        self.slot.expire(&self.worker, limit(wait));
+        let since = self.worker.tick();
+        self.expire_idle(since);
         let mut grace = false;
         poll_fn(|cx| {
+            if self.follow() && !grace {
+                self.expire_idle(since);
+            }
             match self.stream.poll_read_ready(cx)? {
                 Poll::Ready(()) => {}
                 Poll::Pending if self.slot.expired(&self.worker) => {
@@ -119,8 +118,29 @@ impl Connection {
         .await
     }
 
+    /// Takes up the configuration in force; `true` when it has changed. Only between requests: one
+    /// in flight keeps what it began with.
+    fn follow(&mut self) -> bool {
+        let outdated = self.worker.is_outdated();
+        if outdated {
+            self.worker = self.worker.newest();
+        }
+        outdated
+    }
+
+    fn expire_idle(&self, since: Nanos) {
+        let limits = &self.worker.program.limits;
+        let wait = if self.served == 0 {
+            limits.head_read_ms
+        } else {
+            limits.idle_ms
+        };
+        self.slot.expire_at(since + limit(wait));
+    }
+
     /// One request and its reply. Gives the exchange back when the connection may go on.
     async fn turn(&mut self, mut exchange: Box<Exchange>) -> Option<Box<Exchange>> {
+        self.follow();
         let head = self.read_head(&mut exchange).await;
         let trusted = head.is_ok();
         let body = match head {
@@ -202,7 +222,7 @@ impl Connection {
 
     /// Reads until the head is complete and well formed.
     async fn read_head(&mut self, exchange: &mut Exchange) -> Result<(), Failed> {
-        let limits = self.worker.shared.request_limits;
+        let limits = self.worker.program.head_limits;
         let head_read_ms = self.worker.program.limits.head_read_ms;
         self.slot.expire(&self.worker, limit(head_read_ms));
         let mut searched = 0;
@@ -302,9 +322,7 @@ impl Connection {
     /// reply instead of a reset caused by its own unread bytes. Bounded in bytes and time.
     async fn linger(&mut self) {
         const LINGER_BYTES: usize = 256 * 1024;
-        socket2::SockRef::from(&self.stream)
-            .shutdown(std::net::Shutdown::Write)
-            .ok();
+        net::shutdown_write(&self.stream);
         self.slot.expire(&self.worker, limit(DRAIN_GRACE_MS));
         let mut dropped = 0;
         let mut input = self.worker.buffers.take();

@@ -8,7 +8,7 @@ mod connection;
 pub mod slots;
 
 use crate::clock;
-use crate::net::{TcpListener, TcpStream};
+use crate::net::{self, TcpListener, TcpStream};
 use crate::shared::{ConnectionPermit, Phase, Shared};
 use crate::worker::Worker;
 use std::future::{poll_fn, Future};
@@ -57,14 +57,19 @@ pub fn run(
         .build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let worker = Worker::new(index, shared, log, seed);
-        let listener = TcpListener::from_std(listener)?;
-        let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
-        accept_until_drain(&worker, listener).await;
-        finish(&worker).await;
-        sweeping.abort();
-        worker.pools.clear();
+        serve(&worker, TcpListener::from_std(listener)?).await;
         Ok(())
     })
+}
+
+/// All that a worker does, from its first connection to the end of its last.
+pub async fn serve(worker: &Rc<Worker>, listener: TcpListener) {
+    let sweeping = tokio::task::spawn_local(sweep(Rc::clone(worker)));
+    accept_until_drain(worker, listener).await;
+    finish(worker).await;
+    sweeping.abort();
+    worker.pools.clear();
+    worker.end();
 }
 
 /// Accepts until draining begins, then takes what is already in the queue.
@@ -85,21 +90,8 @@ async fn accept_until_drain(worker: &Rc<Worker>, listener: TcpListener) {
             None => break,
         }
     }
-    take_queued(worker, listener);
-}
-
-/// Asks the kernel itself: what the runtime knows of the queue may be one event old.
-fn take_queued(worker: &Rc<Worker>, listener: TcpListener) {
-    let Ok(listener) = listener.into_std() else {
-        return;
-    };
-    while let Ok((stream, _)) = listener.accept() {
-        let stream = stream
-            .set_nonblocking(true)
-            .and_then(|()| TcpStream::from_std(stream));
-        if let Ok(stream) = stream {
-            admit(worker, stream);
-        }
+    for stream in net::queued(listener) {
+        admit(worker, stream);
     }
 }
 
@@ -112,7 +104,8 @@ struct Admitted {
 
 /// Gives a new connection a task, or closes it when there are too many.
 fn admit(worker: &Rc<Worker>, stream: TcpStream) {
-    let Some(permit) = worker.shared.admit() else {
+    let worker = &worker.newest();
+    let Some(permit) = worker.shared.admit(worker.program.limits.connections_max) else {
         worker.metrics.connections_refused.add(1);
         let refusal: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\
             retry-after: 1\r\nconnection: close\r\n\r\n";
@@ -129,10 +122,15 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream) {
 }
 
 /// Wakes connections whose wait has ended and closes idle upstream connections.
-async fn sweep(worker: Rc<Worker>) {
+async fn sweep(mut worker: Rc<Worker>) {
     loop {
         sleep(SWEEP).await;
         let now = clock::now();
+        if worker.is_outdated() {
+            // Idle connections take up the new limits and let go of the old program.
+            worker = worker.newest();
+            worker.slots.wake_all();
+        }
         worker.slots.sweep(now);
         worker.pools.sweep(now, |upstream, idle| {
             let metric = &worker.metrics.upstreams[upstream].idle;

@@ -74,7 +74,10 @@ impl Slots {
 impl Slot {
     /// The current wait ends `after` from now.
     pub fn expire(&self, worker: &Worker, after: Nanos) {
-        let expires = worker.tick() + after;
+        self.expire_at(worker.tick() + after);
+    }
+
+    pub fn expire_at(&self, expires: Nanos) {
         if let Some(entry) = &mut self.table.borrow_mut().entries[self.index] {
             entry.expires = expires;
         }

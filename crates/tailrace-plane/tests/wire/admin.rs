@@ -70,10 +70,19 @@ fn nothing_changes_by_a_request() {
     for method in [
         "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY",
     ] {
-        for target in ["/", "/config", "/readyz", "/drain", "/stop"] {
+        for target in [
+            "/",
+            "/config",
+            "/config/reload",
+            "/readyz",
+            "/drain",
+            "/stop",
+        ] {
+            // Without a token nothing can be changed, and nothing else can be posted.
+            let change = method == "POST" && target.starts_with("/config");
             assert_eq!(
                 ask(&plane, method, target, "localhost").0,
-                405,
+                if change { 403 } else { 405 },
                 "{method} {target}"
             );
         }
@@ -88,13 +97,22 @@ fn nothing_changes_by_a_request() {
 #[test]
 fn a_refused_method_is_told_what_is_allowed() {
     let (_upstream, plane) = start();
-    let mut client = Client::connect(plane.admin_address());
-    client.send("POST /config HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    let reply = client.reply();
-    assert_eq!(
-        (reply.status, reply.header("allow")),
-        (405, Some("GET, HEAD"))
-    );
+    for (method, target, allowed) in [
+        ("POST", "/metrics", "GET, HEAD"),
+        ("PUT", "/config", "GET, HEAD, POST"),
+        ("DELETE", "/config/reload", "POST"),
+    ] {
+        let mut client = Client::connect(plane.admin_address());
+        client.send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        ));
+        let reply = client.reply();
+        assert_eq!(
+            (reply.status, reply.header("allow")),
+            (405, Some(allowed)),
+            "{method} {target}"
+        );
+    }
 }
 
 #[test]

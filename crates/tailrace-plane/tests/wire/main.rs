@@ -34,6 +34,8 @@ mod honest;
 mod keepalive;
 mod limits;
 mod lists;
+mod live;
+mod live_asks;
 mod partial;
 mod request_ids;
 mod segments;

@@ -5,7 +5,7 @@ use crate::upstream::Upstream;
 use serde_json::{json, Value};
 use std::ops::Deref;
 use tailrace_blueprint::Blueprint;
-use tailrace_plane::Plane;
+use tailrace_plane::{Pages, Plane};
 
 /// Indices into the table of shapes every service of these tests has.
 pub(crate) const TEXT: u32 = 0;
@@ -139,11 +139,26 @@ impl Service {
         list.push(value);
     }
 
+    /// Another place to listen.
+    pub(crate) fn listen(mut self, listen: Value) -> Self {
+        self.blueprint["listen"] = listen;
+        self
+    }
+
+    /// The blueprint as JSON.
+    pub(crate) fn source(&self) -> Vec<u8> {
+        self.blueprint.to_string().into_bytes()
+    }
+
     pub(crate) fn start(self) -> Running {
-        let source = self.blueprint.to_string().into_bytes();
+        let source = self.source();
         let blueprint = Blueprint::from_json(&source)
             .unwrap_or_else(|problems| panic!("the blueprint of a test: {problems:?}"));
-        let plane = Plane::start(&blueprint, source, b"{}".to_vec());
+        let pages = Pages {
+            openapi: b"{}".to_vec(),
+            docs: b"<!doctype html>".to_vec(),
+        };
+        let plane = Plane::start_with(&blueprint, source, b"{}".to_vec(), pages);
         Running(plane.unwrap_or_else(|error| panic!("the plane of a test: {error}")))
     }
 }

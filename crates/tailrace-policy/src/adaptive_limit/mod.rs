@@ -24,7 +24,7 @@ use crate::lock::try_lock;
 use crate::outcome::Outcome;
 use crate::Nanos;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 const SECOND: Nanos = 1_000_000_000;
 /// A window that has not filled by then is discarded.
@@ -176,12 +176,10 @@ impl Machine {
     }
 }
 
-/// Shared by all workers; one per upstream.
+/// The limit and what this window has seen.
 #[derive(Debug)]
-pub struct AdaptiveLimit {
-    params: Params,
+struct Record {
     limit: AtomicU32,
-    max: AtomicU32,
     answers: Buckets,
     samples: AtomicU32,
     drops: AtomicU32,
@@ -191,50 +189,69 @@ pub struct AdaptiveLimit {
     machine: Mutex<Machine>,
 }
 
+/// Shared by all workers; one per upstream.
+#[derive(Debug)]
+pub struct AdaptiveLimit {
+    params: Params,
+    record: Arc<Record>,
+}
+
 impl AdaptiveLimit {
     pub fn new(params: Params) -> Self {
-        Self {
-            params,
+        let record = Arc::new(Record {
             limit: AtomicU32::new(params.init),
-            max: AtomicU32::new(params.max),
             answers: Buckets::new(),
             samples: AtomicU32::new(0),
             drops: AtomicU32::new(0),
             in_flight: AtomicU32::new(0),
             close_at: AtomicU64::new(0),
             machine: Mutex::new(Machine::new(params)),
+        });
+        Self { params, record }
+    }
+
+    /// The same upstream under other bounds, which the next window obeys: what was learned stays.
+    #[must_use]
+    pub fn renewed(&self, params: Params) -> Self {
+        let record = Arc::clone(&self.record);
+        if self.params.law == params.law {
+            Self { params, record }
+        } else {
+            Self::new(params)
         }
     }
 
     pub fn limit(&self) -> u32 {
-        self.limit.load(Ordering::Relaxed)
-    }
-
-    /// Changes the upper bound, which the next window obeys.
-    pub fn set_max(&self, max: u32) {
-        self.max.store(max.max(self.params.min), Ordering::Relaxed);
+        self.record.limit.load(Ordering::Relaxed)
     }
 
     /// Adds the end of an attempt: its time since dispatch, and how many were in flight with it.
     /// Answers the new limit when this closed a window that changed it.
     pub fn sample(&self, now: Nanos, rtt: Nanos, in_flight: u32, outcome: Outcome) -> Option<u32> {
         match outcome {
-            Outcome::Ok | Outcome::DegradedOk | Outcome::ClientError => self.answers.record(rtt),
+            Outcome::Ok | Outcome::DegradedOk | Outcome::ClientError => {
+                self.record.answers.record(rtt);
+            }
             Outcome::Timeout | Outcome::RejectedByPeer => {
-                self.drops.fetch_add(1, Ordering::Relaxed);
+                self.record.drops.fetch_add(1, Ordering::Relaxed);
             }
             // A failure may be fast or slow for reasons of its own; the rest was not answered.
             Outcome::Failed | Outcome::Cancelled | Outcome::LocalReject => return None,
         }
-        self.in_flight.fetch_max(in_flight, Ordering::Relaxed);
-        let samples = self.samples.fetch_add(1, Ordering::Relaxed) + 1;
-        let close_at = self.close_at.load(Ordering::Relaxed);
+        self.record
+            .in_flight
+            .fetch_max(in_flight, Ordering::Relaxed);
+        let samples = self.record.samples.fetch_add(1, Ordering::Relaxed) + 1;
+        let close_at = self.record.close_at.load(Ordering::Relaxed);
         if close_at == 0 {
             let first = now + self.params.window;
             // Whoever is first opens the first window; all firsts mean the same moment.
-            let _ = self
-                .close_at
-                .compare_exchange(0, first, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self.record.close_at.compare_exchange(
+                0,
+                first,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
             return None;
         }
         let (full, old) = (
@@ -248,19 +265,19 @@ impl AdaptiveLimit {
     }
 
     fn close(&self, now: Nanos, full: bool) -> Option<u32> {
-        let mut machine = try_lock(&self.machine)?;
-        if now < self.close_at.load(Ordering::Relaxed) {
+        let mut machine = try_lock(&self.record.machine)?;
+        if now < self.record.close_at.load(Ordering::Relaxed) {
             return None;
         }
-        let counts = self.answers.take();
+        let counts = self.record.answers.take();
         let answers: u32 = counts.iter().sum();
-        let drops = self.drops.swap(0, Ordering::Relaxed);
-        let in_flight = self.in_flight.swap(0, Ordering::Relaxed);
-        self.samples.store(0, Ordering::Relaxed);
+        let drops = self.record.drops.swap(0, Ordering::Relaxed);
+        let in_flight = self.record.in_flight.swap(0, Ordering::Relaxed);
+        self.record.samples.store(0, Ordering::Relaxed);
         // Twice the fastest answer, so that a window holds whole calls.
         let fastest = quantile(&counts, 0.0).unwrap_or(0);
         let length = (2 * fastest).clamp(self.params.window, WINDOW_MAX);
-        self.close_at.store(now + length, Ordering::Relaxed);
+        self.record.close_at.store(now + length, Ordering::Relaxed);
         if !full || answers + drops == 0 {
             return None;
         }
@@ -269,8 +286,10 @@ impl AdaptiveLimit {
             in_flight,
             drops: f64::from(drops) / f64::from(answers + drops),
         };
-        let limit = machine.close(&seen, self.max.load(Ordering::Relaxed));
-        let before = self.limit.swap(limit, Ordering::Relaxed);
+        // Whichever revision's caller closes the window: its own bounds hold.
+        machine.params = self.params;
+        let limit = machine.close(&seen, self.params.max);
+        let before = self.record.limit.swap(limit, Ordering::Relaxed);
         (before != limit).then_some(limit)
     }
 }

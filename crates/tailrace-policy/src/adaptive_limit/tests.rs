@@ -174,9 +174,15 @@ fn what_says_nothing_is_no_sample() {
 #[test]
 fn a_lower_maximum_is_obeyed_by_the_next_window() {
     let limit = AdaptiveLimit::new(Params::default());
-    limit.set_max(10);
+    let bounded = |max| Params {
+        init: 4,
+        max,
+        ..Params::default()
+    };
+    let limit = limit.renewed(bounded(10));
+    assert_eq!(limit.limit(), 20, "not before the window ends");
     assert_eq!(window(&limit, SECOND, 50, 10 * MILLI), Some(10));
-    limit.set_max(0);
+    let limit = limit.renewed(bounded(4));
     assert_eq!(window(&limit, 2 * SECOND, 50, 10 * MILLI), Some(4));
 }
 

@@ -28,6 +28,25 @@ fn tripped() -> Arc<Breaker> {
     breaker
 }
 
+// Live configuration: a change of limits is no pardon, and no second sentence.
+#[test]
+fn other_limits_keep_an_ejected_address_ejected() {
+    let before = tripped();
+    let after = before.renewed(Params {
+        consecutive: 1,
+        ..Params::default()
+    });
+    assert_eq!(after.state(), State::Open);
+    assert!(!after.available(SECOND - 1) && after.available(2 * SECOND));
+    // A call let in under the old limits settles what the new ones look at.
+    let probe = before.admit(2 * SECOND).unwrap();
+    assert_eq!(after.state(), State::Probe);
+    probe.settle(2 * SECOND, Outcome::Ok, MILLI, 0);
+    assert_eq!(after.state(), State::Closed);
+    assert!(call(&after, 3 * SECOND, Outcome::Failed));
+    assert_eq!(before.state(), State::Open, "one failure is enough now");
+}
+
 // ALGORITHMS 6, linkerd: six failures and a success two hundred times; seven in a row trip.
 #[test]
 fn seven_failures_in_a_row_open_it() {

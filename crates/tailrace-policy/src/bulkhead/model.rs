@@ -20,7 +20,7 @@ enum Step {
     Poll(usize),
     Release(usize),
     Leave(usize),
-    Limit(u32),
+    Limit(u32, u32),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -30,7 +30,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0_usize..32).prop_map(Step::Poll),
         4 => (0_usize..32).prop_map(Step::Release),
         2 => (0_usize..32).prop_map(Step::Leave),
-        1 => (1_u32..5).prop_map(Step::Limit),
+        1 => (1_u32..5, 0_u32..8).prop_map(|(limit, queue)| Step::Limit(limit, queue)),
     ];
     prop::collection::vec(step, 0..150)
 }
@@ -144,9 +144,10 @@ impl Pair {
                 let gone = self.calls.swap_remove(at % self.calls.len());
                 self.reference.leave(gone.call);
             }
-            Step::Limit(limit) => {
-                self.real.set_limit(*limit);
+            Step::Limit(limit, queue) => {
+                self.real.adjust(*limit, *queue);
                 self.reference.limit = *limit as usize;
+                self.reference.capacity = *queue as usize;
                 self.reference.grant();
             }
             Step::Poll(_) | Step::Release(_) | Step::Leave(_) => {}

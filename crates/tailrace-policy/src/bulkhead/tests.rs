@@ -140,8 +140,45 @@ fn a_higher_limit_admits_waiters_at_once() {
     let _permit = bulkhead.try_acquire().unwrap();
     let mut waiter = bulkhead.enqueue(0, FAR).unwrap();
     assert!(poll(&mut waiter, 0).is_pending());
-    bulkhead.set_limit(2);
+    bulkhead.adjust(2, 4);
     assert!(matches!(poll(&mut waiter, 0), Poll::Ready(Ok(_))));
+}
+
+// Live configuration: nobody who is in is put out, and the limit holds for who comes.
+#[test]
+fn a_lower_limit_admits_nobody_until_enough_have_left() {
+    let bulkhead = bulkhead(3, 4);
+    let mut permits: Vec<_> = (0..3).filter_map(|_| bulkhead.try_acquire()).collect();
+    bulkhead.adjust(1, 1);
+    let mut waiter = bulkhead.enqueue(0, FAR).unwrap();
+    let refused = bulkhead.enqueue(0, FAR).err();
+    assert_eq!(refused, Some(BulkheadFull::QueueFull));
+    for left in [2, 1] {
+        permits.pop();
+        assert_eq!(bulkhead.in_flight(), left);
+        assert!(poll(&mut waiter, 0).is_pending(), "{left} are in");
+    }
+    permits.pop();
+    assert!(matches!(poll(&mut waiter, 0), Poll::Ready(Ok(_))));
+    assert_eq!(bulkhead.in_flight(), 0);
+}
+
+// An adaptive limit moves below what is declared, whoever speaks last.
+#[test]
+fn the_lower_of_the_declared_and_the_adaptive_limit_holds() {
+    let bulkhead = bulkhead(8, 4);
+    bulkhead.set_limit(5);
+    assert_eq!(bulkhead.limit(), 8, "no adaptive limit is declared");
+    bulkhead.adapt(Some(5));
+    assert_eq!(bulkhead.limit(), 5);
+    bulkhead.adjust(3, 4);
+    assert_eq!(bulkhead.limit(), 3);
+    bulkhead.set_limit(6);
+    assert_eq!(bulkhead.limit(), 3);
+    bulkhead.adjust(20, 4);
+    assert_eq!(bulkhead.limit(), 6);
+    bulkhead.adapt(None);
+    assert_eq!(bulkhead.limit(), 20);
 }
 
 // req 4.4: shared by all cores, never overshot.

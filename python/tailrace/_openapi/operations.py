@@ -1,0 +1,173 @@
+"""A view as an operation: its parameters, and its reply with what may be missing in it.
+
+The failure prevented: a client that learns from an outage which fields can be null. The reply's
+schema says of each part whether it is strong or weak and what stands in a weak one's place
+(req 8.1, 10.2); `degraded` can name the weak parts only. Limits: a replacement is described, not
+told apart from a real value by type: `degraded` is how a client knows.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from tailrace._openapi.problems import Problems
+from tailrace._openapi.schemas import PRINTABLE, Schema, Schemas, with_description
+from tailrace.quantities import duration_text
+
+# OpenAPI has its own ways to say these, and ignores them as parameters.
+UNSPOKEN_HEADERS: Final = ("accept", "authorization", "content-type")
+REQUEST_ID: Final = {"type": "string", "minLength": 1, "maxLength": 128}
+
+
+class Operations:
+    """Operations of one blueprint."""
+
+    def __init__(self, blueprint: Schema, schemas: Schemas, problems: Problems) -> None:
+        self._envelope: dict[str, str] = blueprint["envelope"]
+        self._upstreams = {one["name"]: one for one in blueprint["upstreams"]}
+        self._schemas = schemas
+        self._problems = problems
+
+    def of(self, view: Schema, doc: str) -> Schema:
+        """The operation of `view`; `doc` is its class's own docstring."""
+        summary, _, rest = doc.partition("\n\n")
+        about = [rest.strip()] if rest.strip() else []
+        about.append(f"Answered within {duration_text(view['deadline_ms'])}, or with a problem.")
+        operation: Schema = {"operationId": view["name"]}
+        if summary:
+            operation["summary"] = " ".join(summary.split())
+        operation["description"] = "\n\n".join(about)
+        parameters = [self._parameter(view, one) for one in view["parameters"]]
+        parameters += self._forwarded(view)
+        if parameters:
+            operation["parameters"] = parameters
+        operation["responses"] = {"200": self._reply(view)} | {
+            str(status): {"$ref": f"#/components/responses/Problem{status}"}
+            for status in self._problems.statuses(view)
+        }
+        operation["x-tailrace-deadline-ms"] = view["deadline_ms"]
+        return operation
+
+    def _parameter(self, view: Schema, row: Schema) -> Schema:
+        schema = self._schemas.shape(self._schemas.inner(row["shape"]))
+        if row["in"] != "header" and schema.get("type") == "string" and "format" not in schema:
+            schema = _printable(schema)
+        if row["in"] == "path" and schema.get("type") == "string" and _in_a_path(view, row):
+            schema = {**schema, "not": {"enum": [".", ".."]}}
+        if "default" in row:
+            schema = {**schema, "default": _typed(schema, row["default"])}
+        return {
+            "name": row.get("wire_name") or row["name"],
+            "in": row["in"],
+            "required": row["required"],
+            "schema": schema,
+        }
+
+    def _forwarded(self, view: Schema) -> list[Schema]:
+        """Headers that the view reads only to pass them on."""
+        declared = {row.get("wire_name") for row in view["parameters"] if row["in"] == "header"}
+        names = [
+            name.lower()
+            for part in view["parts"]
+            for name in self._upstreams[part["upstream"]].get("forward_headers", ())
+        ]
+        told = [name for name in dict.fromkeys(names) if name not in declared]
+        return [
+            {
+                "name": name,
+                "in": "header",
+                "required": False,
+                "description": "Passed on as it is.",
+                "schema": {"type": "string"},
+            }
+            for name in sorted(told)
+            if name not in UNSPOKEN_HEADERS
+        ]
+
+    def _reply(self, view: Schema) -> Schema:
+        name = "".join(word.capitalize() for word in view["name"].replace("-", "_").split("_"))
+        component = self._schemas.claim(f"{name}Reply")
+        self._schemas.components[component] = {}  # Its place, before the models of its parts.
+        self._schemas.components[component] = self._body(view)
+        weak = [part["name"] for part in view["parts"] if part["strength"] == "weak"]
+        headers: Schema = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+        text = "Every part is there."
+        if weak:
+            headers["Tailrace-Degraded"] = {"$ref": "#/components/headers/Degraded"}
+            headers["Cache-Control"] = {"$ref": "#/components/headers/DegradedIsNotStored"}
+            names = ", ".join(f"`{name}`" for name in weak)
+            own = self._envelope["degraded"]
+            text = f"Every strong part is there; `{own}` says which of {names} are missing."
+        reference = {"$ref": f"#/components/schemas/{component}"}
+        content = {"application/json": {"schema": reference}}
+        return {"description": text, "headers": headers, "content": content}
+
+    def _body(self, view: Schema) -> Schema:
+        weak = [part["name"] for part in view["parts"] if part["strength"] == "weak"]
+        properties = {part["name"]: self._part(part) for part in view["parts"]}
+        missing: Schema = {"type": "array", "items": {"type": "string"}, "maxItems": len(weak)}
+        if weak:
+            missing["items"] = {"type": "string", "enum": weak}
+            missing["uniqueItems"] = True
+        own: Schema = {
+            "degraded": missing | {"description": "Weak parts that are missing, in this order."},
+            "request_id": REQUEST_ID | {"description": "As in the header `x-request-id`."},
+            "served_at_ms": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "When the reply was made, in milliseconds since 1970.",
+            },
+        }
+        properties |= {self._envelope[name]: schema for name, schema in own.items()}
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+
+    def _part(self, part: Schema) -> Schema:
+        schema = self._schemas.shape(part["shape"])
+        each = part.get("each")
+        if each is not None:
+            kind = ["array", "null"] if part["strength"] == "weak" and "default" not in part else ""
+            schema = {"type": kind or "array", "items": schema, "maxItems": each["items_max"]}
+        text = "Strong: without it there is no reply."
+        told: Schema = {"x-tailrace-strength": part["strength"]}
+        if part["strength"] == "weak":
+            told["x-tailrace-when-missing"] = part.get("default")
+            text = f"Weak: {_stands_in(part)} when it is missing."
+            if each is not None:
+                text = f"Weak: a missing item is null; {_stands_in(part)} when all are missing."
+        elif "default" in part:
+            text = f"Strong; {_stands_in(part)} when its source has nothing."
+        return with_description(schema, text) | told
+
+
+def _stands_in(part: Schema) -> str:
+    return f"`{json.dumps(part.get('default'), ensure_ascii=False, separators=(',', ':'))}`"
+
+
+def _printable(schema: Schema) -> Schema:
+    """Text of a URL holds no control characters, whatever else is said of it."""
+    if "enum" in schema:
+        return schema
+    if "pattern" in schema:
+        return {**schema, "allOf": [{"pattern": PRINTABLE}]}
+    return {**schema, "pattern": PRINTABLE}
+
+
+def _in_a_path(view: Schema, row: Schema) -> bool:
+    """Whether the value becomes a segment of a call, where `.` and `..` cannot stand."""
+    return any(
+        piece.get("parameter") == row["name"] for part in view["parts"] for piece in part["path"]
+    )
+
+
+def _typed(schema: Schema, text: str) -> Any:
+    """A default as JSON; the blueprint holds what a request would have said."""
+    if schema.get("type") in ("integer", "number", "boolean"):
+        return json.loads(text)
+    values = schema.get("enum", ())
+    return text if not values or text in values else json.loads(text)

@@ -1,0 +1,307 @@
+"""The document says what the plane does: valid, complete, the same every time."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NotRequired
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel, Field
+from tailrace import Service, Upstream, View, header, path, query, strong, weak
+from tailrace._lower import build
+from tailrace._openapi import document, page, render, served
+from tailrace._runtime import problems
+from typing_extensions import TypedDict
+
+from examples.orders.service import service as orders_service
+from tests.contract.everything import service as everything
+
+ROOT = Path(__file__).parents[2]
+one = Upstream("one", "http://127.0.0.1:1", forward_headers=["x-tenant", "authorization"])
+
+
+def made(service: Service, **options: Any) -> dict[str, Any]:
+    return document(service, build(service), **options)
+
+
+def of(view: type[View], route: str = "/x/{id}", **options: Any) -> dict[str, Any]:
+    service = Service("made", deadline="1s", **options)
+    service.view(route)(view)
+    return made(service)
+
+
+def reply_of(found: dict[str, Any]) -> dict[str, Any]:
+    (methods,) = found["paths"].values()
+    reference = methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    return dict(found["components"]["schemas"][reference.rpartition("/")[2]])
+
+
+class Item(BaseModel):
+    """One thing."""
+
+    sku: str = Field(description="Stock keeping unit.")
+    label: str | None = None
+
+
+class Loose(TypedDict):
+    a: int
+    b: NotRequired[str]
+
+
+class Tree(BaseModel):
+    name: str
+    children: list["Tree"]
+
+
+@pytest.mark.parametrize("service", [orders_service, everything], ids=["orders", "everything"])
+def test_the_document_is_valid_openapi_3_1(service: Service) -> None:
+    found = made(service, server="https://api.example.com")
+    assert found["openapi"].startswith("3.1.")
+    assert list(OpenAPIV31SpecValidator(found).iter_errors()) == []
+
+
+def test_a_broken_document_would_be_noticed() -> None:
+    found = made(orders_service)
+    del found["info"]["version"]
+    assert list(OpenAPIV31SpecValidator(found).iter_errors())
+
+
+def test_every_reference_leads_somewhere() -> None:
+    found = made(everything)
+    for reference in set(re.findall(r'"#/([^"]+)"', render(found).decode())):
+        target: Any = found
+        for step in reference.split("/"):
+            target = target[step]
+        assert target, reference
+
+
+def test_the_same_service_gives_the_same_bytes_whatever_the_hash_seed() -> None:
+    code = (
+        "from tests.contract.everything import service; from tailrace._lower import build;"
+        "from tailrace._openapi import document, page, render; d = document(service, "
+        "build(service)); import hashlib; print(hashlib.sha256(render(d) + page(d)).hexdigest())"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(seen) == 1
+
+
+def test_the_version_changes_with_the_promise_and_not_with_the_address() -> None:
+    class Plain(View):
+        item: Item = strong(one.get("/i/{id}"))
+
+    class Degrades(View):
+        item: Item | None = weak(one.get("/i/{id}"))
+
+    strict, lenient = of(Plain), of(Degrades)
+    assert strict["info"]["version"] != lenient["info"]["version"]
+    service = Service("made", deadline="1s")
+    service.view("/x/{id}", name="plain")(Plain)
+    elsewhere = made(service, server="https://elsewhere.example")
+    assert elsewhere["info"]["version"] == strict["info"]["version"]
+
+
+# req 8.1, 10.2: what may be missing, and what stands in its place, is part of the contract.
+def test_the_reply_says_what_may_be_missing() -> None:
+    class Degrades(View):
+        sure: Item = strong(one.get("/i/{id}"))
+        maybe: Item | None = weak(one.get("/m/{id}"))
+        some: list[Item] = weak(one.get("/s/{id}"), default=[])
+
+    found = of(Degrades, envelope={"degraded": "_missing"})
+    reply = reply_of(found)
+    parts = reply["properties"]
+    assert parts["sure"]["x-tailrace-strength"] == "strong"
+    assert "x-tailrace-when-missing" not in parts["sure"]
+    assert parts["maybe"]["anyOf"][1] == {"type": "null"}
+    assert parts["maybe"]["x-tailrace-when-missing"] is None
+    assert parts["some"]["x-tailrace-when-missing"] == []
+    assert parts["_missing"]["items"]["enum"] == ["maybe", "some"]
+    assert reply["required"] == [*parts]
+    assert "degraded" not in parts
+    headers = found["paths"]["/x/{id}"]["get"]["responses"]["200"]["headers"]
+    assert headers.keys() == {"X-Request-Id", "Tailrace-Degraded", "Cache-Control"}
+    assert "`_missing`" in found["info"]["description"]
+
+
+def test_a_view_without_weak_parts_promises_an_empty_list() -> None:
+    class Plain(View):
+        item: Item = strong(one.get("/i/{id}"))
+
+    found = of(Plain)
+    assert reply_of(found)["properties"]["degraded"]["maxItems"] == 0
+    assert found["paths"]["/x/{id}"]["get"]["responses"]["200"]["headers"].keys() == {
+        "X-Request-Id"
+    }
+
+
+def test_a_weak_fan_out_may_be_null_as_a_whole_only_without_a_default() -> None:
+    class Lists(View):
+        ids: list[str] = strong(one.get("/ids/{id}"))
+        nullable: list[Item | None] | None = weak(one.get("/i/{item}"), each="ids", each_max=3)
+        empty: list[Item | None] = weak(one.get("/i/{item}"), each="ids", default=[])
+
+    parts = reply_of(of(Lists))["properties"]
+    assert parts["nullable"]["type"] == ["array", "null"]
+    assert parts["nullable"]["maxItems"] == 3
+    assert parts["empty"]["type"] == "array"
+    assert {"type": "null"} in parts["empty"]["items"]["anyOf"]
+
+
+def test_statuses_are_those_the_view_can_give() -> None:
+    class Strong(View):
+        item: Item = strong(one.get("/i/{id}"))
+
+    class Weak(View):
+        item: Item | None = weak(one.get("/i"))
+
+    strict = set(of(Strong)["paths"]["/x/{id}"]["get"]["responses"])
+    lenient = set(of(Weak, "/x")["paths"]["/x"]["get"]["responses"])
+    assert {"200", "400", "404", "410", "502", "503", "504"} <= strict
+    assert "405" not in strict  # no GET of a known path is answered so
+    assert lenient == strict - {"404", "410", "502", "504"}
+
+
+def test_every_code_of_the_plane_stands_at_its_status() -> None:
+    found = made(orders_service)["components"]
+    for scope, code, status, detail in problems():
+        if scope == "route" and status == 405:
+            continue
+        narrowed = found["schemas"][f"Problem{status}"]["allOf"][1]["properties"]
+        assert code in narrowed["code"]["enum"]
+        assert narrowed["status"]["const"] == status
+        assert detail in found["responses"][f"Problem{status}"]["description"]
+    assert "Retry-After" in found["responses"]["Problem503"]["headers"]
+
+
+def test_parameters_carry_their_types_and_limits() -> None:
+    class Asks(View):
+        id: int = path(ge=1, le=9)
+        q: str = query(alias="Q", min_length=2, pattern="^[a-z]+$")
+        on: bool = query(default=True)
+        tenant: str | None = header("X-Tenant", default=None)
+        item: Item = strong(one.get("/i/{id}", query={"q": "{q}", "on": "{on}"}))
+
+    rows = {row["name"]: row for row in of(Asks)["paths"]["/x/{id}"]["get"]["parameters"]}
+    assert rows["id"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 9}
+    # Text of a URL holds no control characters (S07), which its own pattern need not know.
+    plain = {"pattern": r"^[^\u0000-\u001F\u007F]*$"}
+    own = {"type": "string", "minLength": 2, "pattern": "^[a-z]+$"}
+    assert rows["Q"]["schema"] == own | {"allOf": [plain]}
+    assert rows["Q"]["required"]
+    assert rows["on"]["schema"] == {"type": "boolean", "default": True}
+    # Declared once, forwarded too: told once. `authorization` is no parameter in OpenAPI.
+    assert list(rows) == ["id", "Q", "on", "x-tenant"]
+
+
+def test_a_forwarded_header_is_told() -> None:
+    class Plain(View):
+        item: Item = strong(one.get("/i/{id}"))
+
+    rows = of(Plain)["paths"]["/x/{id}"]["get"]["parameters"]
+    assert [(row["name"], row["in"], row["required"]) for row in rows] == [
+        ("id", "path", True),
+        ("x-tenant", "header", False),
+    ]
+    assert rows[0]["schema"]["not"] == {"enum": [".", ".."]}
+
+
+def test_objects_promise_what_the_plane_sends() -> None:
+    class Shapes(View):
+        item: Item = strong(one.get("/i/{id}"))
+        loose: Loose = strong(one.get("/l/{id}"))
+        tree: Tree = strong(one.get("/t/{id}"))
+
+    schemas = of(Shapes)["components"]["schemas"]
+    # A default is added by the plane, so the field is always there; `NotRequired` may be absent.
+    assert schemas["Item"]["required"] == ["sku", "label"]
+    assert schemas["Loose"]["required"] == ["a"]
+    assert schemas["Item"]["additionalProperties"] is False
+    assert schemas["Item"]["description"] == "One thing."
+    assert schemas["Item"]["properties"]["sku"]["description"] == "Stock keeping unit."
+    children = schemas["Tree"]["properties"]["children"]
+    assert children == {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}
+
+
+def test_models_of_one_name_stay_apart() -> None:
+    def other() -> type[BaseModel]:
+        class Item(BaseModel):
+            weight: int
+
+        return Item
+
+    Other = other()  # noqa: N806 - a class
+
+    class Both(View):
+        mine: Item = strong(one.get("/i/{id}"))
+        theirs: Other = strong(one.get("/o/{id}"))  # type: ignore[valid-type]
+
+    schemas = of(Both)["components"]["schemas"]
+    assert "sku" in schemas["Item"]["properties"]
+    assert "weight" in schemas["Item2"]["properties"]
+
+
+def test_a_pattern_that_only_the_plane_can_read_is_left_out() -> None:
+    class Odd(BaseModel):
+        same: str = Field(pattern=r"^\d{3}$")
+        flagged: str = Field(pattern=r"(?i)^abc$")
+
+    class Asks(View):
+        item: Odd = strong(one.get("/i/{id}"))
+
+    fields = of(Asks)["components"]["schemas"]["Odd"]["properties"]
+    assert fields["same"]["pattern"] == r"^\d{3}$"
+    assert "pattern" not in fields["flagged"]
+
+
+def test_the_page_is_whole_offline_and_small() -> None:
+    text = page(made(orders_service)).decode()
+    assert len(text) <= 60_000
+    assert re.search(r"https?://(?!localhost)", text) is None
+    assert not re.search(r"<(script|link|img|iframe)[^>]*\bsrc=|@import|url\(", text)
+    assert "unsafe" not in re.findall(r'Content-Security-Policy" content="([^"]*)"', text)[0]
+    for name in ("/api/orders/{order_id}", "OrderReply", "Coupon", "bulkhead_full"):
+        assert name in text
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= set(ids)
+
+
+def test_words_of_a_declaration_never_become_markup() -> None:
+    class Evil(BaseModel):
+        """<script>alert(1)</script>"""
+
+        a: str = Field(description="<img src=x>", pattern="^<b>$")
+
+    class Shows(View):
+        """</title><script>alert(2)</script>"""
+
+        item: Evil = strong(one.get("/i/{id}"))
+
+    text = page(of(Shows)).decode()
+    assert text.count("<script>") == 1
+    assert "<img" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_running_service_names_its_own_address() -> None:
+    built = build(everything)
+    openapi, docs = served(everything, built)
+    assert json.loads(openapi)["servers"] == [{"url": "http://127.0.0.1:8080"}]
+    assert b'href="openapi.json"' in docs
+    built.blueprint["listen"] = {"host": "::1", "port": 81}
+    assert json.loads(served(everything, built)[0])["servers"] == [{"url": "http://[::1]:81"}]
+    built.blueprint["listen"] = {"port": 0}
+    assert "servers" not in json.loads(served(everything, built)[0])
