@@ -1,12 +1,15 @@
 //! Which seeds a test plays, and the command that plays a failed one again.
 //!
 //! `TAILRACE_SEED=17` plays that one only; `TAILRACE_SEEDS=20000` plays so many in all instead of
-//! the usual ones, as a nightly run does.
+//! the usual ones, as a nightly run does, and `TAILRACE_PLANS=100000` so many plans of the model
+//! test.
 
 use std::env;
 
-/// The seeds of all stories together, unless told otherwise (RELIABILITY 7).
-pub const STORY_SEEDS: u64 = 500;
+/// Seeds of all stories together, unless told otherwise (RELIABILITY 7).
+const SEEDS: u64 = 500;
+/// Plans of the model test, unless told otherwise (RELIABILITY A02).
+const PLANS: u64 = 2_000;
 
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
@@ -14,12 +17,18 @@ fn number(name: &str) -> Option<u64> {
     Some(parsed.unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// Plays one part in `parts` of all seeds; `test` is the name that cargo knows the caller by.
-pub fn each(test: &str, usual: u64, parts: u64, play: impl Fn(u64)) {
-    let seeds = match number("TAILRACE_SEED") {
-        Some(only) => only..only + 1,
-        None => 0..number("TAILRACE_SEEDS").unwrap_or(usual).div_ceil(parts),
-    };
+/// Seeds that all stories share.
+pub fn stories() -> u64 {
+    number("TAILRACE_SEEDS").unwrap_or(SEEDS)
+}
+
+pub fn plans() -> u64 {
+    number("TAILRACE_PLANS").unwrap_or(PLANS)
+}
+
+/// Plays `many` seeds, or the one that is asked for; `test` is the caller's name for cargo.
+pub fn each(test: &str, many: u64, play: impl Fn(u64)) {
+    let seeds = number("TAILRACE_SEED").map_or(0..many, |only| only..only + 1);
     for seed in seeds {
         let _replay = Replay { test, seed };
         play(seed);

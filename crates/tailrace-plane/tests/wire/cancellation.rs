@@ -1,6 +1,7 @@
 //! RELIABILITY A04, req 4.5: what nobody waits for any more is stopped, and the upstream sees it.
 
 use crate::client::get;
+use crate::counts::count;
 use crate::deadlines::{fault, LATE};
 use crate::patience::{eventually, now};
 use crate::service::{strong, weak, Service};
@@ -90,8 +91,9 @@ fn a_client_that_leaves_takes_its_calls_with_it() {
 fn disconnects_at_any_moment_leak_nothing() {
     const SEED: u64 = 0x0a04;
     let upstream = Upstream::start(|seen| {
+        let slow = seen.target().ends_with('7');
         vec![
-            Step::Pause(Duration::from_millis(3)),
+            Step::Pause(Duration::from_millis(if slow { 20 } else { 3 })),
             Step::Send(echo(seen)),
         ]
     });
@@ -108,7 +110,8 @@ fn disconnects_at_any_moment_leak_nothing() {
         .start();
     let mut random = fastrand::Rng::with_seed(SEED);
     let mut open = Vec::new();
-    for round in 0..500 {
+    let rounds = count(500, 10_000);
+    for round in 0..rounds {
         let mut client = plane.client();
         let request = get(&format!("/x/{round}"));
         let cut = if random.bool() {
@@ -117,12 +120,19 @@ fn disconnects_at_any_moment_leak_nothing() {
             random.usize(..request.len())
         };
         client.send(&request[..cut]);
+        if cut == request.len() && round % 8 == 0 {
+            assert!(
+                client.try_reply(false).is_ok(),
+                "seed {SEED}, round {round}"
+            );
+        }
         open.push(client);
         if open.len() > 8 {
             drop(open.swap_remove(random.usize(..open.len())));
         }
     }
     drop(open);
+    let left = now();
     eventually("nothing is left", || {
         let zero = |name| plane.metric(name, "").abs() < f64::EPSILON;
         plane.connections() == 0
@@ -130,8 +140,15 @@ fn disconnects_at_any_moment_leak_nothing() {
             && zero("tailrace_bulkhead_in_flight")
             && zero("tailrace_bulkhead_queued")
     });
+    eventually("no call runs on", || upstream.active() == 0);
+    let took = left.elapsed();
     eventually("only pooled connections are left", || upstream.open() <= 8);
-    println!("A04: seed {SEED}: 500 random disconnects, 0 permits, connections or requests left");
+    let (calls, seen) = (upstream.count(), upstream.abandoned());
+    println!(
+        "A04: seed {SEED}: {rounds} random disconnects, {calls} calls, {seen} of them closed under \
+         the upstream; 0 permits, connections or requests left after {took:?}"
+    );
+    assert!(seen > 0, "no call was cut");
     let reply = plane.get("/x/honest");
     assert_eq!(
         (reply.status, reply.json()["a"]["id"].as_str()),

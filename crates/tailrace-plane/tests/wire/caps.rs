@@ -2,10 +2,12 @@
 //! upstream over all workers (req 4.4), and what a dead upstream may take (RELIABILITY A05).
 
 use crate::client::{get, Client};
+use crate::counts::count;
 use crate::patience::eventually;
 use crate::service::{strong, weak, with, Service, LIST};
 use crate::upstream::{echo, json as json_answer, Step, Upstream};
 use serde_json::{json, Value};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 // req 4.3
@@ -118,4 +120,74 @@ fn a_dead_upstream_takes_its_places_and_no_more() {
         assert_eq!(client.get(&format!("/fine/{n}")).status, 200);
     }
     assert_eq!((dead.count(), healthy.count()), (3, 100));
+}
+
+/// The same beside seven healthy ones, under three times what the dead one has places for.
+#[test]
+fn one_of_eight_hangs_and_seven_serve_every_request() {
+    const HEALTHY: usize = 7;
+    const PLACES: usize = 4;
+    let dead = Upstream::start(|_| vec![Step::Hold]);
+    let healthy: Vec<_> = (0..HEALTHY).map(|_| Upstream::echo()).collect();
+    let few = json!({"bulkhead": {"limit": PLACES, "queue": PLACES}, "timeout_ms": 200.0});
+    let to = |name: String| json!({"upstream": name});
+    let on_dead = || with(weak("dead", "/x"), to("dead".to_owned()));
+    let mut service = Service::new()
+        .workers(2)
+        .upstream_with("dead", &dead, few)
+        .view("dead", "/dead", vec![on_dead()]);
+    for (index, upstream) in healthy.iter().enumerate() {
+        let name = format!("up{index}");
+        let part = with(strong("it", "/{n}"), to(name.clone()));
+        service = service.upstream(&name, upstream).view(
+            &format!("v{index}"),
+            &format!("/v{index}/{{n}}"),
+            vec![part],
+        );
+    }
+    let plane = service.start();
+    let address = plane.address();
+    let (each, done) = (count(300, 20_000), AtomicBool::new(false));
+    let asked_dead = std::thread::scope(|scope| {
+        let flood = || {
+            let mut client = Client::connect(address);
+            let mut asked = 0;
+            while !done.load(Relaxed) {
+                assert_eq!(client.get("/dead").json()["degraded"], json!(["dead"]));
+                asked += 1;
+            }
+            asked
+        };
+        let floods: Vec<_> = (0..3 * PLACES).map(|_| scope.spawn(flood)).collect();
+        let serve = |index: usize| {
+            move || {
+                let mut client = Client::connect(address);
+                let served =
+                    (0..each).filter(|n| client.get(&format!("/v{index}/{n}")).status == 200);
+                assert_eq!(served.count(), each, "upstream {index}");
+            }
+        };
+        let serving: Vec<_> = (0..HEALTHY)
+            .map(|index| scope.spawn(serve(index)))
+            .collect();
+        let served: Vec<_> = serving
+            .into_iter()
+            .map(std::thread::ScopedJoinHandle::join)
+            .collect();
+        done.store(true, Relaxed);
+        assert!(served.iter().all(Result::is_ok), "{served:?}");
+        let asked = floods
+            .into_iter()
+            .map(|flood| flood.join().expect("a client"));
+        asked.sum::<usize>()
+    });
+    println!(
+        "A05: 1 of 8 hangs: {asked_dead} replies without it, at most {} calls there at once; {} of \
+         {} replies of the others whole",
+        dead.active_max(),
+        HEALTHY * each,
+        HEALTHY * each
+    );
+    assert!(dead.active_max() <= PLACES, "{}", dead.active_max());
+    assert!(healthy.iter().all(|upstream| upstream.count() == each));
 }

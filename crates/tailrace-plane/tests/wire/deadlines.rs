@@ -11,7 +11,7 @@ const TIMEOUT_MS: u64 = 150;
 /// A shared machine is late at times; what is late by design is late by seconds.
 pub(crate) const LATE: Duration = Duration::from_millis(1_500);
 
-const FAULTS: [&str; 9] = [
+pub(crate) const FAULTS: [&str; 9] = [
     "hang",
     "in_head",
     "after_head",

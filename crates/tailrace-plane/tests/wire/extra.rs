@@ -2,6 +2,7 @@
 //! neither multiplies load (req 9.4, RELIABILITY S26).
 
 use crate::client::Reply;
+use crate::counts::count;
 use crate::patience::eventually;
 use crate::service::{strong, with, Running, Service};
 use crate::upstream::{answer, echo, Seen, Step, Upstream};
@@ -96,22 +97,59 @@ fn a_retry_goes_to_another_address() {
 // RELIABILITY S26: at 100 % errors an upstream gets at most a tenth more.
 #[test]
 fn an_upstream_that_always_fails_gets_a_tenth_more() {
-    const REQUESTS: usize = 400;
+    let requests = count(400, 20_000);
     let upstream = Upstream::start(|_| unavailable());
     let plane = retrying(&upstream, &json!({"attempts": 3, "budget_min": 0})).start();
     let mut client = plane.client();
-    for id in 0..REQUESTS {
+    for id in 0..requests {
         assert_eq!(client.get(&format!("/one/{id}")).status, 502);
     }
     let attempts = upstream.count();
-    println!("S26: {REQUESTS} calls, {attempts} attempts");
-    assert!(attempts > REQUESTS, "some are tried again");
+    println!("S26: {requests} calls, {attempts} attempts");
+    assert!(attempts > requests, "some are tried again");
     assert!(
-        attempts * 10 <= REQUESTS * 11,
-        "{attempts} attempts for {REQUESTS} calls"
+        attempts * 10 <= requests * 11,
+        "{attempts} attempts for {requests} calls"
     );
     let refused = r#"code="retry_budget""#;
     assert!(plane.metric("tailrace_attempt_refusals_total", refused) > 0.0);
+}
+
+// RELIABILITY S26: one request that fans out to eight such upstreams makes 8.8 calls, not 24.
+#[test]
+fn a_fan_out_over_failing_upstreams_is_not_multiplied() {
+    const PARTS: usize = 8;
+    let requests = count(200, 5_000);
+    let upstream = Upstream::start(|_| unavailable());
+    let own = json!({"strength": "weak", "shape": crate::service::THING_OR_NULL});
+    let mut service = Service::new();
+    let retry = json!({"retry": {"attempts": 3, "budget_min": 0}});
+    for index in 0..PARTS {
+        service = service.upstream_with(&format!("up{index}"), &upstream, retry.clone());
+    }
+    let part = |index| {
+        let path = format!("/{index}/{{id}}");
+        let to = json!({"upstream": format!("up{index}")});
+        with(with(strong(&format!("p{index}"), &path), own.clone()), to)
+    };
+    let parts = (0..PARTS).map(part).collect();
+    let plane = service.view("all", "/all/{id}", parts).start();
+    let mut client = plane.client();
+    let mut most = 0;
+    for id in 0..requests {
+        let before = upstream.count();
+        assert_eq!(client.get(&format!("/all/{id}")).status, 200);
+        most = most.max(upstream.count() - before);
+    }
+    let (calls, attempts) = (requests * PARTS, upstream.count());
+    println!(
+        "S26: {requests} requests of {PARTS} calls, {attempts} attempts, at most {most} of one"
+    );
+    assert!(attempts > calls, "some are tried again");
+    assert!(
+        attempts * 10 <= calls * 11,
+        "{attempts} attempts for {calls} calls"
+    );
 }
 
 #[test]
@@ -197,8 +235,10 @@ fn until_hedged(plane: &Running, done: impl Fn() -> bool, check: impl Fn(&Reply)
     });
 }
 
+/// Ordinary calls end long before a hedge may start, on a busy machine too.
 fn hedging(upstream: &Upstream, with: Value) -> Running {
-    let mut declared = json!({"hedge": {"after": 0.95, "extra": 0.5}, "timeout_ms": 10_000.0});
+    let hedge = json!({"after": 0.95, "extra": 0.5, "delay_min_ms": 100.0});
+    let mut declared = json!({"hedge": hedge, "timeout_ms": 10_000.0});
     crate::service::merge(&mut declared, with);
     let deadline = json!({"deadline_ms": 15_000.0});
     Service::new()

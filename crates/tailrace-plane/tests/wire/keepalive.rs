@@ -1,8 +1,7 @@
-//! A connection that lives: pipelining, methods, routes, bodies nobody asked for, and slow
-//! neighbours (DESIGN 4 *Methods*, RELIABILITY S10, S13).
+//! A connection that lives: pipelining, methods, routes and bodies nobody asked for (DESIGN 4
+//! *Methods*, RELIABILITY S13).
 
-use crate::client::{get, Client};
-use crate::patience::{eventually, now};
+use crate::client::get;
 use crate::service::{strong, Running, Service};
 use crate::upstream::{echo, Step, Upstream};
 use std::time::Duration;
@@ -257,64 +256,4 @@ fn a_client_that_waits_for_100_is_told_to_go_on_once() {
     );
     client.send("GET /one/7 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n");
     assert_eq!(client.reply().status, 200, "nobody waits to send nothing");
-}
-
-/// One way to be slow.
-fn be_slow(plane: &Running, kind: usize) -> Client {
-    let mut client = plane.client();
-    match kind % 5 {
-        0 => {}
-        1 => client.send("G"),
-        2 => client.send("GET /one/7 HTTP/1.1\r\nHost: a\r\nX-A: "),
-        3 => client.send("POST /one/7 HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc"),
-        _ => client
-            .send("POST /one/7 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\na"),
-    }
-    client
-}
-
-/// RELIABILITY S10, reduced: slow sockets cost an honest client nothing and end in time.
-#[test]
-fn three_hundred_slow_sockets_do_not_disturb_an_honest_client() {
-    const SLOW: usize = 300;
-    const LIMIT_MS: u32 = 1_500;
-    let upstream = Upstream::echo();
-    let plane = Service::one(&upstream)
-        .workers(2)
-        .limit("head_read_ms", LIMIT_MS)
-        .limit("body_read_ms", LIMIT_MS)
-        .start();
-    let started = now();
-    let mut slow: Vec<_> = (0..SLOW).map(|kind| be_slow(&plane, kind)).collect();
-    let mut honest = plane.client();
-    let (mut asked, mut slowest) = (0, Duration::ZERO);
-    while started.elapsed() < Duration::from_millis(u64::from(LIMIT_MS)) || asked < 200 {
-        let sent = now();
-        assert_eq!(honest.get(&format!("/one/{asked}")).status, 200);
-        slowest = slowest.max(sent.elapsed());
-        asked += 1;
-        if asked % 10 == 0 {
-            for client in slow.iter_mut().skip(asked % 7).step_by(7) {
-                // Some were closed by now.
-                client.send_lossy("y");
-            }
-        }
-    }
-    eventually("every slow socket is closed", || plane.connections() == 1);
-    let took = started.elapsed();
-    println!(
-        "S10: {SLOW} slow sockets gone after {took:?}; {asked} of {asked} honest requests \
-        answered, slowest {slowest:?}"
-    );
-    assert!(
-        took < Duration::from_millis(u64::from(LIMIT_MS) + 6_000),
-        "{took:?}"
-    );
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-    assert_eq!(
-        upstream.count(),
-        asked,
-        "a slow request reached the upstream"
-    );
-    assert_eq!(honest.get("/one/8").status, 200);
 }

@@ -6,14 +6,16 @@ use crate::service::{strong, weak, with, Running, Service, THING_OR_NULL};
 use crate::upstream::{answer, echo, json as json_answer, Step, Upstream};
 use serde_json::{json, Value};
 
-/// The six parts, in declared order: name, strong, the part it needs.
-const PARTS: [(&str, bool, Option<usize>); 6] = [
+/// The eight parts, in declared order: name, strong, the part it needs.
+const PARTS: [(&str, bool, Option<usize>); 8] = [
     ("order", true, None),
     ("stock", true, None),
     ("coupon", false, None),
     ("recommend", false, None),
     ("reviews", false, Some(2)),
     ("shipping", false, Some(3)),
+    ("badges", false, Some(4)),
+    ("rating", false, None),
 ];
 
 /// An upstream whose answers follow the bits of the mask in the path: `/<part>/<mask>`.
@@ -37,7 +39,7 @@ fn by_mask() -> Upstream {
     })
 }
 
-fn six_parts(upstream: &Upstream) -> Running {
+fn eight_parts(upstream: &Upstream) -> Running {
     let part = |(index, (name, is_strong, needs)): (usize, &(&str, bool, Option<usize>))| {
         let from = needs.map_or("mask".to_owned(), |need| format!("{}.id", PARTS[need].0));
         let path = format!("/{index}/{{{from}}}");
@@ -50,14 +52,14 @@ fn six_parts(upstream: &Upstream) -> Running {
     let parts = PARTS.iter().enumerate().map(part).collect();
     Service::new()
         .upstream("up", upstream)
-        .view("six", "/six/{mask}", parts)
+        .view("eight", "/eight/{mask}", parts)
         .start()
 }
 
 /// What must become of a part, or `None` when it has its value.
 fn reason(index: usize, mask: usize) -> Option<&'static str> {
     let (_, _, needs) = PARTS[index];
-    if needs.is_some_and(|need| mask & (1 << need) != 0) {
+    if needs.is_some_and(|need| reason(need, mask).is_some()) {
         return Some("dependency");
     }
     (mask & (1 << index) != 0).then_some("server_error")
@@ -77,7 +79,7 @@ fn check(mask: usize, reply: &Reply) {
         assert_eq!(
             (reply.status, reply.code().as_str()),
             (502, "server_error"),
-            "{mask:06b}"
+            "{mask:08b}"
         );
         let part = reply.json()["part"].as_str().expect("a part").to_owned();
         let failed = PARTS
@@ -86,11 +88,11 @@ fn check(mask: usize, reply: &Reply) {
             .expect("a declared part");
         assert!(
             failed < 2 && mask & (1 << failed) != 0,
-            "{mask:06b} blames {part}"
+            "{mask:08b} blames {part}"
         );
         return;
     }
-    assert_eq!(reply.status, 200, "{mask:06b}");
+    assert_eq!(reply.status, 200, "{mask:08b}");
     let failed: Vec<(&str, &str)> = (0..PARTS.len())
         .filter_map(|index| reason(index, mask).map(|reason| (PARTS[index].0, reason)))
         .collect();
@@ -102,16 +104,16 @@ fn check(mask: usize, reply: &Reply) {
     assert_eq!(
         reply.header("tailrace-degraded"),
         header.as_deref(),
-        "{mask:06b}"
+        "{mask:08b}"
     );
     let no_store = header.is_some().then_some("no-store");
-    assert_eq!(reply.header("cache-control"), no_store, "{mask:06b}");
+    assert_eq!(reply.header("cache-control"), no_store, "{mask:08b}");
     let body = reply.json();
     let names: Vec<_> = failed.iter().map(|(name, _)| *name).collect();
-    assert_eq!(body["degraded"], json!(names), "{mask:06b}");
+    assert_eq!(body["degraded"], json!(names), "{mask:08b}");
     for (index, (name, ..)) in PARTS.iter().enumerate() {
         let value = reason(index, mask).map_or(json!({"id": mask.to_string()}), |_| Value::Null);
-        assert_eq!(body[name], value, "{mask:06b} {name}");
+        assert_eq!(body[name], value, "{mask:08b} {name}");
     }
     // Parts in declared order, then the reply's own fields.
     let text = String::from_utf8(reply.body.clone()).expect("UTF-8");
@@ -127,13 +129,13 @@ fn check(mask: usize, reply: &Reply) {
 }
 
 #[test]
-fn all_outcomes_of_six_parts_agree_in_body_header_and_metric() {
+fn all_outcomes_of_eight_parts_agree_in_body_header_and_metric() {
     let upstream = by_mask();
-    let plane = six_parts(&upstream);
+    let plane = eight_parts(&upstream);
     let mut client = plane.client();
     let masks = 1 << PARTS.len();
     for mask in 0..masks {
-        check(mask, &client.get(&format!("/six/{mask}")));
+        check(mask, &client.get(&format!("/eight/{mask}")));
     }
     println!(
         "A03: {masks} outcomes of {} parts, {masks} told the truth",
@@ -143,7 +145,7 @@ fn all_outcomes_of_six_parts_agree_in_body_header_and_metric() {
     let degraded = served.iter().filter(|mask| **mask != 0).count();
     let metric = |name: &str, label: &str| plane.metric(name, label) as usize;
     assert_eq!(
-        metric("tailrace_degraded_replies_total", "view=\"six\""),
+        metric("tailrace_degraded_replies_total", "view=\"eight\""),
         degraded
     );
     assert_eq!(
@@ -171,11 +173,11 @@ fn ends(plane: &Running) -> Vec<u64> {
 #[test]
 fn the_metric_of_each_part_moves_by_what_its_reply_says() {
     let upstream = by_mask();
-    let plane = six_parts(&upstream);
+    let plane = eight_parts(&upstream);
     let mut client = plane.client();
     let mut before = ends(&plane);
     for mask in (0..1_usize << PARTS.len()).filter(|mask| is_served(*mask)) {
-        check(mask, &client.get(&format!("/six/{mask}")));
+        check(mask, &client.get(&format!("/eight/{mask}")));
         let after = ends(&plane);
         let moved: Vec<u64> = after
             .iter()
@@ -187,7 +189,7 @@ fn the_metric_of_each_part_moves_by_what_its_reply_says() {
             .flat_map(codes)
             .map(|(index, code)| u64::from(reason(index, mask).unwrap_or("ok") == code))
             .collect();
-        assert_eq!(moved, expected, "{mask:06b}");
+        assert_eq!(moved, expected, "{mask:08b}");
         before = after;
     }
 }

@@ -93,11 +93,15 @@ impl Gate {
     }
 }
 
+/// Heads of a long run are counted, and the first of them kept.
+const SEEN_MAX: usize = 100_000;
+
 type Script = Box<dyn Fn(&Seen) -> Vec<Step> + Send + Sync>;
 
 struct State {
     script: Script,
     seen: Mutex<Vec<Seen>>,
+    count: AtomicUsize,
     connections: AtomicUsize,
     open: AtomicUsize,
     active: AtomicUsize,
@@ -118,6 +122,7 @@ impl Upstream {
         let state = Arc::new(State {
             script: Box::new(script),
             seen: Mutex::default(),
+            count: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
@@ -139,13 +144,13 @@ impl Upstream {
         self.address
     }
 
-    /// All requests so far.
+    /// All requests so far, up to `SEEN_MAX`.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().expect("no panic holds it").clone()
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.state.seen.lock().expect("no panic holds it").len()
+        self.state.count.load(SeqCst)
     }
 
     /// Connections accepted so far.
@@ -248,11 +253,12 @@ impl Connection<'_> {
             let steps = (self.state.script)(&seen);
             let active = self.state.active.fetch_add(1, SeqCst) + 1;
             self.state.active_max.fetch_max(active, SeqCst);
-            self.state
-                .seen
-                .lock()
-                .expect("no panic holds it")
-                .push(seen);
+            let mut all = self.state.seen.lock().expect("no panic holds it");
+            if all.len() < SEEN_MAX {
+                all.push(seen);
+            }
+            drop(all);
+            self.state.count.fetch_add(1, SeqCst);
             let next = self.answer(steps);
             match next {
                 Next::Step => {}

@@ -15,6 +15,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
         "port": 8080,
         "admin_host": "127.0.0.1",
         "admin_port": 9900,
+        "admin_token_file": None,
         "workers": None,
     },
     "limits": {

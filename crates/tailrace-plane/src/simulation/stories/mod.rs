@@ -359,7 +359,7 @@ pub fn share(run: &Run, upstream: usize, machine: usize, from_ms: u64, to_ms: u6
 /// of its first seed to the one that is kept.
 pub fn tell(name: &str, story: impl Fn(u64) -> Story, judge: impl Fn(u64, &Run)) {
     let test = format!("simulation::stories::{name}");
-    seeds::each(&test, seeds::STORY_SEEDS, STORIES, |seed| {
+    seeds::each(&test, seeds::stories().div_ceil(STORIES), |seed| {
         let run = play(story(seed), seed);
         ledger::check(&run, whole);
         judge(seed, &run);
