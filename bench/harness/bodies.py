@@ -75,10 +75,12 @@ def contains(actual: Any, wanted: Any, where: str = "") -> list[str]:
     return [] if same else [f"{where} is {actual!r}, not {wanted!r}"]
 
 
-def fetch(port: int, order_id: str, request_id: str | None) -> tuple[dict[str, Any], str]:
+def fetch(
+    port: int, order_id: str, request_id: str | None, view: str = "orders"
+) -> tuple[dict[str, Any], str]:
     """One reply as JSON, with its content type."""
     headers = {"X-Request-Id": request_id} if request_id else {}
-    url = f"http://127.0.0.1:{port}/api/orders/{order_id}"
+    url = f"http://127.0.0.1:{port}/api/{view}/{order_id}"
     request = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(request, timeout=5) as reply:
         return json.loads(reply.read()), reply.headers.get("Content-Type", "")
@@ -97,6 +99,16 @@ def compare(body: dict[str, Any], order_id: str, kind: str) -> list[str]:
     if not isinstance(served, int) or abs(served - time.time() * 1000) > 5000:
         wrong.append(f"served_at_ms is {served!r}")
     return wrong
+
+
+def check_buyers(port: int, name: str) -> None:
+    """Fail unless the second view of `tail.py` has its three parts, whole and projected."""
+    body, _ = fetch(port, "42", None, "buyers")
+    wanted = {part: reference("42")[part] for part in ("order", "user", "coupon")}
+    wrong = contains(body, wanted)
+    wrong += contains(wanted, {part: body.get(part) for part in wanted}, "extra")
+    if wrong or body.get("degraded") != []:
+        raise BenchError(f"the buyers' view of {name} differs: {wrong[:8]}, {body}")
 
 
 def check(port: int, kind: str, name: str) -> None:

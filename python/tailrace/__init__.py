@@ -6,7 +6,7 @@ them loads neither pydantic nor the plane, so that `tailrace --help` is instant.
 
 from tailrace.dependencies import strong, weak
 from tailrace.errors import ConfigError, DeclarationError, TailraceError
-from tailrace.parameters import header, path, query
+from tailrace.parameters import body, form, header, path, query
 from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
 from tailrace.service import Service
 from tailrace.typing import Raw
@@ -27,6 +27,8 @@ __all__ = [
     "Throttle",
     "Upstream",
     "View",
+    "body",
+    "form",
     "header",
     "path",
     "query",

@@ -50,12 +50,14 @@ def resolve(
     flags: Mapping[str, Any] | None = None,
     *,
     other_variables: Collection[str] = (),
+    read_file: bool = True,
 ) -> Resolved:
     """The blueprint of `service` with every override.
 
     `toml_path` left out takes `$TAILRACE_CONFIG`, then `tailrace.toml` in the working directory if
     there is one. `flags` go by dotted option, e.g. `{"listen.port": 8081}`. `other_variables` are
-    `TAILRACE_*` names that belong to the command line itself. Raises `ConfigError` and
+    `TAILRACE_*` names that belong to the command line itself. Without `read_file` only a named file
+    is read. Raises `ConfigError` and
     `DeclarationError`.
     """
     from tailrace._lower import build
@@ -63,7 +65,7 @@ def resolve(
     environ = environ or {}
     layers = _Layers(service)
     path = toml_path or environ.get(FILE_VARIABLE)
-    if path is None and Path(FILE_NAME).is_file():
+    if path is None and read_file and Path(FILE_NAME).is_file():
         path = FILE_NAME
     if path is not None:
         layers.file(_toml.read(path))

@@ -263,7 +263,7 @@ def _all_slow(view: dict[str, Any], timeouts: dict[str, float]) -> float:
     running: list[tuple[float, int, int, str]] = []
     now, strong, order = 0.0, 0.0, 0
     while waiting or ready or running:
-        for part in [one for one in waiting if not any(left[name] for name in needs(one))]:
+        for part in [one for one in waiting if not any(left.get(name) for name in needs(one))]:
             waiting.remove(part)
             ready.append((part, left[part["name"]]))
         while ready and free:

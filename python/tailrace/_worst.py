@@ -87,24 +87,35 @@ def calls_in_flight(rate: float, mean_ms: float, calls: int = 1) -> float:
 
 def needs(part: Part) -> set[str]:
     """Names of the parts that `part` waits for."""
-    templates = [part["path"]]
+    templates = [part["path"], *_body(part), part.get("idempotency_key", [])]
+    if "when" in part:
+        templates.append([part["when"]["value"]])
     templates += [row["value"] for row in [*part.get("query", []), *part.get("headers", [])]]
     found = {piece["part"]["name"] for one in templates for piece in one if "part" in piece}
     each = part.get("each")
     return found | ({each["part"]} if each else set())
 
 
+def _body(part: Part) -> list[list[dict[str, Any]]]:
+    """The templates in the body of a part's call."""
+    body = part.get("body", {})
+    form = [row["value"] for row in body.get("form", [])]
+    values = [[row["value"]] for row in body.get("json", []) if "value" in row]
+    return form + values + [row["string"] for row in body.get("json", []) if "string" in row]
+
+
 def stages(parts: list[Part]) -> list[list[str]]:
     """Topological levels: a part stands one stage after the last part it waits for."""
     level: dict[str, int] = {}
+    known = {part["name"] for part in parts}  # The request's body is read like a part.
     waiting = list(parts)
     while waiting:
-        ready = [part for part in waiting if needs(part) <= set(level)]
+        ready = [part for part in waiting if needs(part) & known <= set(level)]
         if not ready:
             names = ", ".join(part["name"] for part in waiting)
             raise ValueError(f"parts wait for each other: {names}")
         for part in ready:
-            level[part["name"]] = max((level[name] + 1 for name in needs(part)), default=0)
+            level[part["name"]] = max((level[name] + 1 for name in needs(part) & known), default=0)
         waiting = [part for part in waiting if part["name"] not in level]
     found: list[list[str]] = [[] for _ in range(max(level.values(), default=-1) + 1)]
     for part in parts:
@@ -148,7 +159,9 @@ def longest_chain(view: dict[str, Any], timeouts: dict[str, float], ends: str) -
         for name in stage:
             part = by_name[name]
             term = Term(name, timeout_of(part, timeouts), rounds(part, int(view["fanout"])))
-            before = max((best[one] for one in needs(part)), key=_total, default=(0.0, ()))
+            before = max(
+                (best[one] for one in needs(part) & set(by_name)), key=_total, default=(0.0, ())
+            )
             best[name] = (before[0] + term.ms, (*before[1], term))
     found = [best[part["name"]] for part in view["parts"] if part["strength"] == ends]
     return max(found, key=_total, default=(0.0, ()))[1]
@@ -191,7 +204,7 @@ def _before(parts: list[Part]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for stage in stages(parts):
         for name in stage:
-            direct = needs(by_name[name])
+            direct = needs(by_name[name]) & set(by_name)
             found[name] = direct.union(*(found[one] for one in direct))
     return found
 

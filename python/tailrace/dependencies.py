@@ -9,23 +9,14 @@ read by the lowering only.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Final, Literal
 
+from tailrace._missing import MISSING
 from tailrace._source import Place, caller
 from tailrace.typing import Duration
 from tailrace.upstream import Call
 
 EACH_MAX_DEFAULT: Final = 64
-
-
-class Missing(Enum):
-    """Says that no default was given, which `None` cannot say."""
-
-    MISSING = "missing"
-
-
-MISSING: Final = Missing.MISSING
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +29,11 @@ class PartDeclaration:
     default: Any
     each: str | None
     each_max: int | None
+    when: str | None
+    name: str | None
+    unwrap: str | None
+    merge: bool
+    append: str | None
     place: Place = field(repr=False)
 
 
@@ -48,14 +44,38 @@ def strong(
     default: Any = MISSING,
     each: str | None = None,
     each_max: int | None = None,
+    when: str | None = None,
+    name: str | None = None,
+    unwrap: str | None = None,
+    merge: bool = False,
+    append: str | None = None,
 ) -> Any:
     """A part whose failure fails the request.
 
     `each="order.items"` makes one call per item of a list, at most `each_max` (default 64), with
     `{item.field}` in the templates; the part is then a list in the same order. `default` is the
-    value when the upstream answers 204.
+    value when the upstream answers 204. `when="order.coupon"` makes the call only if that value is
+    there and neither null nor false (`"not order.gift"`, `"order.kind == express"`); otherwise the
+    part is its default or null, and nothing is degraded.
+
+    In the reply the part is called `name` instead of its attribute. `unwrap="data.order"` takes the
+    value from inside the answer; `merge=True` puts the object's fields into the reply itself;
+    `append="items"` continues the list of another part with this one.
     """
-    return PartDeclaration("strong", call, timeout, default, each, each_max, caller())
+    return PartDeclaration(
+        "strong",
+        call,
+        timeout,
+        default,
+        each,
+        each_max,
+        when,
+        name,
+        unwrap,
+        merge,
+        append,
+        caller(),
+    )
 
 
 def weak(
@@ -65,9 +85,27 @@ def weak(
     default: Any = MISSING,
     each: str | None = None,
     each_max: int | None = None,
+    when: str | None = None,
+    name: str | None = None,
+    unwrap: str | None = None,
+    merge: bool = False,
+    append: str | None = None,
 ) -> Any:
     """A part whose failure degrades the reply: it becomes `default`, or null where its type allows.
 
     With `each`, a failed item becomes null and the part is reported as degraded.
     """
-    return PartDeclaration("weak", call, timeout, default, each, each_max, caller())
+    return PartDeclaration(
+        "weak",
+        call,
+        timeout,
+        default,
+        each,
+        each_max,
+        when,
+        name,
+        unwrap,
+        merge,
+        append,
+        caller(),
+    )

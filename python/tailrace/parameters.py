@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tailrace._missing import MISSING
 from tailrace._source import Place, caller
-from tailrace.dependencies import MISSING
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ParameterDeclaration:
     """A parameter as written; `constraints` holds only what was given."""
 
-    location: Literal["path", "query", "header"]
+    location: Literal["path", "query", "header", "form"]
     wire_name: str | None
     default: Any
     constraints: Mapping[str, Any]
@@ -84,3 +84,38 @@ def header(
         ge=ge, gt=gt, le=le, lt=lt, min_length=min_length, max_length=max_length, pattern=pattern
     )
     return ParameterDeclaration("header", name, default, limits, caller())
+
+
+def form(
+    *,
+    default: Any = MISSING,
+    alias: str | None = None,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    min_length: int | None = None,
+    max_length: int | None = None,
+    pattern: str | re.Pattern[str] | None = None,
+) -> Any:
+    """A field of an urlencoded form in the request's body; `alias` is its name on the wire."""
+    limits = _given(
+        ge=ge, gt=gt, le=le, lt=lt, min_length=min_length, max_length=max_length, pattern=pattern
+    )
+    return ParameterDeclaration("form", alias, default, limits, caller())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BodyDeclaration:
+    """The request's JSON body as written."""
+
+    place: Place = field(repr=False)
+
+
+def body() -> Any:
+    """The JSON body of a POST, PUT or PATCH, checked against its model before any call starts.
+
+    Its fields stand in templates like those of a part: `{draft.user_id}`; undeclared ones are
+    dropped.
+    """
+    return BodyDeclaration(caller())

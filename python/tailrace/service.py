@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from tailrace._source import caller, frame_place
 from tailrace.dependencies import PartDeclaration
-from tailrace.typing import Duration
+from tailrace.typing import Duration, Method
 from tailrace.upstream import Call, Upstream
 from tailrace.view import View, ViewDeclaration, default_name
 
@@ -53,10 +53,12 @@ class Service:
         self,
         path: str,
         *,
+        method: Method = "GET",
         deadline: Duration | None = None,
         fanout: int | None = None,
         extra_attempts: int | None = None,
         allow_overcommit: str | None = None,
+        collection: str | None = None,
         name: str | None = None,
     ) -> Callable[[type[ViewClass]], type[ViewClass]]:
         """Registers a view class at the route `path`; the view's name follows the class's.
@@ -64,6 +66,9 @@ class Service:
         A view whose strong parts cannot meet the deadline one after the other, or of which one
         request could fill a bulkhead, is refused; `allow_overcommit` is the reason why it is right
         all the same, and is shown wherever its limits are.
+
+        It answers `method` (and HEAD where that is GET). With `collection` the reply is the list of
+        that part alone, and what the envelope says stands in headers.
         """
         place = caller()
 
@@ -82,6 +87,8 @@ class Service:
                     fanout,
                     extra_attempts,
                     allow_overcommit,
+                    method,
+                    collection,
                     where,
                     namespace,
                 )

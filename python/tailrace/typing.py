@@ -8,7 +8,7 @@ unchecked and unprojected.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 RAW_MARK = "tailrace_raw"
 
@@ -29,6 +29,11 @@ class _RawMarker:
 
 Raw: TypeAlias = Annotated[Any, _RawMarker()]
 """Any valid JSON value, unchecked."""
+
+Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+Json: TypeAlias = Any
+"""A JSON value as Python has it: dicts, lists, text, numbers, booleans, `None`."""
 
 Duration: TypeAlias = str | timedelta
 """`"80ms"`, `"1.5s"`, `"2m"`, `"250us"` or a `timedelta`; never a bare number."""

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from tailrace._missing import MISSING
 from tailrace._source import Place, caller
 from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
-from tailrace.typing import Duration, Size
+from tailrace.typing import Duration, Json, Method, Size
 
 TIMEOUT_DEFAULT: Final = "1s"
 BULKHEAD_DEFAULT: Final = 64
@@ -89,6 +90,99 @@ class Upstream:
         """A GET of this upstream; `path`, query values and header values are templates."""
         return Call(self, path, dict(query or {}), dict(headers or {}), caller())
 
+    def post(
+        self,
+        path: str,
+        *,
+        json: Json = MISSING,
+        form: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Call:
+        """A POST; never repeated, unless `idempotency_key` says how the upstream tells repetitions.
+
+        `json` is any JSON value whose texts are templates: `"{draft}"` alone puts the value in as
+        it is, `"order {order_id}"` makes text. `form` is sent urlencoded. The key is a template
+        too, sent as `Idempotency-Key`, the same with each attempt (req 9.4).
+        """
+        return Call(
+            self,
+            path,
+            dict(query or {}),
+            dict(headers or {}),
+            caller(),
+            method="POST",
+            json=json,
+            form=None if form is None else dict(form),
+            idempotency_key=idempotency_key,
+        )
+
+    def put(
+        self,
+        path: str,
+        *,
+        json: Json = MISSING,
+        form: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Call:
+        """A PUT, as `post`; it is retried like a GET, and hedged only with a key."""
+        return Call(
+            self,
+            path,
+            dict(query or {}),
+            dict(headers or {}),
+            caller(),
+            method="PUT",
+            json=json,
+            form=None if form is None else dict(form),
+            idempotency_key=idempotency_key,
+        )
+
+    def patch(
+        self,
+        path: str,
+        *,
+        json: Json = MISSING,
+        form: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Call:
+        """A PATCH, as `post`."""
+        return Call(
+            self,
+            path,
+            dict(query or {}),
+            dict(headers or {}),
+            caller(),
+            method="PATCH",
+            json=json,
+            form=None if form is None else dict(form),
+            idempotency_key=idempotency_key,
+        )
+
+    def delete(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Call:
+        """A DELETE; it is retried like a GET, and hedged only with a key."""
+        return Call(
+            self,
+            path,
+            dict(query or {}),
+            dict(headers or {}),
+            caller(),
+            method="DELETE",
+            idempotency_key=idempotency_key,
+        )
+
     def __repr__(self) -> str:
         return f"Upstream({self.name!r}, {self.address!r})"
 
@@ -102,3 +196,7 @@ class Call:
     query: dict[str, str]
     headers: dict[str, str]
     place: Place = field(repr=False)
+    method: Method = "GET"
+    json: Json = MISSING
+    form: dict[str, str] | None = None
+    idempotency_key: str | None = None

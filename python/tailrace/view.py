@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tailrace._source import Place
-from tailrace.typing import Duration
+from tailrace.typing import Duration, Method
 
 
 class View:
@@ -45,6 +45,8 @@ class ViewDeclaration:
     fanout: int | None
     extra_attempts: int | None
     allow_overcommit: str | None
+    method: Method
+    collection: str | None
     place: Place = field(repr=False)
     namespace: dict[str, Any] = field(repr=False)
     """Local names of the function the class was declared in, for its annotations."""

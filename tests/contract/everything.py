@@ -17,6 +17,8 @@ from tailrace import (
     Throttle,
     Upstream,
     View,
+    body,
+    form,
     header,
     path,
     query,
@@ -103,3 +105,29 @@ class AllView(View):
     late: Raw = weak(
         main.get("/late", query={"p": "{page}"}, headers={"x-tenant": "{tenant}"}), timeout="40ms"
     )
+
+
+@service.view("/all", method="POST", collection="listed")
+class PostAll(View):
+    key: str = header("Idempotency-Key")
+    draft: Line = body()
+    listed: list[Line] = strong(main.get("/lines"))
+    sent: Line | None = strong(
+        main.post(
+            "/lines",
+            json={"sku": "{draft.sku}", "note": "for {draft.sku}"},
+            idempotency_key="{key}",
+        ),
+        when="draft.sku == a",
+        merge=True,
+        unwrap="data.line",
+    )
+    more: list[Line] = weak(main.get("/more"), append="listed", default=[])
+
+
+@service.view("/all", method="PUT")
+class PutAll(View):
+    note: str = form()
+    put: Raw = strong(main.put("/put", form={"note": "{note}"}), when="not note")
+    patched: Raw = strong(main.patch("/patch", json="{note}"))
+    gone: Raw = strong(main.delete("/gone/{note}"))

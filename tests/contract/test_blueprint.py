@@ -41,6 +41,9 @@ BLUEPRINT: dict[str, Any] = resolve(
 ).blueprint
 
 VIEW = BLUEPRINT["views"][0]
+VIEWS = BLUEPRINT["views"]
+PARTS = [part for view in VIEWS for part in view["parts"]]
+JSON = [piece for part in PARTS for piece in part.get("body", {}).get("json", [])]
 SHAPES = BLUEPRINT["shapes"]
 TEMPLATES = [part["path"] for part in VIEW["parts"]] + [
     row["value"]
@@ -68,9 +71,11 @@ def test_the_source_is_read() -> None:
     [
         ("Shape", {row["kind"] for row in SHAPES}),
         ("Piece", keys(PIECES)),
-        ("ParameterIn", {row["in"] for row in VIEW["parameters"]}),
+        ("JsonPiece", keys(JSON)),
+        ("CallBody", keys([row["body"] for row in PARTS if "body" in row])),
+        ("ParameterIn", {row["in"] for view in VIEWS for row in view["parameters"]}),
         ("Strength", {row["strength"] for row in VIEW["parts"]}),
-        ("Method", {VIEW["method"].lower()} | {row["method"].lower() for row in VIEW["parts"]}),
+        ("Method", {row["method"].lower() for row in PARTS}),
         ("Extra", {row["extra"] for row in SHAPES if row["kind"] == "object"}),
         ("StringFormat", {row["format"] for row in SHAPES if "format" in row}),
     ],
@@ -82,9 +87,12 @@ def test_every_kind_is_declared_and_compiled(name: str, produced: set[str]) -> N
 @pytest.mark.parametrize(
     ("name", "produced"),
     [
-        ("View", keys([VIEW])),
+        ("View", keys(VIEWS)),
         ("Parameter", keys(VIEW["parameters"])),
-        ("Part", keys(VIEW["parts"])),
+        ("Part", keys(PARTS)),
+        ("RequestBody", keys([row["body"] for row in VIEWS if "body" in row])),
+        ("Condition", keys([row["when"] for row in PARTS if "when" in row])),
+        ("Unwrap", keys([row["unwrap"] for row in PARTS if "unwrap" in row])),
         ("Each", keys([row["each"] for row in VIEW["parts"] if "each" in row])),
         ("PartField", keys([piece["part"] for piece in PIECES if "part" in piece])),
         ("NamedTemplate", keys(VIEW["parts"][2]["query"] + VIEW["parts"][2]["headers"])),
@@ -157,7 +165,10 @@ def test_the_defaults_of_a_policy_are_the_crates(policy: str, name: str) -> None
 
 
 def test_shapes_are_all_used_and_in_range() -> None:
-    used = {row["shape"] for row in VIEW["parameters"] + VIEW["parts"]}
+    rows = [row for view in VIEWS for row in view["parameters"] + view["parts"]]
+    rows += [view["body"] for view in VIEWS if "body" in view]
+    rows += [part["unwrap"] for part in PARTS if "unwrap" in part]
+    used = {row["shape"] for row in rows}
     for row in SHAPES:
         used |= set(_inner(row))
     assert used == set(range(len(SHAPES)))

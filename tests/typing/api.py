@@ -27,6 +27,19 @@ from tailrace import (
     strong,
     weak,
 )
+from tailrace.testing import (
+    Answer,
+    AsyncTestPlane,
+    FakeUpstream,
+    Received,
+    Reply,
+    TestPlane,
+    after,
+    hang,
+    ok,
+    slow,
+    status,
+)
 from tailrace.upstream import Call
 
 
@@ -94,3 +107,34 @@ Upstream("opens", "http://opens:1", breaker=7)  # type: ignore[arg-type]
 Service("late")  # type: ignore[call-arg]
 strong("/orders")  # type: ignore[arg-type]
 query(max_lenght=3)  # type: ignore[call-arg]
+
+
+# Tests of users.
+def made(request: Received) -> Answer:
+    return ok({"id": request.params["id"]}, status=201)
+
+
+fake = FakeUpstream({"/orders/{id}": made, "POST /orders": status(409)}).fault(slow("5ms"), times=2)
+fake.on("/late", after(timedelta(milliseconds=5), hang())).well()
+with TestPlane(
+    service, {"two": [fake, fake]}, one=fake, overrides={"listen.workers": 2}, time_scale=10
+) as plane:
+    assert_type(plane, TestPlane)
+    reply = plane.get("/orders/7", query={"q": "x"}, headers={"a": "b"})
+    assert_type(reply, Reply)
+    assert_type(reply.status, int)
+    assert_type(reply.degraded, dict[str, str])
+    assert_type(reply.code, str | None)
+    assert_type(plane.upstreams["one"].received, list[Received])
+    assert_type(fake.assert_received("GET /orders/7", times=1), Received)
+
+
+async def asynchronous() -> None:
+    async with TestPlane(service, one={"/orders/{id}": {}}) as plane:
+        assert_type(plane, AsyncTestPlane)
+        assert_type(await plane.request("POST", "/orders", json={"id": 1}), Reply)
+
+
+fake.fault(500)  # type: ignore[arg-type]
+after(5, hang())  # type: ignore[arg-type]
+TestPlane(service, one=5)  # type: ignore[arg-type]

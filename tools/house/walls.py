@@ -104,6 +104,8 @@ def _refusal(own: list[str], other: list[str], cli_verbs: set[str]) -> str | Non
         return "only _runtime and _lab import _plane"
     if mine in NATIVE_IMPORTERS and theirs not in ("_plane", mine):
         return f"{mine} imports nothing of tailrace but _plane"
+    if theirs == "testing" and mine != "testing":
+        return "testing is for tests: nothing that is served imports it"
     if theirs in VERBS and mine not in VERBS and own != ["__main__"]:
         return f"a declaration must not import a verb ({theirs})"
     if theirs in VERBS and mine in VERBS and mine not in (theirs, "cli"):

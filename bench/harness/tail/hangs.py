@@ -11,6 +11,7 @@ import time
 from functools import partial
 from typing import Any
 
+from harness import bodies
 from harness.lab import Load, Simulated
 from harness.machine import BenchError
 from harness.server import Server
@@ -53,6 +54,7 @@ def weak(stage: Stage, name: str, upstreams: Simulated) -> dict[str, Any]:
     """Healthy and hanging in turn; the other view's P99 of one against the other."""
     healthy, hanging, views, faults = [], [], [], []
     with stage.service(peer_with(name, "default"), upstreams, rate=RATE, warmup_s=2) as server:
+        bodies.check_buyers(server.port, name)
         for seed in range(1, stage.rounds() + 1):
             for fault, into in ((None, healthy), (HANG, hanging)):
                 upstreams.fault(fault, WEAK)

@@ -21,7 +21,7 @@ from harness.machine import WORK, BenchError
 from harness.peers import Peer
 from harness.server import Server
 from harness.tail.figures import Figure, Story
-from harness.tail.stage import CORE_SHARE_MAX, Loaded, Stage, peer_with, status, url
+from harness.tail.stage import CORE_SHARE_MAX, Stage, peer_with, status, url
 
 DEADLINE_MS = 150
 MULTIPLES = (2, 5)
@@ -107,16 +107,27 @@ def capacity(stage: Stage, server: Server, upstreams: Simulated) -> dict[str, An
     return {"peak": best["goodput"], "faults": best["faults"], "steps": steps}
 
 
-def recovery_s(loaded: Loaded, fell_at: float) -> float:
-    """Seconds from the fall of the load to the end of the last interval that was still bad.
+def is_good(line: dict[str, Any]) -> bool:
+    """Whether an interval was healthy; nothing that ended, though something was due, is not."""
+    ended = line["done"] + line["failed"] + line["timed_out"] + line["unsent"]
+    return bool(line["good"] >= 0.95 * max(ended, min(line["scheduled"], 1)))
 
-    An interval is bad when fewer than 95 % of the requests that ended in it were good.
+
+def recovery_s(intervals: list[dict[str, Any]], fell_at: float) -> float:
+    """Seconds from the fall of the load to the first two healthy seconds in a row.
+
+    A service that never has them took at least as long as it was watched.
     """
+    after = [line for line in intervals if line["at_s"] > fell_at]
+    wanted = round(2 / INTERVAL_S)
     bad_until = fell_at
-    for line in loaded.ran.intervals:
-        ended = line["done"] + line["failed"] + line["timed_out"] + line["unsent"]
-        if line["at_s"] > fell_at and line["good"] < 0.95 * ended:
+    healthy = 0
+    for line in after:
+        healthy = healthy + 1 if is_good(line) else 0
+        if healthy == 0:
             bad_until = line["at_s"]
+        if healthy == wanted:
+            break
     return float(bad_until - fell_at)
 
 
@@ -140,7 +151,7 @@ def overloaded(
         "shed_p99_ms": shed and shed["p99_ms"],
         "shed_share": 100 * shed["count"] / max(1, during["scheduled"]) if shed else 0.0,
         "degraded_share": 100 * during["degraded"] / max(1, during["done"]),
-        "recovery_s": recovery_s(loaded, before + length),
+        "recovery_s": recovery_s(loaded.ran.intervals, before + length),
         "calm_good_share": 100
         * loaded.summary["by_stage"][0]["good"]
         / max(1, loaded.summary["by_stage"][0]["scheduled"]),

@@ -9,9 +9,11 @@
 //! when the plane compiles the blueprint.
 
 mod attempts;
+mod body;
 mod graph;
 mod guards;
 mod header;
+mod reply;
 mod shape;
 mod tail;
 mod template;

@@ -15,12 +15,15 @@ mod view;
 pub use check::{check, Problem};
 pub use limits::{AccessLog, Envelope, Limits, Listen, LogFormat};
 pub use shape::{Extra, Field, NumberLimits, Shape, ShapeId, StringFormat};
-pub use template::{NamedTemplate, PartField, Piece, Template};
+pub use template::{JsonPiece, NamedTemplate, PartField, Piece, Template};
 pub use upstream::{
     AdaptiveParams, BreakerParams, BulkheadParams, HedgeParams, RetryParams, ThrottleParams,
     Upstream,
 };
-pub use view::{Each, Method, Parameter, ParameterIn, Part, Protections, Strength, View};
+pub use view::{
+    CallBody, Condition, Each, Method, Parameter, ParameterIn, Part, Protections, RequestBody,
+    Strength, Unwrap, View,
+};
 
 use serde::{Deserialize, Serialize};
 

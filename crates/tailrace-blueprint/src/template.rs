@@ -14,10 +14,22 @@ pub enum Piece {
     Text(String),
     /// A declared parameter of the view.
     Parameter(String),
-    /// A field of an earlier part, by the names the reply uses.
+    /// A field of an earlier part, or of the request's body, by the names the reply uses.
     Part(PartField),
     /// A field of the current item of `each`; empty means the item itself.
     Item(Vec<String>),
+}
+
+/// A piece of a JSON document that is put together from values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum JsonPiece {
+    /// JSON text as it stands: brackets, keys, constants.
+    Text(String),
+    /// One value as JSON, of whatever type it is.
+    Value(Piece),
+    /// A JSON string with values in it.
+    String(Template),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

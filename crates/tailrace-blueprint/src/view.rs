@@ -1,6 +1,6 @@
 //! A view: one endpoint, the parts it needs and how each is fetched.
 
-use crate::{NamedTemplate, ShapeId, Template};
+use crate::{JsonPiece, NamedTemplate, Piece, ShapeId, Template};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,6 +22,12 @@ pub struct View {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_overcommit: Option<String>,
     pub parameters: Vec<Parameter>,
+    /// The JSON body a request of this view has; templates name it like a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<RequestBody>,
+    /// The reply is this part's list alone; what the envelope says stands in headers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
     /// In declared order, which is the reply's order.
     pub parts: Vec<Part>,
 }
@@ -34,6 +40,31 @@ fn extra_attempts() -> u32 {
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
     Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// Whether asking twice is asking once (RFC 9110 9.2.2); only such calls are repeated unasked.
+    pub fn is_idempotent(self) -> bool {
+        matches!(self, Self::Get | Self::Put | Self::Delete)
+    }
+
+    /// Whether a request of this method has a body that means something (RFC 9110 9.3).
+    pub fn has_body(self) -> bool {
+        matches!(self, Self::Post | Self::Put | Self::Patch)
+    }
+}
+
+/// The JSON body of a request, checked and projected like an upstream's answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestBody {
+    /// Name used in templates.
+    pub name: String,
+    pub shape: ShapeId,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,6 +92,8 @@ pub enum ParameterIn {
     Path,
     Query,
     Header,
+    /// A field of an `application/x-www-form-urlencoded` body.
+    Form,
 }
 
 /// Strong: its failure fails the request. Weak: its failure degrades it (req 8.1).
@@ -84,6 +117,15 @@ pub struct Part {
     pub query: Vec<NamedTemplate>,
     #[serde(default)]
     pub headers: Vec<NamedTemplate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<CallBody>,
+    /// Sent as `Idempotency-Key`: the upstream applies a repeated call once, so that it may be
+    /// retried and hedged whatever its method (req 9.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<Template>,
+    /// The call is made only when this holds; otherwise the part is its default, not degraded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Condition>,
     /// `null` takes the upstream's.
     #[serde(default)]
     pub timeout_ms: Option<f64>,
@@ -91,9 +133,50 @@ pub struct Part {
     #[serde(default)]
     pub each: Option<Each>,
     pub shape: ShapeId,
+    /// The answer holds the part's value further in; `shape` is that of the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwrap: Option<Unwrap>,
+    /// The fields of the part's object stand in the reply itself.
+    #[serde(default)]
+    pub merge: bool,
+    /// The part's list continues that of another part, and has no field of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub append: Option<String>,
     /// What a weak part becomes when it fails, and any part on 204; JSON. Absent: `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+}
+
+/// Where a part's value is in the upstream's answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unwrap {
+    /// Shape of the whole answer.
+    pub shape: ShapeId,
+    /// Keys that lead to the value.
+    pub field: Vec<String>,
+}
+
+/// The body of a call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum CallBody {
+    /// A JSON document with values put in; one piece after the other is its text.
+    Json(Vec<JsonPiece>),
+    /// `application/x-www-form-urlencoded`, in this order, without pairs whose value is absent.
+    Form(Vec<NamedTemplate>),
+}
+
+/// Holds when the value is there and neither `null` nor `false`; with `equals`, when it is that.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// A parameter, or a field of a part or of the request's body.
+    pub value: Piece,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equals: Option<String>,
+    #[serde(default)]
+    pub negated: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,9 +6,9 @@
 use crate::call::{Call, Landed};
 use crate::client::{self, ExchangeError, Response};
 use crate::h1::Method;
-use crate::program::Part;
+use crate::program::{Body, Part};
 use crate::reason::Reason;
-use crate::splice::MismatchCode;
+use crate::splice::{self, MismatchCode};
 use crate::template::Rendered;
 use crate::upstream::{AddressSet, Upstream};
 use crate::worker::Worker;
@@ -79,6 +79,7 @@ pub async fn attempt(
     let until = upstream.policies.attempt_until(started, call.until);
     let left = until.saturating_sub(started);
     push_request(
+        part,
         rendered,
         &address.base,
         &address.authority,
@@ -88,7 +89,7 @@ pub async fn attempt(
     let request = client::Request {
         upstream: part.upstream,
         socket: address.socket,
-        method: Method::Get,
+        method: part.method,
         bytes: &bytes,
         body_max: upstream.body_max,
         memory: &call.memory,
@@ -295,7 +296,13 @@ pub fn accept(worker: &Worker, part: &Part, response: &Response, memory: &Cell<u
     memory.set(left);
     let bytes_max = usize::try_from(left).unwrap_or(usize::MAX);
     let shapes = &worker.program.shapes;
-    let checked = shapes.project_within(part.shape, body, &mut projected, bytes_max);
+    let shape = part.unwrap.as_ref().map_or(part.shape, |(shape, _)| *shape);
+    let checked = shapes.project_within(shape, body, &mut projected, bytes_max);
+    if checked.is_ok() {
+        if let Some((_, field)) = &part.unwrap {
+            unwrap(field, &mut projected);
+        }
+    }
     let reason = match checked {
         Ok(()) if projected.len() <= bytes_max => {
             memory.set(left - projected.len() as u64);
@@ -309,8 +316,23 @@ pub fn accept(worker: &Worker, part: &Part, response: &Response, memory: &Cell<u
     Err(reason)
 }
 
+/// Keeps only the value at `field`; null when it is not there, which its shape has allowed.
+fn unwrap(field: &[String], json: &mut Vec<u8>) {
+    match splice::span(json, field) {
+        Some(span) => {
+            json.truncate(span.end);
+            json.drain(..span.start);
+        }
+        None => {
+            json.clear();
+            json.extend_from_slice(b"null");
+        }
+    }
+}
+
 /// Writes the request: what we say ourselves, then the call's own header lines.
 pub fn push_request(
+    part: &Part,
     rendered: &Rendered,
     base: &str,
     authority: &str,
@@ -319,7 +341,8 @@ pub fn push_request(
 ) {
     let (target, lines) = rendered.bytes.split_at(rendered.target);
     for bytes in [
-        b"GET ",
+        part.method.as_str().as_bytes(),
+        b" ",
         base.as_bytes(),
         target,
         b" HTTP/1.1\r\nhost: ",
@@ -330,8 +353,26 @@ pub fn push_request(
             .as_bytes(),
         b"\r\n",
         lines,
-        b"\r\n",
     ] {
         out.extend_from_slice(bytes);
     }
+    push_body(part, &rendered.body, out);
+}
+
+/// The rest of the head, and the body. A method that may have one says its length even when there
+/// is none (RFC 9110 8.6).
+fn push_body(part: &Part, body: &[u8], out: &mut Vec<u8>) {
+    if matches!(part.method, Method::Post | Method::Put | Method::Patch) {
+        let kind: &[u8] = match part.body {
+            None => b"",
+            Some(Body::Json(_)) => b"content-type: application/json\r\n",
+            Some(Body::Form(_)) => b"content-type: application/x-www-form-urlencoded\r\n",
+        };
+        out.extend_from_slice(kind);
+        out.extend_from_slice(b"content-length: ");
+        out.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
 }

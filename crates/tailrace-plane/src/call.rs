@@ -80,6 +80,7 @@ async fn governed(mut call: Call) -> Landed {
     let rendered = std::mem::take(&mut call.rendered);
     let landed = attempts(&call, &rendered).await;
     call.worker.buffers.give(rendered.bytes);
+    call.worker.buffers.give(rendered.body);
     landed
 }
 

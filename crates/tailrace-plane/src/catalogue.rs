@@ -14,6 +14,8 @@ pub enum Scope {
     Part,
     /// A view with a parameter.
     Parameter,
+    /// A view that reads a body.
+    Body,
     /// A request that no view is found for.
     Route,
     /// A request that is not HTTP as it is spoken here.
@@ -25,6 +27,7 @@ impl Scope {
         match self {
             Self::Part => "part",
             Self::Parameter => "parameter",
+            Self::Body => "body",
             Self::Route => "route",
             Self::Transport => "transport",
         }
@@ -60,6 +63,24 @@ const SINGLE: &[(Scope, &str, u16, &str)] = &[
         "bad_parameter",
         400,
         "a parameter breaks its type or limits, or is badly encoded",
+    ),
+    (
+        Scope::Body,
+        "missing_body",
+        400,
+        "the view reads a body and the request has none",
+    ),
+    (
+        Scope::Body,
+        "bad_body",
+        400,
+        "the body breaks its model; the detail says where",
+    ),
+    (
+        Scope::Body,
+        "unsupported_media_type",
+        415,
+        "the body is neither JSON in UTF-8 nor the form the view reads",
     ),
     (
         Scope::Transport,

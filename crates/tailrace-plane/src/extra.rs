@@ -55,7 +55,7 @@ pub async fn hedged(
     let picked = chosen.index;
     let started = worker.now.get();
     let mut first = pin!(attempt(call, rendered, part, upstream, chosen));
-    let policy = upstream.policies.hedge.as_ref();
+    let policy = upstream.policies.hedge.as_ref().filter(|_| part.hedgeable);
     let Some((hedge, delay)) = policy.and_then(|one| Some((one, one.delay(started)?))) else {
         return first.await;
     };
@@ -178,7 +178,7 @@ pub async fn again(
     let now = worker.now.get();
     let attempt = retry::Attempt {
         number,
-        idempotent: true, // every call is a GET so far
+        idempotent: part.repeatable,
         failure: failed.failure,
         retry_after: failed.retry_after,
     };

@@ -9,6 +9,7 @@ mod access_log;
 mod addresses;
 mod admin;
 mod attempt;
+mod body;
 mod buffers;
 mod call;
 mod catalogue;

@@ -7,7 +7,6 @@
 use crate::attempt;
 use crate::call::{Call, Landed};
 use crate::client;
-use crate::h1::Method;
 use crate::reason::Reason;
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ pub async fn call(call: Call) -> Landed {
         let started = worker.now.get();
         let mut bytes = Vec::new();
         attempt::push_request(
+            part,
             &call.rendered,
             &address.base,
             &address.authority,
@@ -36,7 +36,7 @@ pub async fn call(call: Call) -> Landed {
         let request = client::Request {
             upstream: part.upstream,
             socket: address.socket,
-            method: Method::Get,
+            method: part.method,
             bytes: &bytes,
             body_max: u64::MAX,
             memory: &call.memory,

@@ -15,6 +15,8 @@ pub struct Raw<'a> {
     pub head: &'a RequestHead,
     pub input: &'a [u8],
     pub path: &'a matchit::Params<'a, 'a>,
+    /// A form, when some parameter is read from one.
+    pub body: &'a [u8],
 }
 
 /// All declared parameters, in order; `None` for an optional one that is absent.
@@ -26,7 +28,11 @@ pub fn read(
     let one = |parameter: &Parameter| {
         let value = match parameter.location {
             ParameterIn::Path => raw.path.get(&parameter.wire_name).map(str::as_bytes),
-            ParameterIn::Query => query_value(raw.head, raw.input, parameter.wire_name.as_bytes()),
+            ParameterIn::Query => {
+                let query = raw.head.query.map_or(&[][..], |query| query.of(raw.input));
+                pair_value(query, parameter.wire_name.as_bytes())
+            }
+            ParameterIn::Form => pair_value(raw.body, parameter.wire_name.as_bytes()),
             ParameterIn::Header => raw.head.header(raw.input, &parameter.wire_name),
         };
         parameter_text(program, parameter, value)
@@ -34,9 +40,8 @@ pub fn read(
     declared.iter().map(one).collect()
 }
 
-fn query_value<'a>(head: &RequestHead, input: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let query = head.query?.of(input);
-    h1::query_pairs(query)
+fn pair_value<'a>(pairs: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    h1::query_pairs(pairs)
         .find(|(key, _)| *key == name)
         .map(|(_, value)| value)
 }
@@ -53,6 +58,7 @@ fn parameter_text(
                 ParameterIn::Path => "path",
                 ParameterIn::Query => "query",
                 ParameterIn::Header => "headers",
+                ParameterIn::Form => "form",
             };
             return Err(missing_parameter(parameter.name.clone(), place));
         }
@@ -62,7 +68,7 @@ fn parameter_text(
     let name = &parameter.name;
     let decoded = match parameter.location {
         ParameterIn::Path => h1::decode_segment(raw, &mut text).is_ok(),
-        ParameterIn::Query => h1::decode_query_value(raw, &mut text).is_ok(),
+        ParameterIn::Query | ParameterIn::Form => h1::decode_query_value(raw, &mut text).is_ok(),
         ParameterIn::Header => {
             text.extend_from_slice(raw);
             std::str::from_utf8(raw).is_ok()

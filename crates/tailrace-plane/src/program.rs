@@ -2,8 +2,11 @@
 //! constant bytes of the reply are laid out. Nothing here changes while requests run: a change of
 //! configuration makes another program, and a request keeps the one it began with.
 
-use crate::clock;
-use crate::h1::HeadLimits;
+mod layout;
+mod templates;
+mod view;
+
+use crate::h1::{HeadLimits, Method};
 use crate::router::Router;
 use crate::splice::Shapes;
 use crate::upstream::Upstream;
@@ -50,7 +53,20 @@ pub struct View {
     pub fanout: usize,
     pub extra_attempts: u32,
     pub parameters: Vec<Parameter>,
+    /// Shape of the request's JSON body. Its value lies behind those of the parts.
+    pub body: Option<blueprint::ShapeId>,
+    /// Some parameter is a field of a form.
+    pub form: bool,
     pub parts: Vec<Part>,
+    /// How the parts become the reply, when they do not simply stand one after the other.
+    pub layout: Option<Layout>,
+}
+
+impl View {
+    /// Whether a request's body is kept, rather than read and dropped.
+    pub fn reads_body(&self) -> bool {
+        self.body.is_some() || self.form
+    }
 }
 
 #[derive(Debug)]
@@ -68,12 +84,22 @@ pub struct Part {
     pub name: String,
     pub strength: Strength,
     pub upstream: usize,
+    pub method: Method,
     pub timeout: Nanos,
     pub path: Vec<Piece>,
     pub query: Vec<(String, Vec<Piece>)>,
     pub headers: Vec<(String, Vec<Piece>)>,
+    pub body: Option<Body>,
+    pub idempotency_key: Option<Vec<Piece>>,
+    /// A failed call may be made again: its method or its key makes twice be once (req 9.4).
+    pub repeatable: bool,
+    /// Two at the same time do no harm.
+    pub hedgeable: bool,
+    pub when: Option<Condition>,
     pub each: Option<Each>,
     pub shape: blueprint::ShapeId,
+    /// Shape of the whole answer, and where the value is in it.
+    pub unwrap: Option<(blueprint::ShapeId, Vec<String>)>,
     /// What the part is when it has no value of its own: the default, or `null`.
     pub fallback: Vec<u8>,
     /// True when `fallback` was declared or the shape accepts null, so that 204 is an answer.
@@ -86,11 +112,59 @@ pub struct Part {
     pub metric: usize,
 }
 
+/// A reply that is not simply its parts by name.
+#[derive(Debug)]
+pub enum Layout {
+    /// The list of one part alone, with those that continue it.
+    Collection(List),
+    Fields(Vec<Placed>),
+}
+
+#[derive(Debug)]
+pub enum Placed {
+    /// `"name":` and the value of the part; its list, when others continue it.
+    Named(Vec<u8>, List),
+    /// The fields of the part's object.
+    Merged(usize),
+}
+
+/// A part, and the parts whose lists follow its own.
+#[derive(Debug)]
+pub struct List {
+    pub part: usize,
+    pub more: Vec<usize>,
+}
+
 #[derive(Debug)]
 pub struct Each {
     pub part: usize,
     pub field: Vec<String>,
     pub items_max: usize,
+}
+
+/// The body of a call.
+#[derive(Debug)]
+pub enum Body {
+    Json(Vec<JsonPiece>),
+    Form(Vec<(String, Vec<Piece>)>),
+}
+
+#[derive(Debug)]
+pub enum JsonPiece {
+    Text(Vec<u8>),
+    /// A parameter that is text in JSON.
+    Quoted(usize),
+    /// Any other value: as it stands.
+    Value(Piece),
+    String(Vec<Piece>),
+}
+
+/// When a call is made.
+#[derive(Debug)]
+pub struct Condition {
+    pub value: Piece,
+    pub equals: Option<Vec<u8>>,
+    pub negated: bool,
 }
 
 #[derive(Debug)]
@@ -104,7 +178,12 @@ pub enum Piece {
 impl Program {
     /// Compiles a checked blueprint. An error names what the plane cannot run.
     pub fn compile(declared: &blueprint::Blueprint) -> Result<Self, String> {
-        let router = Router::new(declared.views.iter().map(|view| view.path.as_str()))?;
+        let router = Router::new(
+            declared
+                .views
+                .iter()
+                .map(|view| (view.path.as_str(), view.method)),
+        )?;
         let shapes = compile_shapes(declared)?;
         let body_max = declared.limits.upstream_body_max_bytes;
         let upstreams = declared.upstreams.iter();
@@ -141,7 +220,7 @@ impl Program {
         let mut metric = 0;
         let mut views = Vec::with_capacity(declared.views.len());
         for view in &declared.views {
-            views.push(compile_view(view, declared, &shapes, naive, &mut metric)?);
+            views.push(view::compile(view, declared, &shapes, naive, &mut metric)?);
         }
         let key = |name: &str, lead: &str| {
             let mut bytes = lead.as_bytes().to_vec();
@@ -185,185 +264,4 @@ fn compile_shapes(declared: &blueprint::Blueprint) -> Result<Arc<Shapes>, String
     compiled
         .map(Arc::new)
         .map_err(|problem| format!("shapes[{}]: {}", problem.shape, problem.message))
-}
-
-/// Naive mode's one timeout for everything (req 2.1).
-const NAIVE_TIMEOUT: Nanos = 2_000 * clock::MILLI;
-
-fn compile_view(
-    view: &blueprint::View,
-    declared: &blueprint::Blueprint,
-    shapes: &Shapes,
-    naive: bool,
-    metric: &mut usize,
-) -> Result<View, String> {
-    if view.parts.len() > PARTS_MAX {
-        return Err(format!("view {}: at most {PARTS_MAX} parts", view.name));
-    }
-    let mut parts = Vec::with_capacity(view.parts.len());
-    for (index, part) in view.parts.iter().enumerate() {
-        parts.push(compile_part(
-            index, part, view, declared, shapes, naive, *metric,
-        )?);
-        *metric += 1;
-    }
-    let parameters = view.parameters.iter().map(compile_parameter).collect();
-    Ok(View {
-        name: view.name.clone(),
-        route: view.path.clone(),
-        deadline: if naive {
-            10 * NAIVE_TIMEOUT
-        } else {
-            clock::from_ms(view.deadline_ms)
-        },
-        fanout: if naive {
-            usize::MAX
-        } else {
-            usize::from(view.fanout)
-        },
-        extra_attempts: view.extra_attempts,
-        parameters,
-        parts,
-    })
-}
-
-fn compile_parameter(parameter: &blueprint::Parameter) -> Parameter {
-    Parameter {
-        name: parameter.name.clone(),
-        location: parameter.location,
-        wire_name: parameter
-            .wire_name
-            .clone()
-            .unwrap_or_else(|| parameter.name.clone()),
-        shape: parameter.shape,
-        required: parameter.required,
-        default: parameter.default.clone(),
-    }
-}
-
-fn compile_part(
-    index: usize,
-    part: &blueprint::Part,
-    view: &blueprint::View,
-    declared: &blueprint::Blueprint,
-    shapes: &Shapes,
-    naive: bool,
-    metric: usize,
-) -> Result<Part, String> {
-    let at = |message: String| format!("view {} part {}: {message}", view.name, part.name);
-    let upstream = declared
-        .upstreams
-        .iter()
-        .position(|upstream| upstream.name == part.upstream)
-        .ok_or_else(|| at(format!("unknown upstream {}", part.upstream)))?;
-    let templates = compile_templates(part, view).map_err(at)?;
-    let declared_timeout = part
-        .timeout_ms
-        .unwrap_or(declared.upstreams[upstream].timeout_ms);
-    let mut key = vec![if index == 0 { b'{' } else { b',' }];
-    crate::splice::escape_into(&part.name, &mut key);
-    key.push(b':');
-    let nullable = shapes.project(part.shape, b"null", &mut Vec::new()).is_ok();
-    Ok(Part {
-        name: part.name.clone(),
-        strength: part.strength,
-        upstream,
-        timeout: if naive {
-            NAIVE_TIMEOUT
-        } else {
-            clock::from_ms(declared_timeout)
-        },
-        path: templates.path,
-        query: templates.query,
-        headers: templates.headers,
-        each: templates.each,
-        shape: part.shape,
-        // The default of an `each` part stands for the whole list, not for one item.
-        empty_allowed: nullable || (part.each.is_none() && part.default.is_some()),
-        fallback: part
-            .default
-            .as_ref()
-            .map_or_else(|| b"null".to_vec(), |json| json.to_string().into()),
-        needs: templates.needs,
-        key,
-        metric,
-    })
-}
-
-struct Templates {
-    path: Vec<Piece>,
-    query: Vec<(String, Vec<Piece>)>,
-    headers: Vec<(String, Vec<Piece>)>,
-    each: Option<Each>,
-    needs: u64,
-}
-
-/// What the part's call is made of, and the parts that must be done before.
-fn compile_templates(part: &blueprint::Part, view: &blueprint::View) -> Result<Templates, String> {
-    let mut needs = 0_u64;
-    let mut pieces = |template: &[blueprint::Piece]| -> Result<Vec<Piece>, String> {
-        template
-            .iter()
-            .map(|piece| compile_piece(piece, view, &mut needs))
-            .collect()
-    };
-    let path = pieces(&part.path)?;
-    let mut named = |templates: &[blueprint::NamedTemplate]| {
-        let one =
-            |entry: &blueprint::NamedTemplate| Ok((entry.name.clone(), pieces(&entry.value)?));
-        templates
-            .iter()
-            .map(one)
-            .collect::<Result<Vec<_>, String>>()
-    };
-    let query = named(&part.query)?;
-    let headers = named(&part.headers)?;
-    let each = match &part.each {
-        None => None,
-        Some(each) => {
-            let source = part_index(view, &each.part)?;
-            needs |= 1 << source;
-            let items_max = usize::from(each.items_max);
-            Some(Each {
-                part: source,
-                field: each.field.clone(),
-                items_max,
-            })
-        }
-    };
-    Ok(Templates {
-        path,
-        query,
-        headers,
-        each,
-        needs,
-    })
-}
-
-fn part_index(view: &blueprint::View, name: &str) -> Result<usize, String> {
-    let found = view.parts.iter().position(|part| part.name == name);
-    found.ok_or_else(|| format!("unknown part {name}"))
-}
-
-fn compile_piece(
-    piece: &blueprint::Piece,
-    view: &blueprint::View,
-    needs: &mut u64,
-) -> Result<Piece, String> {
-    Ok(match piece {
-        blueprint::Piece::Text(text) => Piece::Text(text.clone().into_bytes()),
-        blueprint::Piece::Parameter(name) => {
-            let found = view
-                .parameters
-                .iter()
-                .position(|parameter| parameter.name == *name);
-            Piece::Parameter(found.ok_or_else(|| format!("unknown parameter {name}"))?)
-        }
-        blueprint::Piece::Part(field) => {
-            let part = part_index(view, &field.name)?;
-            *needs |= 1 << part;
-            Piece::Part(part, field.field.clone())
-        }
-        blueprint::Piece::Item(field) => Piece::Item(field.clone()),
-    })
 }

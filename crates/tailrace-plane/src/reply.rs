@@ -6,7 +6,7 @@
 
 use crate::fanout::FanOut;
 use crate::h1;
-use crate::program::{Program, View};
+use crate::program::{Layout, List, Placed, Program, View};
 use crate::splice::escape_into;
 use crate::worker::Worker;
 
@@ -20,7 +20,7 @@ pub struct Problem {
     pub part: Option<String>,
     pub parameter: Option<String>,
     pub retry_after_s: Option<u32>,
-    pub allow: Option<&'static str>,
+    pub allow: Option<Box<str>>,
 }
 
 /// What every reply needs to know.
@@ -39,6 +39,9 @@ pub struct Frame<'a> {
 pub fn aggregate(worker: &Worker, fan: &FanOut, frame: Frame<'_>, out: &mut Vec<u8>) -> usize {
     let program = &worker.program;
     let view = &program.views[fan.view];
+    if let Some(layout) = &view.layout {
+        return laid_out(worker, view, layout, fan, frame, out);
+    }
     let mut tail = worker.buffers.take();
     push_envelope(program, view, fan, frame, &mut tail);
     let parts = view.parts.iter().zip(&fan.values);
@@ -46,12 +49,7 @@ pub fn aggregate(worker: &Worker, fan: &FanOut, frame: Frame<'_>, out: &mut Vec<
         .map(|(part, value)| part.key.len() + value.as_ref().map_or(4, Vec::len))
         .sum();
     let length = values + tail.len();
-    push_head(worker, 200, "application/json", length, frame, out);
-    if fan.ends.iter().any(|end| end.failed.is_some()) {
-        push_degraded_header(view, fan, out);
-        out.extend_from_slice(b"cache-control: no-store\r\n");
-    }
-    out.extend_from_slice(b"\r\n");
+    push_ok(worker, view, fan, length, frame, out);
     if !frame.head_only {
         out.reserve(length);
         for (part, value) in view.parts.iter().zip(&fan.values) {
@@ -62,6 +60,108 @@ pub fn aggregate(worker: &Worker, fan: &FanOut, frame: Frame<'_>, out: &mut Vec<
     }
     worker.buffers.give(tail);
     length
+}
+
+/// The whole head of an aggregated reply.
+fn push_ok(
+    worker: &Worker,
+    view: &View,
+    fan: &FanOut,
+    length: usize,
+    frame: Frame<'_>,
+    out: &mut Vec<u8>,
+) {
+    push_head(worker, 200, "application/json", length, frame, out);
+    if fan.ends.iter().any(|end| end.failed.is_some()) {
+        push_degraded_header(view, fan, out);
+        out.extend_from_slice(b"cache-control: no-store\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A reply with merged objects, appended lists, or without an envelope.
+fn laid_out(
+    worker: &Worker,
+    view: &View,
+    layout: &Layout,
+    fan: &FanOut,
+    frame: Frame<'_>,
+    out: &mut Vec<u8>,
+) -> usize {
+    let mut body = worker.buffers.take();
+    match layout {
+        Layout::Collection(list) => {
+            push_list(list, fan, &mut body);
+            // A part whose type allows null: a collection is a list all the same.
+            if body == b"null" {
+                body.clear();
+                body.extend_from_slice(b"[]");
+            }
+        }
+        Layout::Fields(placed) => {
+            for one in placed {
+                let mark = body.len();
+                body.push(if mark == 0 { b'{' } else { b',' });
+                match one {
+                    Placed::Named(key, list) => {
+                        body.extend_from_slice(key);
+                        push_list(list, fan, &mut body);
+                    }
+                    Placed::Merged(part) => match inside(fan, *part, b'{', b'}') {
+                        Some(fields) => body.extend_from_slice(fields),
+                        None => body.truncate(mark),
+                    },
+                }
+            }
+            let mark = body.len();
+            push_envelope(&worker.program, view, fan, frame, &mut body);
+            if mark == 0 {
+                // Everything merged was empty: the envelope's comma begins the object.
+                body[0] = b'{';
+            }
+        }
+    }
+    let length = body.len();
+    push_ok(worker, view, fan, length, frame, out);
+    if !frame.head_only {
+        out.extend_from_slice(&body);
+    }
+    worker.buffers.give(body);
+    length
+}
+
+/// A part's value; a list with those that continue it.
+fn push_list(list: &List, fan: &FanOut, out: &mut Vec<u8>) {
+    let own = fan.values[list.part].as_deref().unwrap_or(b"null");
+    let followed = list
+        .more
+        .iter()
+        .any(|part| inside(fan, *part, b'[', b']').is_some());
+    if !followed {
+        out.extend_from_slice(own);
+        return;
+    }
+    out.push(b'[');
+    let start = out.len();
+    for part in std::iter::once(&list.part).chain(&list.more) {
+        if let Some(items) = inside(fan, *part, b'[', b']') {
+            if out.len() > start {
+                out.push(b',');
+            }
+            out.extend_from_slice(items);
+        }
+    }
+    out.push(b']');
+}
+
+/// What stands between the brackets of a part's value, when that is something.
+fn inside(fan: &FanOut, part: usize, open: u8, close: u8) -> Option<&[u8]> {
+    let value = fan.values[part].as_deref()?.trim_ascii();
+    let inner = value
+        .strip_prefix(&[open])?
+        .strip_suffix(&[close])?
+        .trim_ascii();
+    (!inner.is_empty()).then_some(inner)
 }
 
 /// `,"degraded":[…],"request_id":"…","served_at_ms":…}` (req 10.2).
@@ -181,7 +281,7 @@ pub fn problem(worker: &Worker, problem: &Problem, frame: Frame<'_>, out: &mut V
     if let Some(seconds) = problem.retry_after_s {
         out.extend_from_slice(format!("retry-after: {seconds}\r\n").as_bytes());
     }
-    if let Some(allow) = problem.allow {
+    if let Some(allow) = &problem.allow {
         out.extend_from_slice(format!("allow: {allow}\r\n").as_bytes());
     }
     out.extend_from_slice(b"cache-control: no-store\r\n\r\n");

@@ -8,6 +8,7 @@
 //! the bytes and the socket; this file owns what they mean.
 
 use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
+use crate::body;
 use crate::clock;
 use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
@@ -25,8 +26,6 @@ use std::task::{Context, Poll};
 use tailrace_policy::deadline::{parse_grpc_timeout, parse_timeout_ms, Deadline};
 use tailrace_policy::Nanos;
 
-/// What an ordinary method list allows.
-const ALLOW: &str = "GET, HEAD, OPTIONS";
 const REQUEST_ID_MAX: usize = 128;
 
 /// One request's working set; reused from request to request.
@@ -35,6 +34,8 @@ pub struct Exchange {
     /// Bytes from the client: this request's head and whatever was sent after it.
     pub input: Vec<u8>,
     pub head: RequestHead,
+    /// The request's body, decoded, when its view reads one.
+    pub body: Vec<u8>,
     /// The reply's bytes, complete when `poll` is ready.
     pub reply: Vec<u8>,
     fan: FanOut,
@@ -114,17 +115,13 @@ impl Exchange {
 
     /// What would refuse this request whatever its body says; asked before a body is invited.
     pub fn refused_early(&self, program: &Program) -> Option<Problem> {
-        find_view(program, &self.head, &self.input)
-            .and_then(|_| self.check_method())
-            .err()
+        find_view(program, &self.head, &self.input).err()
     }
 
-    fn check_method(&self) -> Result<(), Problem> {
-        match self.head.method {
-            Method::Get | Method::Head => Ok(()),
-            Method::Options => Err(allowed_methods()),
-            _ => Err(method_not_allowed()),
-        }
+    /// Whether the body is for the view to read, rather than to be dropped.
+    pub fn reads_body(&self, program: &Program) -> bool {
+        let found = find_view(program, &self.head, &self.input);
+        found.is_ok_and(|(view, _)| program.views[view].reads_body())
     }
 
     /// Route, method, parameters, deadline: all that can refuse without a call.
@@ -132,19 +129,26 @@ impl Exchange {
         let program = &worker.program;
         let (view, params) = find_view(program, &self.head, &self.input)?;
         self.view = Some(view);
-        self.check_method()?;
         let declared = &program.views[view];
         let raw = Raw {
             head: &self.head,
             input: &self.input,
             path: &params,
+            body: &self.body,
         };
+        if declared.form {
+            body::check_form(&self.head, &self.input, &self.body)?;
+        }
         let values = parameters::read(program, &declared.parameters, raw)?;
         self.fan.parameters = values;
         let asked = asked_deadline(&self.head, &self.input);
         let asked = if program.naive { None } else { asked };
         let deadline = Deadline::inbound(self.started, declared.deadline, asked);
         self.fan.begin(program, view, deadline);
+        if let Some(shape) = declared.body {
+            let json = body::read(worker, shape, &self.head, &self.input, &self.body)?;
+            self.fan.begin_body(json);
+        }
         self.forward_headers(program, view);
         Ok(())
     }
@@ -205,7 +209,8 @@ impl Exchange {
         self.decide_keep_alive(worker);
         let frame = frame(&self.request_id, &self.head, self.keep_alive);
         let bytes = if problem.status == 204 {
-            reply::empty(worker, ALLOW, frame, &mut self.reply);
+            let allow = problem.allow.as_deref().unwrap_or_default();
+            reply::empty(worker, allow, frame, &mut self.reply);
             0
         } else {
             reply::problem(worker, problem, frame, &mut self.reply)
@@ -345,24 +350,29 @@ fn find_view<'a>(
     let path =
         std::str::from_utf8(head.path.of(input)).map_err(|_| bad_request("path_not_ascii"))?;
     match program.router.find(path) {
-        Route::View(view, params) => Ok((view, params)),
+        Route::Path(methods, params) => match (methods.view(head.method), head.method) {
+            (Some(view), _) => Ok((view, params)),
+            (None, Method::Options) => Err(allowed_methods(&methods.allow)),
+            (None, _) => Err(method_not_allowed(&methods.allow)),
+        },
         Route::EmptyParameter(name) => Err(missing_parameter(name, "path")),
-        Route::Unknown if path == "*" => Err(allowed_methods()),
+        Route::Unknown if path == "*" => Err(allowed_methods(&program.router.allow)),
         Route::Unknown => Err(no_route()),
     }
 }
 
 /// Not a problem: the answer to OPTIONS, with an empty body.
-fn allowed_methods() -> Problem {
+fn allowed_methods(allow: &str) -> Problem {
     Problem {
         status: 204,
+        allow: Some(allow.into()),
         ..Problem::default()
     }
 }
 
-fn method_not_allowed() -> Problem {
-    let detail = "this view answers GET, HEAD and OPTIONS".to_owned();
-    let allow = Some(ALLOW);
+fn method_not_allowed(allow: &str) -> Problem {
+    let detail = format!("this path answers {allow}");
+    let allow = Some(allow.into());
     Problem {
         status: 405,
         code: "method_not_allowed",

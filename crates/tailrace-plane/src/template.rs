@@ -5,7 +5,7 @@
 //! encoded with an empty safe set, and a segment that comes out empty, `.` or `..` is refused.
 
 use crate::h1;
-use crate::program::{Part, Piece};
+use crate::program::{Body, JsonPiece, Part, Piece};
 use crate::splice;
 
 /// Where values come from while one call is rendered.
@@ -33,6 +33,8 @@ pub enum BadValue {
 pub struct Rendered {
     pub bytes: Vec<u8>,
     pub target: usize,
+    /// What the call sends after its head; empty and without memory for most.
+    pub body: Vec<u8>,
 }
 
 #[derive(Clone, Copy)]
@@ -40,6 +42,8 @@ enum Place {
     Path,
     Query,
     Header,
+    /// Inside a JSON string.
+    Json,
 }
 
 /// Renders target and templated headers of `part` into `into`, which is cleared first.
@@ -60,6 +64,14 @@ pub fn render(part: &Part, values: Values<'_>, into: &mut Rendered) -> Result<()
         }
     }
     into.target = out.len();
+    if let Some(key) = &part.idempotency_key {
+        out.extend_from_slice(b"idempotency-key: ");
+        // Without it the call could be applied twice: there is no call then.
+        if !render_pieces(key, values, Place::Header, out)? {
+            return Err(BadValue::Reference);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
     for (name, template) in &part.headers {
         let mark = out.len();
         out.extend_from_slice(name.as_bytes());
@@ -70,6 +82,78 @@ pub fn render(part: &Part, values: Values<'_>, into: &mut Rendered) -> Result<()
             out.truncate(mark);
         }
     }
+    match &part.body {
+        None => Ok(()),
+        Some(Body::Json(pieces)) => render_json(pieces, values, &mut into.body),
+        Some(Body::Form(pairs)) => render_form(pairs, values, &mut into.body),
+    }
+}
+
+fn render_form(
+    pairs: &[(String, Vec<Piece>)],
+    values: Values<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), BadValue> {
+    for (name, template) in pairs {
+        let mark = out.len();
+        if mark > 0 {
+            out.push(b'&');
+        }
+        h1::encode_query(name.as_bytes(), out);
+        out.push(b'=');
+        if !render_pieces(template, values, Place::Query, out)? {
+            out.truncate(mark);
+        }
+    }
+    Ok(())
+}
+
+/// A value becomes JSON where it stands, whatever is in it: it cannot end the string or the
+/// document around it. An absent parameter is `null`.
+fn render_json(
+    pieces: &[JsonPiece],
+    values: Values<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), BadValue> {
+    for piece in pieces {
+        match piece {
+            JsonPiece::Text(text) => out.extend_from_slice(text),
+            JsonPiece::Quoted(index) => match &values.parameters[*index] {
+                Some(text) => push_string(text, out).map_err(|()| BadValue::Parameter(*index))?,
+                None => out.extend_from_slice(b"null"),
+            },
+            JsonPiece::Value(piece) => {
+                out.extend_from_slice(raw(piece, values)?.unwrap_or(b"null"));
+            }
+            JsonPiece::String(template) => {
+                let mark = out.len();
+                out.push(b'"');
+                if render_pieces(template, values, Place::Json, out)? {
+                    out.push(b'"');
+                } else {
+                    out.truncate(mark);
+                    out.extend_from_slice(b"null");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The value a piece names, as it arrived; `None` for a parameter that is absent.
+pub fn raw<'a>(piece: &'a Piece, values: Values<'a>) -> Result<Option<&'a [u8]>, BadValue> {
+    let (json, field) = match piece {
+        Piece::Text(text) => return Ok(Some(text)),
+        Piece::Parameter(index) => return Ok(values.parameters[*index].as_deref()),
+        Piece::Part(part, field) => (values.parts[*part].as_deref(), field),
+        Piece::Item(field) => (values.item, field),
+    };
+    let found = json.and_then(|json| splice::lookup(json, field));
+    found.map(Some).ok_or(BadValue::Reference)
+}
+
+fn push_string(text: &[u8], out: &mut Vec<u8>) -> Result<(), ()> {
+    splice::escape_into(std::str::from_utf8(text).map_err(|_| ())?, out);
     Ok(())
 }
 
@@ -140,6 +224,13 @@ fn push(text: &[u8], place: Place, out: &mut Vec<u8>) -> Result<(), ()> {
         Place::Path if text.is_empty() => return Err(()),
         Place::Path => h1::encode_segment(text, out),
         Place::Query => h1::encode_query(text, out),
+        Place::Json => {
+            // Escaped as a whole string, then without its own quotes.
+            let mark = out.len();
+            push_string(text, out)?;
+            out.remove(mark);
+            out.pop();
+        }
         Place::Header if h1::is_header_value(text) => out.extend_from_slice(text),
         Place::Header => return Err(()),
     }
@@ -160,8 +251,15 @@ mod tests {
             path,
             query: vec![("v".to_owned(), vec![Piece::Parameter(1)])],
             headers: vec![("x-tenant".to_owned(), vec![Piece::Parameter(1)])],
+            method: crate::h1::Method::Get,
+            body: None,
+            idempotency_key: None,
+            repeatable: true,
+            hedgeable: true,
+            when: None,
             each: None,
             shape: 0,
+            unwrap: None,
             fallback: b"null".to_vec(),
             empty_allowed: true,
             needs: 0,

@@ -180,7 +180,8 @@ impl Thread {
     /// Keeps a working set for the next request, unless there are enough or it has grown large.
     pub fn put_back(&self, exchange: Box<Exchange>) {
         let mut kept = self.exchanges.borrow_mut();
-        let large = exchange.input.capacity().max(exchange.reply.capacity()) > KEEP_MAX_BYTES;
+        let buffers = [&exchange.input, &exchange.reply, &exchange.body];
+        let large = buffers.iter().any(|one| one.capacity() > KEEP_MAX_BYTES);
         if !large && kept.len() < EXCHANGES_KEPT {
             kept.push(exchange);
         }

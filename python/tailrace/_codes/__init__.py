@@ -6,7 +6,7 @@ page here, and every page is raised by a test.
 
 from __future__ import annotations
 
-from tailrace._codes import config, models, parameters, parts, services, templates
+from tailrace._codes import bodies, config, models, parameters, parts, services, templates
 from tailrace._codes.page import CodeDoc
 
 __all__ = ["CODES", "CodeDoc"]
@@ -17,6 +17,7 @@ CODES: dict[str, CodeDoc] = dict(
             **services.PAGES,
             **parameters.PAGES,
             **templates.PAGES,
+            **bodies.PAGES,
             **parts.PAGES,
             **models.PAGES,
             **config.PAGES,

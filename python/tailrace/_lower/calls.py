@@ -10,8 +10,10 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
+from tailrace._lower.bodies import lower_body
 from tailrace._lower.context import Context, at
-from tailrace._lower.fields import scalar
+from tailrace._lower.fields import descend, scalar
+from tailrace._lower.layout import reply_name
 from tailrace._lower.upstreams import check_header
 from tailrace._source import Place, entry, inside
 from tailrace.errors import suggestion
@@ -20,7 +22,7 @@ from tailrace.templates import Reference, TemplateError, parse
 if TYPE_CHECKING:
     from tailrace._lower.views import ViewScope
 
-Where = Literal["path", "query", "header"]
+Where = Literal["path", "query", "header", "body"]
 _PATH_TEXT = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _HEADER_TEXT = re.compile(r"[\x20-\x7e]*")
 
@@ -28,7 +30,7 @@ _HEADER_TEXT = re.compile(r"[\x20-\x7e]*")
 def lower_call(context: Context, scope: ViewScope, name: str, item: int | None) -> dict[str, Any]:
     """`path`, `query` and `headers` of the part `name`; `item` is the shape of `{item}`."""
     call = scope.parts[name].call
-    site = _Site(context, scope, name, item)
+    site = Site(context, scope, name, item)
     place = at(call.place, "path", 0)
     lowered: dict[str, Any] = {"path": []}
     if _path_fits(context, call.path, place):
@@ -51,10 +53,11 @@ def lower_call(context: Context, scope: ViewScope, name: str, item: int | None) 
         lowered["query"] = query
     if headers:
         lowered["headers"] = headers
+    lowered.update(lower_body(site, call))
     return lowered
 
 
-class _Site:
+class Site:
     """Where a template stands: which names it may use."""
 
     def __init__(self, context: Context, scope: ViewScope, name: str, item: int | None) -> None:
@@ -79,7 +82,7 @@ class _Site:
         for fragment in fragments:
             spot = inside(place, text, fragment.start, fragment.end)
             if isinstance(fragment, Reference):
-                piece = self._piece(fragment, spot, where)
+                piece = self.piece(fragment, spot, where)
             else:
                 piece = self._text(fragment.text, spot, where)
             if piece is not None:
@@ -89,6 +92,8 @@ class _Site:
     def _text(self, text: str, place: Place, where: Where) -> dict[str, Any] | None:
         if where == "query":
             return {"text": quote(text, safe="")}
+        if where == "body":
+            return {"text": text}
         legal = _PATH_TEXT if where == "path" else _HEADER_TEXT
         if legal.fullmatch(text):
             return {"text": text}
@@ -99,16 +104,22 @@ class _Site:
         self.context.problem("TR059", message, place, helps=helps)
         return None
 
-    def _piece(self, reference: Reference, place: Place, where: Where) -> dict[str, Any] | None:
+    def piece(
+        self, reference: Reference, place: Place, where: Where, *, whole: bool = False
+    ) -> dict[str, Any] | None:
+        """What a reference names; `whole` allows lists and objects as well."""
         first, *fields = reference.names
         if first == "item" and self.scope.parts[self.name].each is not None:
             if self.item is not None:
-                scalar(self.context, self.item, ["item"], fields, place)
+                follow = descend if whole else scalar
+                follow(self.context, self.item, ["item"], fields, place)
             return {"item": fields}
         if first in self.scope.parameters:
             return self._parameter(first, fields, place, where)
         if first in self.scope.parts:
-            return self._part(first, fields, place)
+            return self._part(first, fields, place, whole)
+        if self.scope.body is not None and first == self.scope.body[0]:
+            return self._field(first, fields, place, whole)
         if first not in self.scope.broken:
             self._unknown(first, place)
         return None
@@ -127,16 +138,22 @@ class _Site:
             self.context.problem("TR058", message, place, helps=helps)
         return {"parameter": name}
 
-    def _part(self, name: str, fields: list[str], place: Place) -> dict[str, Any] | None:
+    def _part(
+        self, name: str, fields: list[str], place: Place, whole: bool
+    ) -> dict[str, Any] | None:
         if name == self.name:
             message = f"part `{name}` reads itself"
             helps = ("a call can only read parameters and other parts",)
             self.context.problem("TR056", message, place, helps=helps)
             return None
         self.scope.needs[self.name].add(name)
+        return self._field(name, fields, place, whole)
+
+    def _field(self, name: str, fields: list[str], place: Place, whole: bool) -> dict[str, Any]:
         if name in self.scope.shapes:
-            scalar(self.context, self.scope.shapes[name], [name], fields, place)
-        return {"part": {"name": name, "field": fields}}
+            follow = descend if whole else scalar
+            follow(self.context, self.scope.shapes[name], [name], fields, place)
+        return {"part": {"name": reply_name(self.scope, name), "field": fields}}
 
     def _unknown(self, name: str, place: Place) -> None:
         helps: tuple[str, ...]
@@ -146,6 +163,7 @@ class _Site:
             self.context.problem("TR060", message, place, helps=helps)
             return
         known = [*self.scope.parameters, *(one for one in self.scope.parts if one != self.name)]
+        known += [] if self.scope.body is None else [self.scope.body[0]]
         if self.scope.parts[self.name].each is not None:
             known.append("item")
         message = f"`{name}` is neither a parameter nor a part of {self.scope.label}"

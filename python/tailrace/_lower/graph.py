@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tailrace._lower.context import Context
+from tailrace._missing import MISSING
 from tailrace._source import target
-from tailrace.dependencies import MISSING
 
 if TYPE_CHECKING:
     from tailrace._lower.views import ViewScope

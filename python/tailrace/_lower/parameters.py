@@ -10,11 +10,11 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 from tailrace._lower.context import Context, at
+from tailrace._missing import MISSING
 from tailrace._shapes import Trail, type_name
 from tailrace._shapes.table import SCALARS
 from tailrace._shapes.values import typed_json
 from tailrace._source import annotation, target
-from tailrace.dependencies import MISSING
 from tailrace.errors import suggestion
 from tailrace.parameters import ParameterDeclaration
 from tailrace.view import Member
@@ -141,7 +141,7 @@ def _segment(context: Context, one: ParameterDeclaration, index: int) -> int:
 
 
 def _wire_name(context: Context, name: str, one: ParameterDeclaration) -> str:
-    if one.location == "query":
+    if one.location in ("query", "form"):
         if one.wire_name is not None and not one.wire_name:
             helps = ("leave `alias` out to use the attribute's name",)
             place = at(one.place, "alias")

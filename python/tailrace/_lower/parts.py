@@ -9,13 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tailrace._lower.calls import lower_call
+from tailrace._lower.conditions import check_skipped, lower_condition
 from tailrace._lower.context import Context, at
 from tailrace._lower.fields import descend
+from tailrace._lower.layout import lower_layout, reply_name
+from tailrace._missing import MISSING
 from tailrace._origin import Setting
 from tailrace._shapes import type_name
 from tailrace._shapes.values import typed_json
 from tailrace._source import annotation, target
-from tailrace.dependencies import EACH_MAX_DEFAULT, MISSING, PartDeclaration
+from tailrace.dependencies import EACH_MAX_DEFAULT, PartDeclaration
 from tailrace.errors import suggestion
 from tailrace.quantities import duration_text
 from tailrace.templates import TemplateError, parse
@@ -31,12 +34,15 @@ def lower_part(context: Context, scope: ViewScope, name: str) -> dict[str, Any] 
     scope.needs[name] = set()
     each, item = _each(context, scope, name, part)
     lowered: dict[str, Any] = {
-        "name": name,
+        "name": reply_name(scope, name),
         "strength": part.strength,
         "upstream": part.call.upstream.name,
-        "method": "GET",
+        "method": part.call.method,
         **lower_call(context, scope, name, item),
     }
+    when = lower_condition(context, scope, name)
+    if when is not None:
+        lowered["when"] = when
     timeout = _timeout(context, scope, name, part)
     if timeout is not None:
         lowered["timeout_ms"] = timeout
@@ -48,6 +54,9 @@ def lower_part(context: Context, scope: ViewScope, name: str) -> dict[str, Any] 
     lowered["shape"] = whole if part.each is None else _item_shape(context, scope, name, part)
     if name in scope.unsound:
         return lowered
+    lowered.update(lower_layout(context, scope, name))
+    if part.when is not None and part.default is MISSING and part.each is None:
+        check_skipped(context, scope, name)
     if part.default is not MISSING:
         default = _default(context, scope, name, part)
         if default is not MISSING:
@@ -77,7 +86,7 @@ def _timeout(context: Context, scope: ViewScope, name: str, part: PartDeclaratio
     if part.timeout is None:
         return None
     place = at(part.place, "timeout")
-    path = f"views.{scope.view.name}.parts.{name}.timeout_ms"
+    path = f"views.{scope.view.name}.parts.{reply_name(scope, name)}.timeout_ms"
     context.origins[path] = f"code {place}"
     setting = Setting(part.timeout, context.origins[path], place)
     timeout = context.duration(setting, f"timeout of part `{name}`")
@@ -147,15 +156,16 @@ def _each(
     place = at(part.place, "each")
     if names and names[0] in scope.broken:
         return None, None
-    if not names or names[0] not in scope.parts or names[0] == name:
-        known = [other for other in scope.parts if other != name]
+    body = [] if scope.body is None else [scope.body[0]]
+    if not names or names[0] not in [*scope.parts, *body] or names[0] == name:
+        known = [*(other for other in scope.parts if other != name), *body]
         message = f"`each={part.each!r}` of part `{name}` does not name a part"
         helps = suggestion(names[0] if names else str(part.each), known, "parts")
         context.problem("TR107", message, place, helps=helps)
         return None, None
     source, *fields = names
-    scope.needs[name].add(source)
-    each = {"part": source, "field": fields, "items_max": items_max}
+    scope.needs[name].update({source} & set(scope.parts))
+    each = {"part": reply_name(scope, source), "field": fields, "items_max": items_max}
     if source not in scope.shapes:
         return each, None
     index = descend(context, scope.shapes[source], [source], fields, place)

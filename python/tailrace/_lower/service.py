@@ -46,10 +46,18 @@ def lower_service(context: Context, service: Service) -> dict[str, Any]:
     blueprint["upstreams"] = lower_upstreams(context, service)
     blueprint["views"] = lower_views(context, service, set(envelope.values()))
     if not context.problems:
-        users = [row for view in blueprint["views"] for row in view["parameters"] + view["parts"]]
+        users = [row for view in blueprint["views"] for row in _users(view)]
         blueprint["shapes"] = context.shapes.compact(users)
         check_tail(context, service, blueprint)
     return blueprint
+
+
+def _users(view: dict[str, Any]) -> list[dict[str, Any]]:
+    """Everything of a view that refers to a shape."""
+    answers = [part["unwrap"] for part in view["parts"] if "unwrap" in part]
+    body = [view["body"]] if "body" in view else []
+    found: list[dict[str, Any]] = view["parameters"] + body + view["parts"] + answers
+    return found
 
 
 def _envelope(context: Context, service: Service) -> dict[str, str]:

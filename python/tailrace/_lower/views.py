@@ -10,8 +10,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tailrace._lower.bodies import check_method, claim_body, lower_request_body
 from tailrace._lower.context import Context, at
 from tailrace._lower.graph import check_graph
+from tailrace._lower.layout import check_reply
 from tailrace._lower.parameters import lower_parameters
 from tailrace._lower.parts import lower_part
 from tailrace._lower.upstreams import environment_name
@@ -19,7 +21,7 @@ from tailrace._origin import Setting
 from tailrace._shapes import type_name
 from tailrace._source import Place, annotation, class_place, member_of, target
 from tailrace.dependencies import PartDeclaration
-from tailrace.parameters import ParameterDeclaration
+from tailrace.parameters import BodyDeclaration, ParameterDeclaration
 from tailrace.service import EXTRA_ATTEMPTS_DEFAULT, FANOUT_DEFAULT
 from tailrace.upstream import Call
 from tailrace.view import Member, View, ViewDeclaration
@@ -44,6 +46,9 @@ class ViewScope:
     deadline_ms: float
     placeholders: list[str] = field(default_factory=list)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    body: tuple[str, Any] | None = None
+    """Name and type of the request's JSON body; its shape stands among those of the parts."""
+    body_place: Place | None = None
     parts: dict[str, PartDeclaration] = field(default_factory=dict)
     types: dict[str, Any] = field(default_factory=dict)
     shapes: dict[str, int] = field(default_factory=dict)
@@ -66,7 +71,7 @@ def scope_label(view: ViewDeclaration) -> str:
 def lower_views(context: Context, service: Service, reserved: set[str]) -> list[dict[str, Any]]:
     lowered: list[dict[str, Any]] = []
     names: dict[str, Place] = {}
-    routes: dict[str, ViewDeclaration] = {}
+    routes: dict[str, list[ViewDeclaration]] = {}
     for view in service.views:
         place = class_place(view.place, view.cls.__name__)
         if not isinstance(view.name, str) or not _NAME.fullmatch(view.name):
@@ -104,19 +109,24 @@ def _view(
     scope = ViewScope(view, known)
     scope.placeholders = _PLACEHOLDER.findall(view.path)
     parameters = _members(context, scope, reserved)
+    method = check_method(context, view.method, scope.label, at(view.place, "method"))
     lowered_parameters = lower_parameters(context, scope, parameters)
     scope.parameters = {row["name"]: row for row in lowered_parameters}
     _shapes_of_parts(context, scope)
+    request_body = lower_request_body(context, scope, method, lowered_parameters)
     parts = [lower_part(context, scope, name) for name in scope.parts]
     check_graph(context, scope)
+    collection = check_reply(context, scope, reserved)
     lowered: dict[str, Any] = {
         "name": view.name,
-        "method": "GET",
+        "method": method,
         "path": view.path,
         "deadline_ms": known,
         "fanout": width,
         "extra_attempts": purse,
         "parameters": lowered_parameters,
+        **({} if request_body is None else {"body": request_body}),
+        **({} if collection is None else {"collection": collection}),
         "parts": [part for part in parts if part is not None],
     }
     if overcommit is not None:
@@ -178,6 +188,8 @@ def _members(
         value = member.value
         if isinstance(value, ParameterDeclaration):
             parameters.append((member, value, _type_of(context, scope, member, value.place)))
+        elif isinstance(value, BodyDeclaration):
+            claim_body(context, scope, member, _type_of(context, scope, member, value.place))
         elif isinstance(value, PartDeclaration):
             _part_member(context, scope, member, value, reserved)
         elif not member.name.startswith("_"):
@@ -195,7 +207,7 @@ def _part_member(
     context: Context, scope: ViewScope, member: Member, part: PartDeclaration, reserved: set[str]
 ) -> None:
     name = member.name
-    if name in reserved:
+    if name in reserved and part.name is None and not part.merge and part.append is None:
         message = f"part `{name}` has the name of a field of the reply's envelope"
         helps = (
             "rename the part, or the field: Service(..., envelope={...: ...}) or "
@@ -270,7 +282,7 @@ def _shapes_of_parts(context: Context, scope: ViewScope) -> None:
 
 
 def _claim_route(
-    context: Context, view: ViewDeclaration, routes: dict[str, ViewDeclaration]
+    context: Context, view: ViewDeclaration, routes: dict[str, list[ViewDeclaration]]
 ) -> None:
     place = at(view.place, "path", 0)
     reason, help_ = _route_problem(view.path)
@@ -283,13 +295,18 @@ def _claim_route(
         message = f"route `{view.path}` has the placeholder `{{{again}}}` twice"
         context.problem("TR022", message, place, helps=("give each its own name",))
     shape = _PLACEHOLDER.sub("{}", view.path)
-    if shape in routes:
-        other = routes[shape]
+    methods = routes.setdefault(shape, [])
+    # One path has one set of placeholder names, whatever its methods.
+    if other := next((one for one in methods if _clash(one, view)), None):
         message = f"route `{view.path}` of view `{view.name}` is taken"
         notes = (f"view `{other.name}` at {other.place} has `{other.path}`",)
         helps = ("names of placeholders do not tell routes apart; static segments do",)
         context.problem("TR021", message, place, notes=notes, helps=helps)
-    routes.setdefault(shape, view)
+    methods.append(view)
+
+
+def _clash(one: ViewDeclaration, other: ViewDeclaration) -> bool:
+    return one.method == other.method or one.path != other.path
 
 
 def _route_problem(path: object) -> tuple[str, str]:

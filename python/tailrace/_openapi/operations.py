@@ -38,10 +38,13 @@ class Operations:
         if summary:
             operation["summary"] = " ".join(summary.split())
         operation["description"] = "\n\n".join(about)
-        parameters = [self._parameter(view, one) for one in view["parameters"]]
+        named = [one for one in view["parameters"] if one["in"] != "form"]
+        parameters = [self._parameter(view, one) for one in named]
         parameters += self._forwarded(view)
         if parameters:
             operation["parameters"] = parameters
+        if body := self._request_body(view):
+            operation["requestBody"] = body
         operation["responses"] = {"200": self._reply(view)} | {
             str(status): {"$ref": f"#/components/responses/Problem{status}"}
             for status in self._problems.statuses(view)
@@ -63,6 +66,23 @@ class Operations:
             "required": row["required"],
             "schema": schema,
         }
+
+    def _request_body(self, view: Schema) -> Schema | None:
+        """The JSON document or the form that a request has."""
+        if "body" in view:
+            schema = self._schemas.shape(view["body"]["shape"])
+            return {"required": True, "content": {"application/json": {"schema": schema}}}
+        fields = [self._parameter(view, one) for one in view["parameters"] if one["in"] == "form"]
+        if not fields:
+            return None
+        schema = {
+            "type": "object",
+            "properties": {one["name"]: one["schema"] for one in fields},
+            "required": [one["name"] for one in fields if one["required"]],
+        }
+        required = bool(schema["required"])
+        content = {"application/x-www-form-urlencoded": {"schema": schema}}
+        return {"required": required, "content": content}
 
     def _forwarded(self, view: Schema) -> list[Schema]:
         """Headers that the view reads only to pass them on."""
@@ -89,7 +109,8 @@ class Operations:
         name = "".join(word.capitalize() for word in view["name"].replace("-", "_").split("_"))
         component = self._schemas.claim(f"{name}Reply")
         self._schemas.components[component] = {}  # Its place, before the models of its parts.
-        self._schemas.components[component] = self._body(view)
+        schema = self._list(view) if "collection" in view else self._body(view)
+        self._schemas.components[component] = schema
         weak = [part["name"] for part in view["parts"] if part["strength"] == "weak"]
         headers: Schema = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
         text = "Every part is there."
@@ -98,6 +119,8 @@ class Operations:
             headers["Cache-Control"] = {"$ref": "#/components/headers/DegradedIsNotStored"}
             names = ", ".join(f"`{name}`" for name in weak)
             own = self._envelope["degraded"]
+            if "collection" in view:
+                own = "tailrace-degraded"
             text = f"Every strong part is there; `{own}` says which of {names} are missing."
         reference = {"$ref": f"#/components/schemas/{component}"}
         content = {"application/json": {"schema": reference}}
@@ -105,7 +128,16 @@ class Operations:
 
     def _body(self, view: Schema) -> Schema:
         weak = [part["name"] for part in view["parts"] if part["strength"] == "weak"]
-        properties = {part["name"]: self._part(part) for part in view["parts"]}
+        properties: Schema = {}
+        absent: set[str] = set()
+        for part in view["parts"]:
+            if part.get("merge"):
+                fields = self._merged(part)
+                properties |= fields["properties"]
+                always = fields.get("required", ()) if part["strength"] == "strong" else ()
+                absent |= set(fields["properties"]) - set(always)
+            elif "append" not in part:
+                properties[part["name"]] = self._continued(view, part)
         missing: Schema = {"type": "array", "items": {"type": "string"}, "maxItems": len(weak)}
         if weak:
             missing["items"] = {"type": "string", "enum": weak}
@@ -123,9 +155,36 @@ class Operations:
         return {
             "type": "object",
             "properties": properties,
-            "required": list(properties),
+            "required": [name for name in properties if name not in absent],
             "additionalProperties": False,
         }
+
+    def _merged(self, part: Schema) -> Schema:
+        """The fields of a part that stand in the reply itself."""
+        name = self._schemas.shape(self._schemas.inner(part["shape"]))["$ref"].rpartition("/")[2]
+        fields: Schema = self._schemas.components[name]
+        # Without an answer they are missing, whatever the model says.
+        return fields if not part.get("when") else fields | {"required": []}
+
+    def _continued(self, view: Schema, part: Schema) -> Schema:
+        """A part, and the lists that continue its own."""
+        schema = self._part(part)
+        more = [one for one in view["parts"] if one.get("append") == part["name"]]
+        if not more or "items" not in schema:
+            return schema
+        kinds = [schema["items"]]
+        for one in more:
+            items = self._part(one).get("items", {})
+            kinds += [] if items in kinds else [items]
+        limits = ("minItems", "maxItems")
+        schema = {name: value for name, value in schema.items() if name not in limits}
+        return schema | {"items": kinds[0] if len(kinds) == 1 else {"anyOf": kinds}}
+
+    def _list(self, view: Schema) -> Schema:
+        """A reply that is one list."""
+        found = next(part for part in view["parts"] if part["name"] == view["collection"])
+        schema = self._continued(view, found)
+        return schema | {"type": "array"}
 
     def _part(self, part: Schema) -> Schema:
         schema = self._schemas.shape(part["shape"])

@@ -117,11 +117,20 @@ def _operation(document: dict[str, Any], method: str, path: str, one: Schema) ->
         + prose(one.get("summary", ""))
         + prose(one.get("description", ""))
         + _parameters(one.get("parameters", []))
+        + _request_body(one)
         + f"<h3>Reply</h3>{prose(reply['description'])}"
         + _table(("field", "", "type", "about"), parts)
         + f"<p>Problems: {statuses}</p>"
         + f"<pre tabindex=0>{escape(_curl(document, method, path))}</pre>"
         "</section>"
+    )
+
+
+def _request_body(one: Schema) -> str:
+    content = one.get("requestBody", {}).get("content", {})
+    return "".join(
+        f"<h3>Body</h3><p>{code(kind)}: {type_of(row['schema'])}</p>"
+        for kind, row in content.items()
     )
 
 

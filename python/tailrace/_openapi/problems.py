@@ -48,6 +48,8 @@ class Problems:
         absent = {"route"}
         if not view["parameters"]:
             absent.add("parameter")
+        if "body" not in view and not any(row["in"] == "form" for row in view["parameters"]):
+            absent.add("body")
         if not any(part["strength"] == "strong" for part in view.get("parts", ())):
             absent.add("part")
         found = {status for scope, _, status, _ in self._known if scope not in absent}

@@ -5,7 +5,7 @@
 //! and says nothing about time, so a part may read one that is declared further down. No recursion:
 //! the number of parts is the document's to choose.
 
-use super::Problems;
+use super::{body, Problems};
 use crate::{Part, Piece, View};
 
 pub(super) fn check_graph(path: &str, view: &View, problems: &mut Problems) {
@@ -68,6 +68,7 @@ fn needs(part: &Part, view: &View) -> Vec<usize> {
         .iter()
         .chain(query)
         .chain(headers)
+        .chain(body::pieces(part))
         .filter_map(|piece| match piece {
             Piece::Part(field) => Some(field.name.as_str()),
             _ => None,

@@ -20,10 +20,11 @@ const HOP_BY_HOP: [&str; 9] = [
 
 /// Headers the plane writes itself, and those that say a deadline, of which only its own is true: a
 /// second one beside it would leave the upstream to choose.
-const OWN: [&str; 9] = [
+const OWN: [&str; 10] = [
     "accept",
     "connect-timeout-ms",
     "content-length",
+    "content-type",
     "expect",
     "grpc-timeout",
     "host",

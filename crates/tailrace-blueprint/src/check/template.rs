@@ -4,7 +4,7 @@
 //! by the plane, but literal text is copied, so a line break in it would be a second request
 //! (RELIABILITY S07).
 
-use super::{header, listed, Problems};
+use super::{body, header, listed, Problems};
 use crate::{Part, Piece, View};
 
 /// Where a template stands decides which text it may hold.
@@ -13,6 +13,8 @@ enum Place {
     Path,
     Query,
     Header,
+    /// Inside a body, where whatever renders it escapes the text.
+    Body,
 }
 
 impl Place {
@@ -20,6 +22,7 @@ impl Place {
         match self {
             Self::Path => byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte),
             Self::Query => byte.is_ascii_graphic() && !b"#&\"<>\\^`{|}".contains(&byte),
+            Self::Body => true,
             Self::Header => byte.is_ascii_graphic() || byte == b' ',
         }
     }
@@ -53,6 +56,13 @@ pub(super) fn check_templates(path: &str, part: &Part, view: &View, problems: &m
         header::check_sent(&format!("{at}.name"), &entry.name, site.problems);
         site.check(&format!("{at}.value"), &entry.value, Place::Header);
     }
+    for (at, piece) in body::placed(path, part) {
+        site.check_piece(&at, piece, Place::Body);
+    }
+    if let Some(key) = &part.idempotency_key {
+        let place = Place::Header;
+        site.check_text(&format!("{path}.idempotency_key"), key, place);
+    }
 }
 
 struct Site<'a> {
@@ -65,6 +75,15 @@ impl Site<'_> {
     fn check(&mut self, path: &str, template: &[Piece], place: Place) {
         for (index, piece) in template.iter().enumerate() {
             self.check_piece(&format!("{path}[{index}]"), piece, place);
+        }
+    }
+
+    /// Only the literal text of a template whose names are checked already.
+    fn check_text(&mut self, path: &str, template: &[Piece], place: Place) {
+        for (index, piece) in template.iter().enumerate() {
+            if matches!(piece, Piece::Text(_)) {
+                self.check_piece(&format!("{path}[{index}]"), piece, place);
+            }
         }
     }
 
@@ -103,7 +122,8 @@ impl Site<'_> {
 
 /// Reports a name that no part of the view has.
 pub(super) fn check_part(at: String, name: &str, view: &View, problems: &mut Problems) {
-    let known = view.parts.iter().map(|one| one.name.as_str());
+    let body = view.body.iter().map(|body| body.name.as_str());
+    let known = view.parts.iter().map(|one| one.name.as_str()).chain(body);
     if !known.clone().any(|one| one == name) {
         problems.add(at, format!("the view has no part `{name}`"), listed(known));
     }

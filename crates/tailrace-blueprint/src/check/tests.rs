@@ -1,6 +1,7 @@
 //! One sample with nothing wrong; every test breaks one thing and names the place.
 
 mod attempts;
+mod bodies;
 mod guards;
 mod shapes;
 mod tail;

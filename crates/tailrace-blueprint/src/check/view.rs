@@ -3,7 +3,7 @@
 //! The failure prevented is a route that never matches, a weak part with nothing to stand in its
 //! place (req 8.1), a part that can only be cut off, and a fan-out of nothing (req 4.2, 4.3).
 
-use super::{attempts, graph, header, listed, shape, template, Problems};
+use super::{attempts, body, graph, header, listed, reply, shape, template, Problems};
 use crate::{Blueprint, ParameterIn, Part, Strength, View};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -23,6 +23,7 @@ pub(super) fn check_views(blueprint: &Blueprint, problems: &mut Problems) {
         problems.check_duration(format!("{path}.deadline_ms"), view.deadline_ms);
         problems.check_positive(format!("{path}.fanout"), u64::from(view.fanout));
         attempts::check_purse(&path, view, problems);
+        body::check_request(&path, view, blueprint, problems);
         check_parameters(&path, view, blueprint, problems);
         check_parts(&path, view, blueprint, problems);
     }
@@ -115,7 +116,7 @@ fn check_parameters(path: &str, view: &View, blueprint: &Blueprint, problems: &m
                     header::check_token(&format!("{at}.{field}"), name, problems);
                 }
             }
-            ParameterIn::Query => {}
+            ParameterIn::Query | ParameterIn::Form => {}
         }
         let at = format!("{at}.shape");
         let known = shape::check_id(at.clone(), parameter.shape, &blueprint.shapes, problems);
@@ -159,8 +160,10 @@ fn check_parts(path: &str, view: &View, blueprint: &Blueprint, problems: &mut Pr
             problems.check_positive(format!("{at}.each.items_max"), u64::from(each.items_max));
         }
         template::check_templates(&at, part, view, problems);
+        body::check_call(&at, part, view, blueprint, problems);
         check_fallback(&at, part, blueprint, problems);
     }
+    reply::check_layout(path, view, blueprint, problems);
     graph::check_graph(path, view, problems);
 }
 

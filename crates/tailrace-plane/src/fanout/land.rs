@@ -109,7 +109,7 @@ impl FanOut {
         }
     }
 
-    fn finish(&mut self, worker: &Worker, index: usize, value: Vec<u8>) {
+    pub(super) fn finish(&mut self, worker: &Worker, index: usize, value: Vec<u8>) {
         self.values[index] = Some(value);
         self.states[index] = State::Done;
         self.done |= 1 << index;

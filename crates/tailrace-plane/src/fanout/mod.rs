@@ -141,6 +141,7 @@ impl FanOut {
         self.view = view;
         self.values.clear();
         self.values.resize_with(parts, || None);
+        self.done = 0;
         self.ends.clear();
         self.ends.resize(parts, PartEnd::default());
         self.states.clear();
@@ -157,7 +158,6 @@ impl FanOut {
             Some(mine) => *mine = purse,
             None => self.purse = Rc::new(purse),
         }
-        self.done = 0;
         self.deadline = Some(deadline);
         let reserve = Nanos::from(program.limits.reserve_ms) * clock::MILLI;
         self.cutoff = deadline.at.saturating_sub(reserve);
@@ -166,6 +166,15 @@ impl FanOut {
         } else {
             u64::from(program.limits.request_memory_max_bytes)
         });
+    }
+
+    /// Puts the request's body behind the parts, where templates find it, and counts it among the
+    /// bytes the request may hold.
+    pub fn begin_body(&mut self, json: Vec<u8>) {
+        self.done |= 1 << self.values.len();
+        let left = self.memory.get().saturating_sub(json.len() as u64);
+        self.memory.set(left);
+        self.values.push(Some(json));
     }
 
     /// The request ends without its parts: those that were not done are cancelled, and say so.
@@ -210,7 +219,7 @@ impl FanOut {
             });
             match outcome {
                 Err(stop) => return Poll::Ready(Err(stop)),
-                Ok(_) if self.done.count_ones() as usize == view.parts.len() => {
+                Ok(_) if self.done.count_ones() as usize == self.values.len() => {
                     return Poll::Ready(Ok(()))
                 }
                 // A part that was done without a call may have unlocked one declared before it.
@@ -236,6 +245,11 @@ impl FanOut {
             if free && self.states[index] == State::Waiting {
                 self.states[index] = State::Started;
                 self.started[index] = worker.now.get();
+                if !self.holds(part) {
+                    worker.metrics.parts[part.metric].skipped.add(1);
+                    self.finish(worker, index, part.fallback.clone());
+                    continue;
+                }
                 match self.prepare(worker, index, part) {
                     Ok(Prepared::One(job)) => self.ready.push_back(job),
                     Ok(Prepared::Many(jobs)) => {

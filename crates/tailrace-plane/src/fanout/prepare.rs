@@ -5,7 +5,7 @@
 //! client's mistake and ends the request.
 
 use super::{FanOut, Job};
-use crate::program::Part;
+use crate::program::{Part, Piece};
 use crate::reason::Reason;
 use crate::splice;
 use crate::template::{self, BadValue, Rendered, Values};
@@ -60,6 +60,11 @@ impl FanOut {
         let mut rendered = Rendered {
             bytes: worker.buffers.take(),
             target: 0,
+            body: if part.body.is_some() {
+                worker.buffers.take()
+            } else {
+                Vec::new()
+            },
         };
         template::render(part, values, &mut rendered).map_err(|bad| match bad {
             BadValue::Parameter(parameter) => Refused::Parameter(parameter),
@@ -70,6 +75,30 @@ impl FanOut {
         }
         rendered.bytes.extend_from_slice(&self.id_line);
         Ok(rendered)
+    }
+
+    /// Whether a part's call is made; one without a condition always is.
+    pub(super) fn holds(&self, part: &Part) -> bool {
+        let Some(condition) = &part.when else {
+            return true;
+        };
+        let values = Values {
+            parameters: &self.parameters,
+            parts: &self.values,
+            item: None,
+        };
+        let found = template::raw(&condition.value, values).ok().flatten();
+        let held = match (found, &condition.equals) {
+            (None, _) => false,
+            (Some(json), None) => json != b"null" && json != b"false",
+            (Some(text), Some(wanted)) if matches!(condition.value, Piece::Parameter(_)) => {
+                text == wanted.as_slice()
+            }
+            (Some(json), Some(wanted)) => {
+                splice::scalar_text(json, &mut Vec::new()) == Some(wanted.as_slice())
+            }
+        };
+        held != condition.negated
     }
 
     /// A field is not there: because the part that has it failed, or because the upstream left it

@@ -90,6 +90,18 @@ impl Method {
     }
 }
 
+impl From<tailrace_blueprint::Method> for Method {
+    fn from(declared: tailrace_blueprint::Method) -> Self {
+        match declared {
+            tailrace_blueprint::Method::Get => Self::Get,
+            tailrace_blueprint::Method::Post => Self::Post,
+            tailrace_blueprint::Method::Put => Self::Put,
+            tailrace_blueprint::Method::Patch => Self::Patch,
+            tailrace_blueprint::Method::Delete => Self::Delete,
+        }
+    }
+}
+
 /// How the end of a body is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Framing {

@@ -8,13 +8,20 @@ use super::scan::is_token;
 
 /// `application/json` or `application/*+json`, charset absent or UTF-8.
 #[inline]
-pub(super) fn is_json(value: &[u8]) -> bool {
+pub fn is_json(value: &[u8]) -> bool {
     if value == b"application/json" {
         return true;
     }
     let mut parts = value.split(|&byte| byte == b';');
     let essence = parts.next().unwrap_or_default().trim_ascii();
     is_json_essence(essence) && parts.all(|part| is_fitting_parameter(part.trim_ascii()))
+}
+
+/// `application/x-www-form-urlencoded`, whatever its parameters.
+pub fn is_form(value: &[u8]) -> bool {
+    let essence = value.split(|&byte| byte == b';').next();
+    let essence = essence.unwrap_or_default().trim_ascii();
+    essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
 fn is_json_essence(essence: &[u8]) -> bool {

@@ -45,6 +45,7 @@ mod target;
 pub use body::{BodyDecoder, BodyError, Decoded};
 pub use encode::{hop_by_hop, is_header_value, push_header, reason, BadHeader};
 pub use head::{Framing, HeadLimits, Method, Parsed, Span};
+pub use media::{is_form, is_json};
 pub use refusal::HeadError;
 pub use request::{parse_request, RequestHead};
 pub use response::{parse_response, ResponseHead};

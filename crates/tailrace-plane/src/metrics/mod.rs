@@ -66,6 +66,8 @@ pub struct ViewMetrics {
 #[repr(align(128))]
 pub struct PartMetrics {
     pub ok: Count,
+    /// Its condition did not hold: no call was made, and nothing is missing.
+    pub skipped: Count,
     pub failed: [Count; Reason::ALL.len()],
 }
 
@@ -163,6 +165,7 @@ impl WorkerMetrics {
             parts: program
                 .parts()
                 .map(|_| PartMetrics {
+                    skipped: Count::default(),
                     ok: Count::default(),
                     failed: counts(),
                 })

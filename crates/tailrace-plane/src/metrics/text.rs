@@ -227,6 +227,10 @@ fn view_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u
             labels("ok"),
             sum(workers, part.metric, |w, i| &w.parts[i].ok),
         ));
+        results.push((
+            labels("skipped"),
+            sum(workers, part.metric, |w, i| &w.parts[i].skipped),
+        ));
         for reason in Reason::ALL {
             let count = |w: &Arc<WorkerMetrics>| w.parts[part.metric].failed[reason.index()].get();
             results.push((labels(reason.code()), workers.iter().map(count).sum()));
@@ -246,7 +250,7 @@ fn view_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u
         ),
         (
             "tailrace_part_results",
-            "Parts by how they ended: ok or the reason",
+            "Parts by how they ended: ok, skipped (its condition did not hold) or the reason",
             results,
         ),
     ]

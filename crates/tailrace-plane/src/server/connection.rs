@@ -144,7 +144,7 @@ impl Connection {
         let head = self.read_head(&mut exchange).await;
         let trusted = head.is_ok();
         let body = match head {
-            Ok(()) => self.skip_body(&mut exchange).await,
+            Ok(()) => self.take_body(&mut exchange).await,
             Err(failed) => Err(failed),
         };
         let next = match body {
@@ -259,11 +259,12 @@ impl Connection {
         .await
     }
 
-    /// Reads and drops the request's body, within its limits; returns where the next request
-    /// starts.
-    async fn skip_body(&mut self, exchange: &mut Exchange) -> Result<usize, Failed> {
+    /// Reads the request's body, within its limits, and drops it unless its view reads it; returns
+    /// where the next request starts.
+    async fn take_body(&mut self, exchange: &mut Exchange) -> Result<usize, Failed> {
         let start = exchange.head.head_len;
         let framing = exchange.head.framing;
+        exchange.body.clear();
         if framing == Framing::None {
             return Ok(start);
         }
@@ -281,14 +282,15 @@ impl Connection {
                 .map_err(|_| Failed::Gone)?;
             self.slot.expire(&self.worker, limit(read_ms));
         }
-        let mut body = self.worker.buffers.take();
+        let kept = exchange.reads_body(&self.worker.program);
         loop {
             let step = decoder
-                .decode(&exchange.input[start..], &mut body)
+                .decode(&exchange.input[start..], &mut exchange.body)
                 .map_err(refused)?;
-            body.clear();
+            if !kept {
+                exchange.body.clear();
+            }
             if step.done {
-                self.worker.buffers.give(body);
                 return Ok(start + step.consumed);
             }
             exchange.input.drain(start..start + step.consumed);

@@ -43,7 +43,7 @@ use tailrace_blueprint::ShapeId;
 
 pub use compile::ShapeProblem;
 pub use mismatch::{Mismatch, MismatchCode, PATH_MAX};
-pub use query::{items, lookup, scalar_text, ItemIter};
+pub use query::{items, lookup, scalar_text, span, ItemIter};
 pub use table::Shapes;
 pub use text::escape_into;
 

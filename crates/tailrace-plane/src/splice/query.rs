@@ -6,14 +6,20 @@
 use super::keys::key_at;
 use super::scan::{byte_at, number_end, space, string_end, word_end};
 use super::text::unescape_into;
+use std::ops::Range;
 
 /// The raw value at a path of object keys; the whole value for an empty path.
 pub fn lookup<'a>(json: &'a [u8], path: &[impl AsRef<str>]) -> Option<&'a [u8]> {
+    json.get(span(json, path)?)
+}
+
+/// Where the raw value at a path of object keys stands.
+pub fn span(json: &[u8], path: &[impl AsRef<str>]) -> Option<Range<usize>> {
     let mut start = space(json, 0);
     for name in path {
         start = member_at(json, start, name.as_ref().as_bytes())?;
     }
-    json.get(start..value_end(json, start)?)
+    Some(start..value_end(json, start)?)
 }
 
 /// Where the value of member `name` starts in the object at `at`.

@@ -34,6 +34,7 @@ fn script(seen: &Seen) -> Vec<Step> {
         [part, kind, at] if part == at => fault(&Seen {
             connection: seen.connection,
             head: format!("GET /{kind} HTTP/1.1\r\n\r\n").into_bytes(),
+            body: Vec::new(),
         }),
         _ => fault(seen),
     }

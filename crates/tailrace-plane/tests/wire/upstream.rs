@@ -6,6 +6,7 @@
 //! lost.
 
 use crate::patience::{now, PATIENCE};
+pub(crate) use crate::seen::Seen;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -28,47 +29,6 @@ pub(crate) enum Step {
     Wait(Arc<Gate>),
     Close,
     Reset,
-}
-
-/// A request as it arrived.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    /// Which connection it came on, counted from 0.
-    pub(crate) connection: usize,
-    pub(crate) head: Vec<u8>,
-}
-
-impl Seen {
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.head).into_owned()
-    }
-
-    pub(crate) fn target(&self) -> String {
-        let text = self.text();
-        text.split(' ').nth(1).unwrap_or_default().to_owned()
-    }
-
-    /// Header lines as name and value.
-    pub(crate) fn headers(&self) -> Vec<(String, String)> {
-        let text = self.text();
-        let lines = text
-            .split("\r\n")
-            .skip(1)
-            .take_while(|line| !line.is_empty());
-        lines
-            .map(|line| {
-                let (name, value) = line.split_once(": ").expect("a header line");
-                (name.to_owned(), value.to_owned())
-            })
-            .collect()
-    }
-
-    pub(crate) fn header(&self, name: &str) -> Option<String> {
-        self.headers()
-            .into_iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value)
-    }
 }
 
 /// Opened once by the test; scripts wait for it.
@@ -248,6 +208,7 @@ impl Connection<'_> {
         while let Some(head) = self.read_head() {
             let seen = Seen {
                 connection: index,
+                body: self.read_body(&head),
                 head,
             };
             let steps = (self.state.script)(&seen);
@@ -269,6 +230,23 @@ impl Connection<'_> {
                 }
             }
         }
+    }
+
+    /// As many bytes as the head announces.
+    fn read_body(&mut self, head: &[u8]) -> Vec<u8> {
+        let text = String::from_utf8_lossy(head).to_ascii_lowercase();
+        let mut lines = text.lines();
+        let length = lines.find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let length: usize = length.unwrap_or(0);
+        let mut bytes = [0; 16 * 1024];
+        while self.input.len() < length {
+            match self.stream.read(&mut bytes) {
+                Ok(count) if count > 0 => self.input.extend_from_slice(&bytes[..count]),
+                _ => break,
+            }
+        }
+        let end = length.min(self.input.len());
+        self.input.drain(..end).collect()
     }
 
     /// Plays a script. The request counts as answered before its last bytes are sent: once they

@@ -1,0 +1,135 @@
+//! One view compiled: its limits in nanoseconds, its parts with the upstreams they call.
+
+use super::{layout, templates, Parameter, Part, View, PARTS_MAX};
+use crate::clock;
+use crate::splice::Shapes;
+use tailrace_blueprint as blueprint;
+use tailrace_policy::Nanos;
+
+/// Naive mode's one timeout for everything (req 2.1).
+const NAIVE_TIMEOUT: Nanos = 2_000 * clock::MILLI;
+
+pub(super) fn compile(
+    view: &blueprint::View,
+    declared: &blueprint::Blueprint,
+    shapes: &Shapes,
+    naive: bool,
+    metric: &mut usize,
+) -> Result<View, String> {
+    if view.parts.len() + usize::from(view.body.is_some()) > PARTS_MAX {
+        return Err(format!(
+            "view {}: at most {PARTS_MAX} parts, the body counted as one",
+            view.name
+        ));
+    }
+    let mut parts = Vec::with_capacity(view.parts.len());
+    for (index, part) in view.parts.iter().enumerate() {
+        parts.push(compile_part(
+            index, part, view, declared, shapes, naive, *metric,
+        )?);
+        *metric += 1;
+    }
+    let parameters = view.parameters.iter().map(compile_parameter).collect();
+    let layout = layout::compile(view)?;
+    Ok(View {
+        name: view.name.clone(),
+        route: view.path.clone(),
+        deadline: if naive {
+            10 * NAIVE_TIMEOUT
+        } else {
+            clock::from_ms(view.deadline_ms)
+        },
+        fanout: if naive {
+            usize::MAX
+        } else {
+            usize::from(view.fanout)
+        },
+        extra_attempts: view.extra_attempts,
+        body: view.body.as_ref().map(|body| body.shape),
+        form: view
+            .parameters
+            .iter()
+            .any(|one| one.location == blueprint::ParameterIn::Form),
+        parameters,
+        parts,
+        layout,
+    })
+}
+
+fn compile_parameter(parameter: &blueprint::Parameter) -> Parameter {
+    Parameter {
+        name: parameter.name.clone(),
+        location: parameter.location,
+        wire_name: parameter
+            .wire_name
+            .clone()
+            .unwrap_or_else(|| parameter.name.clone()),
+        shape: parameter.shape,
+        required: parameter.required,
+        default: parameter.default.clone(),
+    }
+}
+
+fn compile_part(
+    index: usize,
+    part: &blueprint::Part,
+    view: &blueprint::View,
+    declared: &blueprint::Blueprint,
+    shapes: &Shapes,
+    naive: bool,
+    metric: usize,
+) -> Result<Part, String> {
+    let at = |message: String| format!("view {} part {}: {message}", view.name, part.name);
+    let upstream = declared
+        .upstreams
+        .iter()
+        .position(|upstream| upstream.name == part.upstream)
+        .ok_or_else(|| at(format!("unknown upstream {}", part.upstream)))?;
+    let templates = templates::compile(part, view, declared).map_err(at)?;
+    let declared_timeout = part
+        .timeout_ms
+        .unwrap_or(declared.upstreams[upstream].timeout_ms);
+    let mut key = vec![if index == 0 { b'{' } else { b',' }];
+    crate::splice::escape_into(&part.name, &mut key);
+    key.push(b':');
+    // A list that was never asked for is an empty one.
+    let nothing: &[u8] = match (&part.each, &part.when) {
+        (Some(_), Some(_)) => b"[]",
+        _ => b"null",
+    };
+    let nullable = shapes.project(part.shape, b"null", &mut Vec::new()).is_ok();
+    Ok(Part {
+        name: part.name.clone(),
+        strength: part.strength,
+        upstream,
+        method: part.method.into(),
+        timeout: if naive {
+            NAIVE_TIMEOUT
+        } else {
+            clock::from_ms(declared_timeout)
+        },
+        path: templates.path,
+        query: templates.query,
+        headers: templates.headers,
+        body: templates.body,
+        repeatable: part.method.is_idempotent() || part.idempotency_key.is_some(),
+        hedgeable: part.method == blueprint::Method::Get || part.idempotency_key.is_some(),
+        idempotency_key: templates.idempotency_key,
+        when: templates.when,
+        each: templates.each,
+        shape: part.shape,
+        unwrap: part
+            .unwrap
+            .as_ref()
+            .map(|one| (one.shape, one.field.clone())),
+        // The default of an `each` part stands for the whole list, not for one item.
+        empty_allowed: nullable || (part.each.is_none() && part.default.is_some()),
+        fallback: part
+            .default
+            .as_ref()
+            .map_or_else(|| nothing.to_vec(), |json| json.to_string().into()),
+        needs: templates.needs,
+        key,
+        metric,
+    })
+}

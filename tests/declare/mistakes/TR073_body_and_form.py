@@ -1,0 +1,24 @@
+"""One body read in two ways."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, body, form, strong
+
+
+class Draft(BaseModel):
+    user_id: str
+    coupon: str | None = None
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders", method="POST")
+class OrderView(View):
+    draft: Draft = body()
+    note: str = form()
+    order: Order = strong(orders.post("/orders", json="{draft}"))

@@ -1,0 +1,22 @@
+"""A name that a header cannot hold."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong
+
+
+class Draft(BaseModel):
+    user_id: str
+    coupon: str | None = None
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders"), name="order info")
