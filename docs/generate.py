@@ -29,6 +29,10 @@ LABELS: Final = {
     "tailrace_part_results": "view, part, result",
     "tailrace_attempt_refusals": "upstream, code",
     "tailrace_request_duration_seconds": "view",
+    "tailrace_handler_refused": "view",
+    "tailrace_handler_errors": "view",
+    "tailrace_handler_stalls": "view",
+    "tailrace_handler_in_flight": "view",
     "tailrace_config_changes": "result",
 }
 PER_UPSTREAM: Final = ("tailrace_upstream_", "tailrace_bulkhead_")
@@ -104,13 +108,17 @@ def metrics() -> str:
     """Every series, as it is called in a query."""
     text = _source("metrics", "text.rs")
     upstreams = _source("metrics", "upstreams.rs")
+    python = _source("metrics", "python.rs")
     rows = []
     kinds = (
         (text, "process_counters", "counter"),
         (text, "view_counters", "counter"),
         (upstreams, "counters", "counter"),
+        (python, "counters", "counter"),
         (text, "gauges", "gauge"),
+        (python, "gauges", "gauge"),
         (text, "histograms", "histogram"),
+        (python, "histograms", "histogram"),
     )
     for source, function, kind in kinds:
         found = re.findall(r'\(\s*"(tailrace_\w+)",\s*"([^"]+)"', _function(source, function))

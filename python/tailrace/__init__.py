@@ -4,10 +4,12 @@ The failure prevented: a public surface that grows by accident. These are all th
 them loads neither pydantic nor the plane, so that `tailrace --help` is instant.
 """
 
+from tailrace.client import Client
 from tailrace.dependencies import strong, weak
-from tailrace.errors import ConfigError, DeclarationError, TailraceError
+from tailrace.errors import CallFailed, ConfigError, DeclarationError, TailraceError
 from tailrace.parameters import body, form, header, path, query
 from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
+from tailrace.scope import Scope
 from tailrace.service import Service
 from tailrace.typing import Raw
 from tailrace.upstream import Upstream
@@ -17,11 +19,14 @@ __all__ = [
     "AdaptiveLimit",
     "Breaker",
     "Bulkhead",
+    "CallFailed",
+    "Client",
     "ConfigError",
     "DeclarationError",
     "Hedge",
     "Raw",
     "Retry",
+    "Scope",
     "Service",
     "TailraceError",
     "Throttle",

@@ -1,9 +1,9 @@
 """Overrides from a TOML file, the environment and flags.
 
 The failure prevented: a key that is ignored. Everything in the file and every `TAILRACE_*`
-variable is either an option of this service or an error with "did you mean". Precedence is flag,
-environment, file, code, default; each effective value knows where it came from (`tailrace explain
---origin`).
+variable is either an option of this service or an error with "did you mean". Precedence is admin
+port, flag, environment, file, code, default; each effective value knows where it came from
+(`tailrace explain --origin`, `/config`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "tailrace.toml"
 FILE_VARIABLE: Final = PREFIX + "CONFIG"
+ADMIN: Final = "admin POST /config"
+"""The origin of what was set over the admin port."""
 TOKEN_VARIABLE: Final = PREFIX + "ADMIN_TOKEN"
 """A secret that the plane reads itself: it stands in no blueprint."""
 
@@ -51,30 +53,37 @@ def resolve(
     *,
     other_variables: Collection[str] = (),
     read_file: bool = True,
+    admin: Mapping[str, Any] | None = None,
 ) -> Resolved:
     """The blueprint of `service` with every override.
 
     `toml_path` left out takes `$TAILRACE_CONFIG`, then `tailrace.toml` in the working directory if
     there is one. `flags` go by dotted option, e.g. `{"listen.port": 8081}`. `other_variables` are
     `TAILRACE_*` names that belong to the command line itself. Without `read_file` only a named file
-    is read. Raises `ConfigError` and
-    `DeclarationError`.
+    is read. `admin` holds tables like a file's, set over the admin port (`_live`). Raises
+    `ConfigError` and `DeclarationError`.
     """
     from tailrace._lower import build
 
     environ = environ or {}
     layers = _Layers(service)
-    path = toml_path or environ.get(FILE_VARIABLE)
-    if path is None and read_file and Path(FILE_NAME).is_file():
-        path = FILE_NAME
+    path = config_file(toml_path, environ, here=read_file)
     if path is not None:
         layers.file(_toml.read(path))
     layers.environment(environ, {FILE_VARIABLE, TOKEN_VARIABLE, *other_variables})
     layers.flags(flags or {})
+    if admin:
+        layers.file(_toml.TomlFile(ADMIN, dict(admin), {}))
     if layers.problems:
         raise ConfigError(layers.problems)
     built = build(service, Overrides(layers.settings))
     return Resolved(built.blueprint, built.origins, built.models)
+
+
+def config_file(given: str | None, environ: Mapping[str, str], *, here: bool = True) -> str | None:
+    """The file that is read: as given, from the environment, or the one in this directory."""
+    path = given or environ.get(FILE_VARIABLE)
+    return FILE_NAME if path is None and here and Path(FILE_NAME).is_file() else path
 
 
 def variables(service: Service) -> dict[str, str]:
@@ -91,7 +100,7 @@ class _Layers:
         self.problems: list[Problem] = []
         self.named: dict[str, list[str]] = {
             "upstreams": [one.name for one in service.upstreams if isinstance(one.name, str)],
-            "views": [one.name for one in service.views if isinstance(one.name, str)],
+            "views": [one.name for one in service.endpoints if isinstance(one.name, str)],
         }
 
     def file(self, file: _toml.TomlFile) -> None:

@@ -1,8 +1,8 @@
 """Where an effective value came from.
 
 The failure prevented: "which file sets this timeout?" asked during an incident. Precedence is
-flag, then environment, then file, then code, then default; a value travels with the name of its
-source, for `tailrace explain --origin` and for the frame of an error about it.
+admin port, then flag, environment, file, code, default; a value travels with the name of its
+source, for `tailrace explain --origin`, `/config` and the frame of an error about it.
 """
 
 from __future__ import annotations

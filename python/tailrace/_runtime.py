@@ -7,19 +7,34 @@ request.
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import signal
 import time
+import weakref
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from tailrace import _plane
 
-__all__ = ["Plane", "PlaneError", "Running", "build_info", "check_blueprint", "problems"]
+__all__ = [
+    "Engine",
+    "Plane",
+    "PlaneError",
+    "Running",
+    "build_info",
+    "check_blueprint",
+    "engine",
+    "problems",
+]
 
+Engine = _plane.Engine
 Plane = _plane.Plane
 PlaneError = _plane.PlaneError
 
-_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+_ENDING = {signal.SIGINT, signal.SIGTERM}
+_SIGNALS = _ENDING | {signal.SIGHUP}
 
 
 def check_blueprint(blueprint: bytes) -> list[tuple[str, str, str]]:
@@ -33,9 +48,32 @@ def build_info() -> dict[str, str]:
     return {"version": version, "profile": profile}
 
 
+def engine(blueprint: Mapping[str, Any]) -> Engine:
+    """The workers of a client; the end of the interpreter ends them while it still can."""
+    started = Engine(json.dumps(blueprint).encode())
+    own = weakref.ref(started)
+
+    def end() -> None:
+        found = own()
+        if found is not None:
+            found.end()
+
+    atexit.register(end)
+    weakref.finalize(started, atexit.unregister, end)
+    return started
+
+
 def problems() -> list[tuple[str, str, int, str]]:
     """Every problem a client can get, as (scope, code, status, detail)."""
     return _plane.problems()
+
+
+def _is_terminal() -> bool:
+    """Whether stderr is a terminal that is still there."""
+    try:
+        return os.isatty(2)
+    except OSError:
+        return False
 
 
 class Running:
@@ -53,6 +91,7 @@ class Running:
         openapi: bytes = b"",
         docs: bytes = b"",
     ) -> None:
+        self._terminal = _is_terminal()
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             told = json.dumps(dict(origins or {})).encode()
@@ -62,8 +101,15 @@ class Running:
             raise
 
     def wait_for_signal(self) -> signal.Signals:
-        """Blocks until SIGINT or SIGTERM arrives."""
-        return signal.Signals(signal.sigwait(_SIGNALS))
+        """Blocks until SIGINT or SIGTERM arrives. SIGHUP asks for the config file to be read again,
+        unless it says that the terminal is gone, which ends the service as SIGTERM does."""
+        while True:
+            received = signal.Signals(signal.sigwait(_SIGNALS))
+            if received in _ENDING:
+                return received
+            if self._terminal and not _is_terminal():
+                return signal.SIGTERM
+            self.plane.ask_reload("SIGHUP")
 
     def drain(self, seconds: float, tell: Callable[[int, float], None]) -> int | None:
         """Drains for at most ``seconds``; a second signal stops at once.
@@ -87,7 +133,7 @@ class Running:
     def _pause(self, until: float) -> bool:
         """Waits for the workers; True when they have ended or a signal came first."""
         while time.monotonic() < until:
-            if self.plane.wait(0.05) or signal.sigtimedwait(_SIGNALS, 0) is not None:
+            if self.plane.wait(0.05) or signal.sigtimedwait(_ENDING, 0) is not None:
                 return True
         return False
 

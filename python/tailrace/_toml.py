@@ -23,7 +23,7 @@ _POSITION = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 @dataclass(frozen=True, slots=True)
 class TomlFile:
-    """What a file says, and where."""
+    """What a file says, and where; no places: it is no file."""
 
     path: str
     data: dict[str, Any]
@@ -35,7 +35,7 @@ class TomlFile:
             if key in self.places:
                 return self.places[key]
             key = key[:-1]
-        return Place(self.path, 1)
+        return Place(self.path, 1 if self.places else 0)
 
 
 def read(path: str) -> TomlFile:

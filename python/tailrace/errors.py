@@ -6,7 +6,8 @@ what to write instead; all problems of a service are reported together.
 
     TailraceError            base; `render()` draws every problem, `exit_code` is the verb's
      ├─ DeclarationError     the declaration cannot become a blueprint (exit code 2)
-     └─ ConfigError          a TOML file, environment variable or flag is wrong (exit code 2)
+     ├─ ConfigError          a TOML file, environment variable or flag is wrong (exit code 2)
+     └─ CallFailed           a call of Python code failed: upstream, reason, statuses
 
 `CODES` documents each code for `tailrace explain TR104`; a test holds raised codes and entries
 together.
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     CODES: dict[str, CodeDoc]
 
-__all__ = ["CODES", "ConfigError", "DeclarationError", "Problem", "TailraceError"]
+__all__ = ["CODES", "CallFailed", "ConfigError", "DeclarationError", "Problem", "TailraceError"]
 
 SHOWN_MAX = 10
 
@@ -107,6 +108,29 @@ class DeclarationError(TailraceError):
 
 class ConfigError(TailraceError):
     """A TOML file, environment variable or flag is wrong."""
+
+
+class CallFailed(TailraceError):  # noqa: N818 - the word of reasons and docs
+    """A strong call of Python code failed.
+
+    `reason` is the word that header, log and metric use (docs/reference/reasons.md), `status` what
+    a reply becomes when nobody catches this, `answered` the status the upstream answered with, or
+    None when it did not answer.
+    """
+
+    def __init__(self, upstream: str, reason: str, status: int, answered: int | None) -> None:
+        super().__init__(())
+        self.upstream = upstream
+        self.reason = reason
+        self.status = status
+        self.answered = answered
+
+    def __str__(self) -> str:
+        said = f", it answered {self.answered}" if self.answered else ""
+        return f"the call of {self.upstream} failed: {self.reason}{said}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CallFailed, (self.upstream, self.reason, self.status, self.answered)
 
 
 def suggestion(name: str, known: Iterable[str], noun: str = "") -> tuple[str, ...]:

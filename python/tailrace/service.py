@@ -8,11 +8,12 @@ run shows every mistake.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from tailrace._source import caller, frame_place
 from tailrace.dependencies import PartDeclaration
+from tailrace.handlers import HandlerDeclaration
 from tailrace.typing import Duration, Method
 from tailrace.upstream import Call, Upstream
 from tailrace.view import View, ViewDeclaration, default_name
@@ -21,6 +22,7 @@ FANOUT_DEFAULT: Final = 8
 EXTRA_ATTEMPTS_DEFAULT: Final = 3
 
 ViewClass = TypeVar("ViewClass", bound=View)
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Service:
@@ -29,7 +31,8 @@ class Service:
     `deadline` bounds every request of a view that has none of its own; `fanout` is the number of
     calls one request may have in flight (default 8), `extra_attempts` the retries and hedges that
     all its calls share (default 3). `envelope` renames the reply's own fields `degraded`,
-    `request_id` and `served_at_ms`.
+    `request_id` and `served_at_ms`. `upstreams` names those that only handlers call and that stand
+    neither in their module nor around them.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Service:
         fanout: int | None = None,
         extra_attempts: int | None = None,
         envelope: Mapping[str, str] | None = None,
+        upstreams: Iterable[Upstream] = (),
     ) -> None:
         self.name = name
         self.deadline = deadline
@@ -48,6 +52,8 @@ class Service:
         self.envelope = dict(envelope or {})
         self.place = caller()
         self._views: list[ViewDeclaration] = []
+        self._handlers: list[HandlerDeclaration] = []
+        self._upstreams = tuple(upstreams)
 
     def view(
         self,
@@ -97,6 +103,60 @@ class Service:
 
         return register
 
+    def get(
+        self,
+        path: str,
+        *,
+        deadline: Duration | None = None,
+        fanout: int | None = None,
+        extra_attempts: int | None = None,
+        limit: int | None = None,
+        threads: int | None = None,
+        name: str | None = None,
+    ) -> Callable[[Function], Function]:
+        """Registers an `async def` that answers GET at the route `path`.
+
+        Its parameters are the route's placeholders, what `query()` and `header()` declare, and one
+        annotated `Scope`. At most `limit` requests (128) are in it at once; one more is refused.
+        `threads` gives a plain function so many threads instead of the event loop.
+        """
+        place = caller()
+
+        def register(function: Function) -> Function:
+            frame = sys._getframe(1)
+            local = frame.f_locals
+            namespace = {} if local is frame.f_globals else dict(local)
+            where = place if place.line else frame_place(frame)
+            chosen = getattr(function, "__name__", "") if name is None else name
+            self._handlers.append(
+                HandlerDeclaration(
+                    function,
+                    path,
+                    chosen,
+                    deadline,
+                    fanout,
+                    extra_attempts,
+                    limit,
+                    threads,
+                    "GET",
+                    where,
+                    namespace,
+                )
+            )
+            return function
+
+        return register
+
+    @property
+    def handlers(self) -> tuple[HandlerDeclaration, ...]:
+        """The handlers in registration order."""
+        return tuple(self._handlers)
+
+    @property
+    def endpoints(self) -> tuple[ViewDeclaration | HandlerDeclaration, ...]:
+        """Views, then handlers: the order of the blueprint."""
+        return (*self._views, *self._handlers)
+
     @property
     def views(self) -> tuple[ViewDeclaration, ...]:
         """The views in registration order."""
@@ -104,13 +164,16 @@ class Service:
 
     @property
     def upstreams(self) -> tuple[Upstream, ...]:
-        """Every upstream that a view uses, in order of first use."""
+        """Every upstream that a view uses or a handler can reach, in that order."""
         found: dict[int, Upstream] = {}
         for view in self._views:
             for member in view.members():
                 call = member.value.call if isinstance(member.value, PartDeclaration) else None
                 if isinstance(call, Call):
                     found.setdefault(id(call.upstream), call.upstream)
+        reachable = (one for handler in self._handlers for one in handler.upstreams())
+        for upstream in (*reachable, *self._upstreams):
+            found.setdefault(id(upstream), upstream)
         return tuple(found.values())
 
     def blueprint(self) -> dict[str, Any]:

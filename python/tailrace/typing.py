@@ -7,8 +7,11 @@ unchecked and unprojected.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import Enum
 from typing import Annotated, Any, Literal, TypeAlias
+from uuid import UUID
 
 RAW_MARK = "tailrace_raw"
 
@@ -37,6 +40,9 @@ Json: TypeAlias = Any
 
 Duration: TypeAlias = str | timedelta
 """`"80ms"`, `"1.5s"`, `"2m"`, `"250us"` or a `timedelta`; never a bare number."""
+
+Value: TypeAlias = str | int | float | Decimal | UUID | date | Enum | None
+"""What can stand in a call's template; `None` leaves a query pair or header out."""
 
 Size: TypeAlias = str
 """`"4MiB"`, `"16KiB"`, `"500KB"`."""

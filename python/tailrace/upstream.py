@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar, overload
 
 from tailrace._missing import MISSING
 from tailrace._source import Place, caller
+from tailrace.bound import BoundCall
 from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
-from tailrace.typing import Duration, Json, Method, Size
+from tailrace.typing import Duration, Json, Method, Size, Value
+
+Result = TypeVar("Result")
 
 TIMEOUT_DEFAULT: Final = "1s"
 BULKHEAD_DEFAULT: Final = 64
@@ -80,15 +83,64 @@ class Upstream:
         self.body_max = body_max
         self.place = caller()
 
+    @overload
     def get(
         self,
         path: str,
         *,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Call:
-        """A GET of this upstream; `path`, query values and header values are templates."""
-        return Call(self, path, dict(query or {}), dict(headers or {}), caller())
+    ) -> Call: ...
+
+    @overload
+    def get(
+        self,
+        path: str,
+        model: type[Result],
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+        **values: Value,
+    ) -> BoundCall[Result]: ...
+
+    @overload
+    def get(
+        self,
+        path: str,
+        model: Any,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+        **values: Value,
+    ) -> BoundCall[Any]: ...
+
+    def get(
+        self,
+        path: str,
+        model: Any = MISSING,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+        **values: Value,
+    ) -> Call | BoundCall[Any]:
+        """A GET of this upstream; `path`, query values and header values are templates.
+
+        In a view the templates name parameters and parts. With a `model` it is a call of Python
+        code, in a handler: each `{name}` is one of `values`, and awaiting it gives the model.
+        """
+        if model is MISSING:
+            if values or timeout is not None:
+                given = ", ".join(values) or "timeout"
+                message = (
+                    f"{self.name}.get({path!r}) has {given}, but no model: "
+                    f"in a handler say what it returns, {self.name}.get({path!r}, Model, ...)"
+                )
+                raise TypeError(message)
+            return Call(self, path, dict(query or {}), dict(headers or {}), caller())
+        return BoundCall(self, path, model, query or {}, headers or {}, timeout, values)
 
     def post(
         self,

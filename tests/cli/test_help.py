@@ -87,6 +87,8 @@ Options:
   --config FILE          TOML overrides (tailrace.toml). [TAILRACE_CONFIG]
   --drain TIME           Patience for requests after SIGTERM (15s).
                          [TAILRACE_LIMITS_DRAIN]
+  --watch on|off         off: a changed TOML file waits for SIGHUP.
+                         [TAILRACE_WATCH] [default: on]
   --protections on|off   off removes every limit; lab only.
                          [TAILRACE_PROTECTIONS] [default: on]
 

@@ -13,6 +13,7 @@ from tailrace import (
     Hedge,
     Raw,
     Retry,
+    Scope,
     Service,
     Throttle,
     Upstream,
@@ -131,3 +132,9 @@ class PutAll(View):
     put: Raw = strong(main.put("/put", form={"note": "{note}"}), when="not note")
     patched: Raw = strong(main.patch("/patch", json="{note}"))
     gone: Raw = strong(main.delete("/gone/{note}"))
+
+
+@service.get("/summary/{id}", limit=64)
+async def summary(id: str, scope: Scope) -> Line:
+    (line,) = await scope.all(main.get("/lines/{id}", Line, id=id))
+    return line

@@ -42,6 +42,7 @@ BLUEPRINT: dict[str, Any] = resolve(
 
 VIEW = BLUEPRINT["views"][0]
 VIEWS = BLUEPRINT["views"]
+HANDLER = VIEWS[-1]
 PARTS = [part for view in VIEWS for part in view["parts"]]
 JSON = [piece for part in PARTS for piece in part.get("body", {}).get("json", [])]
 SHAPES = BLUEPRINT["shapes"]
@@ -88,6 +89,7 @@ def test_every_kind_is_declared_and_compiled(name: str, produced: set[str]) -> N
     ("name", "produced"),
     [
         ("View", keys(VIEWS)),
+        ("Handler", set(HANDLER["handler"])),
         ("Parameter", keys(VIEW["parameters"])),
         ("Part", keys(PARTS)),
         ("RequestBody", keys([row["body"] for row in VIEWS if "body" in row])),

@@ -105,7 +105,9 @@ def test_every_code_of_a_problem_is_there() -> None:
 
 def series() -> set[str]:
     """Every metric the plane writes, as its sources name it."""
-    sources = (rust(f"tailrace-plane/src/metrics/{name}.rs") for name in ("text", "upstreams"))
+    sources = (
+        rust(f"tailrace-plane/src/metrics/{name}.rs") for name in ("text", "upstreams", "python")
+    )
     return {name for source in sources for name in re.findall(r'"(tailrace_\w+)"', source)}
 
 

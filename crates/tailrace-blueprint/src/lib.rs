@@ -21,8 +21,8 @@ pub use upstream::{
     Upstream,
 };
 pub use view::{
-    CallBody, Condition, Each, Method, Parameter, ParameterIn, Part, Protections, RequestBody,
-    Strength, Unwrap, View,
+    CallBody, Condition, Each, Handler, Method, Parameter, ParameterIn, Part, Protections,
+    RequestBody, Strength, Unwrap, View,
 };
 
 use serde::{Deserialize, Serialize};

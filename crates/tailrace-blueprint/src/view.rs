@@ -22,6 +22,9 @@ pub struct View {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_overcommit: Option<String>,
     pub parameters: Vec<Parameter>,
+    /// Set: a Python handler answers, and the view has no parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handler: Option<Handler>,
     /// The JSON body a request of this view has; templates name it like a part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<RequestBody>,
@@ -65,6 +68,14 @@ pub struct RequestBody {
     /// Name used in templates.
     pub name: String,
     pub shape: ShapeId,
+}
+
+/// How a Python handler is bounded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handler {
+    /// Requests in it at the same time, over the whole process; one more is refused (503).
+    pub limit: u32,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

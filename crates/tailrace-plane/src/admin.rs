@@ -176,8 +176,9 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
     if !matches!(head.method, Method::Get | Method::Head) {
         return text(405, "not with this method; GET / lists what there is\n");
     }
+    let pages = shared.live.pages();
     match head.path.of(input) {
-        b"/" if shared.pages.docs.is_empty() => text(200, INDEX),
+        b"/" if pages.docs.is_empty() => text(200, INDEX),
         b"/" => text(200, &[INDEX, INDEX_OF_PAGES].concat()),
         b"/livez" if is_live(shared) => text(200, "live\n"),
         b"/livez" => text(503, "a worker thread has ended; restart the process\n"),
@@ -191,11 +192,11 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
         b"/stats" => json(text::stats(shared)),
         b"/config" => json(config::render(shared)),
         b"/blueprint" => json(shared.live.current().blueprint.clone()),
-        b"/openapi.json" if !shared.pages.openapi.is_empty() => json(shared.pages.openapi.clone()),
-        b"/docs" if !shared.pages.docs.is_empty() => Answer {
+        b"/openapi.json" if !pages.openapi.is_empty() => json(pages.openapi.clone()),
+        b"/docs" if !pages.docs.is_empty() => Answer {
             status: 200,
             content_type: "text/html; charset=utf-8",
-            body: shared.pages.docs.clone(),
+            body: pages.docs.clone(),
         },
         _ => text(404, "unknown; GET / lists what there is\n"),
     }

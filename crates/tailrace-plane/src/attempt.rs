@@ -12,7 +12,6 @@ use crate::splice::{self, MismatchCode};
 use crate::template::Rendered;
 use crate::upstream::{AddressSet, Upstream};
 use crate::worker::Worker;
-use std::cell::Cell;
 use std::rc::Rc;
 use tailrace_policy::balance;
 use tailrace_policy::breaker::Guard;
@@ -114,7 +113,7 @@ pub async fn attempt(
         guard.settle(now, outcome, took, worker.draw());
     }
     teach(upstream, now, took, outcome);
-    conclude(call, part, picked, result)
+    conclude(call, picked, result)
 }
 
 /// What the upstream's policies learn from an attempt that ended.
@@ -137,12 +136,7 @@ fn teach(upstream: &Upstream, now: Nanos, took: Nanos, outcome: Outcome) {
 }
 
 /// Success is decided before the body is trusted; then the model decides (DESIGN 4).
-fn conclude(
-    call: &Call,
-    part: &Part,
-    picked: usize,
-    result: Result<Response, Reason>,
-) -> Attempted {
+fn conclude(call: &Call, picked: usize, result: Result<Response, Reason>) -> Attempted {
     let worker = &*call.worker;
     let picked = Some(picked);
     match result {
@@ -153,7 +147,10 @@ fn conclude(
             picked,
         },
         Ok(response) => {
-            let landed = accept(worker, part, &response, &call.memory);
+            if let Some(answered) = &call.answered {
+                answered.set(response.status);
+            }
+            let landed = accept(call, &response);
             let failure = landed.as_ref().err().map_or(Failure::Invalid, |reason| {
                 failure_of(*reason, response.status)
             });
@@ -278,7 +275,7 @@ pub fn judge(
 }
 
 /// Decides success by status, then validates and projects the body in one pass.
-pub fn accept(worker: &Worker, part: &Part, response: &Response, memory: &Cell<u64>) -> Landed {
+pub fn accept(call: &Call, response: &Response) -> Landed {
     match response.status {
         204 => return Ok(None),
         200..=299 if response.json => {}
@@ -290,14 +287,17 @@ pub fn accept(worker: &Worker, part: &Part, response: &Response, memory: &Cell<u
         _ => return Err(Reason::ServerError),
     }
     // The projection takes the body's place in the request's memory; defaults can make it longer.
+    let (worker, memory) = (&*call.worker, &*call.memory);
     let mut projected = worker.buffers.take();
     let body = response.body.bytes();
     let left = memory.get().saturating_add(body.len() as u64);
     memory.set(left);
     let bytes_max = usize::try_from(left).unwrap_or(usize::MAX);
-    let shapes = &worker.program.shapes;
+    let part = call.part();
     let shape = part.unwrap.as_ref().map_or(part.shape, |(shape, _)| *shape);
-    let checked = shapes.project_within(shape, body, &mut projected, bytes_max);
+    let checked = call
+        .shapes()
+        .project_within(shape, body, &mut projected, bytes_max);
     if checked.is_ok() {
         if let Some((_, field)) = &part.unwrap {
             unwrap(field, &mut projected);

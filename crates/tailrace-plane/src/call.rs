@@ -10,11 +10,13 @@
 //! dropped, because it timed out, a sibling failed or the client left, needs no clean-up code.
 
 use crate::attempt::{choose, Attempted};
+use crate::bridge::Template;
 use crate::clock::MILLI;
 use crate::extra;
 use crate::naive;
 use crate::program::Part;
 use crate::reason::Reason;
+use crate::splice::Shapes;
 use crate::template::Rendered;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
@@ -22,6 +24,7 @@ use std::cell::Cell;
 use std::future::{poll_fn, Future};
 use std::pin::{pin, Pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use tailrace_policy::bulkhead::{BulkheadFull, Permit};
 use tailrace_policy::deadline::Deadline;
@@ -31,12 +34,18 @@ use tailrace_policy::Nanos;
 /// A call below this is not worth sending (ALGORITHMS 3).
 const BUDGET_MIN: Nanos = MILLI;
 
+/// What a call is made from: a part of a view, or a template that Python code registered.
+#[derive(Debug)]
+pub enum Source {
+    Part { view: usize, part: usize },
+    Template(Arc<Template>),
+}
+
 /// Everything one call needs; it owns its data, so it can outlive a borrow of the request.
 #[derive(Debug)]
 pub struct Call {
     pub worker: Rc<Worker>,
-    pub view: usize,
-    pub part: usize,
+    pub source: Source,
     pub rendered: Rendered,
     /// What the request may still hold of bodies.
     pub memory: Rc<Cell<u64>>,
@@ -48,6 +57,8 @@ pub struct Call {
     pub wake: Rc<Cell<Nanos>>,
     /// Extra attempts of the whole request, shared by its calls.
     pub purse: Rc<Purse>,
+    /// Where the status of the last answer is put, for a caller that tells it on.
+    pub answered: Option<Rc<Cell<u16>>>,
 }
 
 /// A part's projected JSON, or `None` for an empty (204) answer.
@@ -57,15 +68,15 @@ pub type Running = Pin<Box<dyn Future<Output = Landed>>>;
 /// Deadline: asked before anything is taken. Returns when the call must be over and whether the
 /// request's deadline, rather than the part's timeout, decided that.
 pub fn budget(
-    part: &Part,
+    timeout: Nanos,
     deadline: Deadline,
     reserve: Nanos,
     now: Nanos,
 ) -> Result<(Nanos, bool), Reason> {
     let left = deadline
-        .child(now, part.timeout, reserve, BUDGET_MIN)
+        .child(now, timeout, reserve, BUDGET_MIN)
         .map_err(|_| Reason::Deadline)?;
-    Ok((now + left, left < part.timeout))
+    Ok((now + left, left < timeout))
 }
 
 /// Starts a call; nothing happens before its first poll.
@@ -87,7 +98,7 @@ async fn governed(mut call: Call) -> Landed {
 /// The policies in their order, around the attempts.
 async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
     let worker = &*call.worker;
-    let part = &worker.program.views[call.view].parts[call.part];
+    let part = call.part();
     let upstream = &worker.program.upstreams[part.upstream];
     worker.metrics.upstreams[part.upstream].calls.add(1);
     extra::earn(upstream, worker.now.get());
@@ -158,6 +169,21 @@ async fn enter(
 }
 
 impl Call {
+    pub fn part(&self) -> &Part {
+        match &self.source {
+            Source::Part { view, part } => &self.worker.program.views[*view].parts[*part],
+            Source::Template(template) => &template.part,
+        }
+    }
+
+    /// The table that `part().shape` is an index into.
+    pub fn shapes(&self) -> &Shapes {
+        match &self.source {
+            Source::Part { .. } => &self.worker.program.shapes,
+            Source::Template(template) => &template.shapes,
+        }
+    }
+
     /// Waits until `at`, or until the call's own end.
     pub async fn pause(&self, at: Nanos) {
         self.before(at, std::future::pending::<()>()).await;

@@ -12,6 +12,8 @@ use crate::reason::Reason;
 pub enum Scope {
     /// A view with a strong part.
     Part,
+    /// A view that a Python handler answers.
+    Handler,
     /// A view with a parameter.
     Parameter,
     /// A view that reads a body.
@@ -26,6 +28,7 @@ impl Scope {
     pub fn code(self) -> &'static str {
         match self {
             Self::Part => "part",
+            Self::Handler => "handler",
             Self::Parameter => "parameter",
             Self::Body => "body",
             Self::Route => "route",
@@ -51,6 +54,18 @@ const SINGLE: &[(Scope, &str, u16, &str)] = &[
         "method_not_allowed",
         405,
         "the view does not answer this method",
+    ),
+    (
+        Scope::Handler,
+        "handler_error",
+        500,
+        "the handler failed, or returned what it does not declare",
+    ),
+    (
+        Scope::Handler,
+        "handler_full",
+        503,
+        "too many requests are in this handler",
     ),
     (
         Scope::Parameter,

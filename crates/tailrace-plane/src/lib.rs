@@ -10,6 +10,7 @@ mod addresses;
 mod admin;
 mod attempt;
 mod body;
+pub mod bridge;
 mod buffers;
 mod call;
 mod catalogue;
@@ -42,6 +43,6 @@ mod worker;
 
 pub use catalogue::problems;
 pub use live::{Ask, Change, Next, Reply, Wanted};
-pub use plane::{Pages, Plane, StartError};
+pub use plane::{Engine, Pages, Plane, StartError};
 pub use reason::Reason;
 pub use shared::Phase;

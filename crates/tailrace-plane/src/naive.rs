@@ -14,7 +14,7 @@ const ATTEMPTS: u32 = 3;
 
 pub async fn call(call: Call) -> Landed {
     let worker = &*call.worker;
-    let part = &worker.program.views[call.view].parts[call.part];
+    let part = call.part();
     let upstream = &worker.program.upstreams[part.upstream];
     worker.metrics.upstreams[part.upstream].calls.add(1);
     let mut last = Err(Reason::Connect);
@@ -54,7 +54,7 @@ pub async fn call(call: Call) -> Landed {
         if outcome.is_failure() {
             metrics.failures.add(1);
         }
-        last = response.and_then(|response| attempt::accept(worker, part, &response, &call.memory));
+        last = response.and_then(|response| attempt::accept(&call, &response));
         if !matches!(last, Err(reason) if !matches!(reason, Reason::NotFound | Reason::Gone)) {
             break;
         }

@@ -1,10 +1,12 @@
 //! Starting and stopping: threads, listeners, and the order in which they end.
 
 mod bind;
+mod engine;
 mod threads;
 
 use crate::access_log::{Sink, Writer};
 use crate::admin::token::Token;
+use crate::bridge::Bridge;
 use crate::live::{Ask, Change, Next, Reply};
 use crate::program::Program;
 pub use crate::shared::Pages;
@@ -12,6 +14,7 @@ use crate::shared::{Phase, Shared};
 use crate::{admin, resolve, server};
 pub use bind::StartError;
 use bind::{bind, bind_workers, resolve_listen};
+pub use engine::Engine;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -70,10 +73,15 @@ impl Plane {
     ) -> Result<Self, StartError> {
         let program = Arc::new(Program::compile(blueprint).map_err(StartError::Blueprint)?);
         let workers = worker_count(blueprint.listen.workers);
+        let system = |what| move |error| StartError::System { what, error };
         let mut shared = Shared::new(program, workers, source, origins);
         let token_file = blueprint.listen.admin_token_file.as_deref();
         shared.admin_token = Token::find(token_file).map_err(StartError::Blueprint)?;
-        shared.pages = pages;
+        shared.live.show(pages);
+        if blueprint.views.iter().any(|view| view.handler.is_some()) {
+            let bridge = Bridge::new(&shared.program(), workers).map_err(system("bridge"))?;
+            shared.bridge = Some(Arc::new(bridge));
+        }
         let shared = Arc::new(shared);
         let unresolved = resolve::resolve_all(&shared);
         let listen = &blueprint.listen;
@@ -81,7 +89,6 @@ impl Plane {
         let (listeners, address) = bind_workers(wanted, workers)?;
         let admin_wanted = resolve_listen(&listen.admin_host, listen.admin_port, "--admin-host")?;
         let admin_listener = bind(admin_wanted, false, "--admin-port")?;
-        let system = |what| move |error| StartError::System { what, error };
         let admin_address = admin_listener.local_addr().map_err(system("admin port"))?;
         let log = &blueprint.access_log;
         let (rings, consumers) = rings(workers, log.format, log.ring);
@@ -109,7 +116,7 @@ impl Plane {
             plane.spawn_worker(index, listener, ring)?;
         }
         let shared = Arc::clone(&plane.shared);
-        let run = move || control(admin_listener, &shared);
+        let run = move || control(Some(admin_listener), &shared);
         plane.helpers.spawn("tailrace-control", run)?;
         Ok(plane)
     }
@@ -124,7 +131,7 @@ impl Plane {
         let seed = fastrand::u64(..);
         let run = move || {
             let _noticed = WhileRunning(Arc::clone(&shared));
-            if let Err(error) = server::run(index, listener, &shared, ring, seed) {
+            if let Err(error) = server::run(index, Some(listener), &shared, ring, seed) {
                 eprintln!("error: worker {index} stopped: {error}");
             }
         };
@@ -166,6 +173,11 @@ impl Plane {
         source: &str,
     ) -> Result<Vec<Change>, String> {
         self.shared.live.change(blueprint, origins, source)
+    }
+
+    /// Shows other pages to the service's callers: they name limits too.
+    pub fn show(&self, pages: Pages) {
+        self.shared.live.show(pages);
     }
 
     /// Counted from 1; rises with every change.
@@ -233,6 +245,11 @@ impl Plane {
         self.shared.cut_off.load(Ordering::Acquire)
     }
 
+    /// To Python; `None` when the service has no handlers.
+    pub fn bridge(&self) -> Option<&Arc<Bridge>> {
+        self.shared.bridge.as_ref()
+    }
+
     /// The metrics as `/metrics` shows them.
     pub fn metrics(&self) -> Vec<u8> {
         crate::metrics::text::render(&self.shared)
@@ -278,7 +295,7 @@ fn write_log(mut writer: Writer, shared: &Shared) {
 }
 
 /// The control thread: admin port, names, the end of the drain.
-fn control(listener: std::net::TcpListener, shared: &Arc<Shared>) {
+fn control(listener: Option<std::net::TcpListener>, shared: &Arc<Shared>) {
     let built = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default());
@@ -287,8 +304,9 @@ fn control(listener: std::net::TcpListener, shared: &Arc<Shared>) {
         return;
     };
     runtime.block_on(async {
-        match crate::net::TcpListener::from_std(listener) {
-            Ok(listener) => {
+        match listener.map(crate::net::TcpListener::from_std).transpose() {
+            Ok(None) => {}
+            Ok(Some(listener)) => {
                 tokio::task::spawn_local(admin::serve(listener, Arc::clone(shared)));
             }
             Err(error) => eprintln!("error: admin port: {error}"),

@@ -15,6 +15,7 @@ use tailrace_blueprint as blueprint;
 use tailrace_policy::Nanos;
 
 pub use blueprint::Strength;
+pub use view::compile_part;
 
 /// Parts of one view fit the bits of one word.
 pub const PARTS_MAX: usize = 64;
@@ -53,6 +54,8 @@ pub struct View {
     pub fanout: usize,
     pub extra_attempts: u32,
     pub parameters: Vec<Parameter>,
+    /// Answered by a Python handler instead of parts: how many requests may be in it at once.
+    pub handler: Option<u32>,
     /// Shape of the request's JSON body. Its value lies behind those of the parts.
     pub body: Option<blueprint::ShapeId>,
     /// Some parameter is a field of a form.

@@ -160,6 +160,11 @@ impl Reason {
         }
     }
 
+    /// The reason of this code.
+    pub fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
     /// Index into per-reason counters.
     pub fn index(self) -> usize {
         self as usize

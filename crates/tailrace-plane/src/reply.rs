@@ -7,6 +7,7 @@
 use crate::fanout::FanOut;
 use crate::h1;
 use crate::program::{Layout, List, Placed, Program, View};
+use crate::reason::Reason;
 use crate::splice::escape_into;
 use crate::worker::Worker;
 
@@ -211,6 +212,36 @@ fn push_degraded_header(view: &View, fan: &FanOut, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Puts what a handler returned into a reply: its own JSON, and in a header what is missing.
+pub fn handled(
+    worker: &Worker,
+    body: &[u8],
+    degraded: &[(String, Reason)],
+    frame: Frame<'_>,
+    out: &mut Vec<u8>,
+) {
+    push_head(worker, 200, "application/json", body.len(), frame, out);
+    if !degraded.is_empty() {
+        out.extend_from_slice(b"tailrace-degraded: ");
+        for (index, (name, reason)) in degraded.iter().enumerate() {
+            let separator: &[u8] = if index == 0 { b"" } else { b", " };
+            for bytes in [
+                separator,
+                name.as_bytes(),
+                b";reason=",
+                reason.code().as_bytes(),
+            ] {
+                out.extend_from_slice(bytes);
+            }
+        }
+        out.extend_from_slice(b"\r\ncache-control: no-store\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    if !frame.head_only {
+        out.extend_from_slice(body);
+    }
 }
 
 /// Status line and the headers every reply has; the caller ends the head.

@@ -7,8 +7,11 @@
 //! Anything refused before the fan-out is answered without a call. The connection (`server/`) owns
 //! the bytes and the socket; this file owns what they mean.
 
+mod handled;
+
 use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
 use crate::body;
+use crate::bridge::Run;
 use crate::clock;
 use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
@@ -39,6 +42,8 @@ pub struct Exchange {
     /// The reply's bytes, complete when `poll` is ready.
     pub reply: Vec<u8>,
     fan: FanOut,
+    /// Set while a Python handler answers.
+    run: Option<Box<Run>>,
     request_id: Vec<u8>,
     started: Nanos,
     view: Option<usize>,
@@ -67,6 +72,9 @@ impl Exchange {
     /// Drives the fan-out; `Ready` when `reply` is complete.
     pub fn poll(&mut self, worker: &Rc<Worker>, context: &mut Context<'_>) -> Poll<()> {
         worker.tick();
+        if self.run.is_some() {
+            return self.poll_handler(worker, context);
+        }
         let outcome = match self.fan.poll(worker, context) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(outcome) => outcome,
@@ -90,6 +98,7 @@ impl Exchange {
         if let Some(view) = self.view {
             worker.metrics.views[view].cancelled.add(1);
         }
+        self.run = None;
         self.fan.cancel(worker);
         self.record(worker, 499, 0, "client_gone");
     }
@@ -125,7 +134,7 @@ impl Exchange {
     }
 
     /// Route, method, parameters, deadline: all that can refuse without a call.
-    fn admit(&mut self, worker: &Worker) -> Result<(), Problem> {
+    fn admit(&mut self, worker: &Rc<Worker>) -> Result<(), Problem> {
         let program = &worker.program;
         let (view, params) = find_view(program, &self.head, &self.input)?;
         self.view = Some(view);
@@ -150,6 +159,9 @@ impl Exchange {
             self.fan.begin_body(json);
         }
         self.forward_headers(program, view);
+        if declared.handler.is_some() {
+            return self.begin_handler(worker, view, deadline);
+        }
         Ok(())
     }
 
@@ -161,9 +173,14 @@ impl Exchange {
         let hop = |name: &String| head.connection_names(input, name.as_bytes());
         let lines = &mut self.fan.lines;
         lines.resize_with(program.upstreams.len(), Vec::new);
-        for part in &program.views[view].parts {
-            let names = &program.upstreams[part.upstream].forward_headers;
-            let line = &mut lines[part.upstream];
+        let parts = program.views[view].parts.iter().map(|part| part.upstream);
+        // A handler may call any upstream.
+        let any = program.views[view]
+            .handler
+            .map_or(0, |_| program.upstreams.len());
+        for upstream in parts.chain(0..any) {
+            let names = &program.upstreams[upstream].forward_headers;
+            let line = &mut lines[upstream];
             line.clear();
             for name in names.iter().filter(|name| !hop(name)) {
                 if let Some(value) = head.header(input, name) {

@@ -1,6 +1,7 @@
 //! What the workers, the admin port and the owner of the plane share.
 
 use crate::admin::token::Token;
+use crate::bridge::Bridge;
 use crate::live::{Current, Live};
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
@@ -32,10 +33,10 @@ pub struct Shared {
     /// The configuration in force.
     pub live: Live,
     pub metrics: Vec<Arc<WorkerMetrics>>,
+    /// To Python; `None` while nothing of this service runs there.
+    pub bridge: Option<Arc<Bridge>>,
     /// What a change over the admin port must carry; without one nothing can be changed.
     pub admin_token: Option<Token>,
-    /// The service's reference for its callers, for the admin port.
-    pub pages: Pages,
     /// Records whose line could not be written, e.g. because the disk is full.
     pub log_failed: AtomicU64,
     /// Requests in flight when their worker was told to stop (req 11.4).
@@ -69,8 +70,8 @@ impl Shared {
         Self {
             live,
             metrics,
+            bridge: None,
             admin_token: None,
-            pages: Pages::default(),
             log_failed: AtomicU64::new(0),
             cut_off: AtomicU64::new(0),
             workers_lost: AtomicU32::new(0),

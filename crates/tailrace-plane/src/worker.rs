@@ -5,6 +5,7 @@
 //! it began with, and an old program goes when its last request has ended.
 
 use crate::access_log::{Record, Ring};
+use crate::bridge::Conversations;
 use crate::buffers::{Buffers, KEEP_MAX_BYTES};
 use crate::client::Pools;
 use crate::clock;
@@ -32,6 +33,7 @@ pub struct Worker {
 /// What stays the same from revision to revision.
 #[derive(Debug)]
 pub struct Thread {
+    pub index: usize,
     pub shared: Arc<Shared>,
     pub metrics: Arc<WorkerMetrics>,
     pub buffers: Buffers,
@@ -44,6 +46,8 @@ pub struct Thread {
     request_ids: Cell<u64>,
     request_id_prefix: u64,
     pub slots: Slots,
+    /// With Python: requests in handlers, and a client's calls.
+    pub conversations: Conversations,
     /// Held once by the worker and once by every connection it has accepted.
     pub live: Rc<()>,
     // Boxed once and moved by pointer from request to request.
@@ -74,6 +78,7 @@ impl Worker {
         let request_id_prefix = random.u64(..);
         let program = shared.program();
         let thread = Rc::new(Thread {
+            index,
             shared: Arc::clone(shared),
             buffers: Buffers::new(Arc::clone(&metrics)),
             pools: Pools::new(&program),
@@ -85,6 +90,7 @@ impl Worker {
             request_ids: Cell::new(0),
             request_id_prefix,
             slots: Slots::default(),
+            conversations: Conversations::default(),
             live: Rc::new(()),
             exchanges: RefCell::default(),
             newest: RefCell::default(),

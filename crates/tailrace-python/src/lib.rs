@@ -5,9 +5,12 @@
 //! Imported by `tailrace._runtime` (the plane) and `tailrace._lab` (the lab in a process of its
 //! own) only.
 
+mod bridge;
+
+use bridge::Bridge;
 use pyo3::prelude::*;
 use std::time::Duration;
-use tailrace_plane::{Ask, Next, Reply, Wanted};
+use tailrace_plane::{Ask, Next, Pages, Reply, Wanted};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -19,6 +22,16 @@ pyo3::create_exception!(
     pyo3::exceptions::PyException,
     "The plane did not start: args are (message, exit code)."
 );
+
+/// The problems of a blueprint, one a line.
+fn listed(problems: Vec<tailrace_blueprint::Problem>) -> String {
+    let line = |p: tailrace_blueprint::Problem| format!("{}: {} ({})", p.path, p.message, p.help);
+    problems
+        .into_iter()
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
 
 /// A running service. Creating it binds the ports and starts the threads.
 #[pyclass(frozen, module = "tailrace._plane")]
@@ -40,16 +53,10 @@ impl Plane {
         openapi: Vec<u8>,
         docs: Vec<u8>,
     ) -> PyResult<Self> {
-        let pages = tailrace_plane::Pages { openapi, docs };
+        let pages = Pages { openapi, docs };
         let start = move || {
-            let checked =
-                tailrace_blueprint::Blueprint::from_json(&blueprint).map_err(|problems| {
-                    let lines: Vec<_> = problems
-                        .iter()
-                        .map(|p| format!("{}: {} ({})", p.path, p.message, p.help))
-                        .collect();
-                    (lines.join("\n"), 2)
-                })?;
+            let checked = tailrace_blueprint::Blueprint::from_json(&blueprint)
+                .map_err(|problems| (listed(problems), 2))?;
             tailrace_plane::Plane::start_with(&checked, blueprint, origins, pages)
                 .map_err(|error| (error.to_string(), error.exit_code()))
         };
@@ -94,6 +101,12 @@ impl Plane {
         self.inner.connections()
     }
 
+    /// To the workers; `None` when the service has no handlers.
+    #[getter]
+    fn bridge(&self) -> Option<Bridge> {
+        self.inner.bridge().map(Bridge::new)
+    }
+
     /// Not ready, no new work; requests in flight finish.
     fn drain(&self) {
         self.inner.drain();
@@ -127,17 +140,21 @@ impl Plane {
         self.inner.revision()
     }
 
-    /// Puts another blueprint in force; `source` says who asked. Returns what changed as (path,
-    /// from, to); raises `PlaneError`, and changes nothing, when it cannot be done.
+    /// Puts another blueprint in force, with the pages that go with it; `source` says who asked.
+    /// Returns what changed as (path, from, to); raises `PlaneError`, and changes nothing, when it
+    /// cannot be done.
     fn reconfigure(
         &self,
         py: Python<'_>,
         blueprint: Vec<u8>,
         origins: Vec<u8>,
         source: &str,
+        openapi: Vec<u8>,
+        docs: Vec<u8>,
     ) -> PyResult<Vec<(String, String, String)>> {
         let changed = py.detach(|| self.inner.reconfigure(blueprint, origins, source));
         let changes = changed.map_err(|error| PlaneError::new_err((error, 2)))?;
+        self.inner.show(Pages { openapi, docs });
         let one = |change: tailrace_plane::Change| (change.path, change.from, change.to);
         Ok(changes.into_iter().map(one).collect())
     }
@@ -162,7 +179,11 @@ impl Plane {
 
     /// The next ask for a change as (source, kind, body), where kind is `reload`, `json`, `toml`,
     /// or `end` once the plane takes no more; none when `seconds` pass without one.
-    fn next_ask(&self, py: Python<'_>, seconds: Option<f64>) -> Option<(String, &str, Vec<u8>)> {
+    fn next_ask(
+        &self,
+        py: Python<'_>,
+        seconds: Option<f64>,
+    ) -> Option<(String, &'static str, Vec<u8>)> {
         let patience = seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)));
         match py.detach(|| self.inner.next_ask(patience)) {
             Next::Nothing => None,
@@ -186,6 +207,52 @@ impl Plane {
     }
 
     /// The metrics as `/metrics` shows them.
+    fn metrics(&self) -> Vec<u8> {
+        self.inner.metrics()
+    }
+}
+
+/// The workers of a client: they make calls and serve nothing.
+#[pyclass(frozen, module = "tailrace._plane")]
+#[derive(Debug)]
+struct Engine {
+    inner: tailrace_plane::Engine,
+}
+
+#[pymethods]
+impl Engine {
+    /// Starts the upstreams of `blueprint` (JSON).
+    #[new]
+    fn new(py: Python<'_>, blueprint: Vec<u8>) -> PyResult<Self> {
+        let start = move || {
+            let checked = tailrace_blueprint::Blueprint::from_json(&blueprint)
+                .map_err(|problems| (listed(problems), 2))?;
+            tailrace_plane::Engine::start(&checked, blueprint)
+                .map_err(|error| (error.to_string(), error.exit_code()))
+        };
+        py.detach(start)
+            .map(|inner| Self { inner })
+            .map_err(PlaneError::new_err::<(String, i32)>)
+    }
+
+    /// To the workers.
+    #[getter]
+    fn bridge(&self) -> Bridge {
+        Bridge::new(self.inner.bridge())
+    }
+
+    /// Upstream names that did not resolve at start, with the reason.
+    #[getter]
+    fn unresolved(&self) -> Vec<String> {
+        self.inner.unresolved().to_vec()
+    }
+
+    /// Ends now and waits a few seconds at most for the threads; true when the workers have ended.
+    fn end(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.inner.end())
+    }
+
+    /// The metrics as `/metrics` of a service shows them.
     fn metrics(&self) -> Vec<u8> {
         self.inner.metrics()
     }
@@ -233,5 +300,7 @@ fn run_lab(py: Python<'_>, arguments: Vec<String>) -> i32 {
 #[pymodule]
 mod _plane {
     #[pymodule_export]
-    use super::{build_info, check_blueprint, problems, run_lab, Plane, PlaneError};
+    use super::{
+        build_info, check_blueprint, problems, run_lab, Bridge, Engine, Plane, PlaneError,
+    };
 }

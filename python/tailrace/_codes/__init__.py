@@ -6,7 +6,16 @@ page here, and every page is raised by a test.
 
 from __future__ import annotations
 
-from tailrace._codes import bodies, config, models, parameters, parts, services, templates
+from tailrace._codes import (
+    bodies,
+    config,
+    handlers,
+    models,
+    parameters,
+    parts,
+    services,
+    templates,
+)
 from tailrace._codes.page import CodeDoc
 
 __all__ = ["CODES", "CodeDoc"]
@@ -21,6 +30,7 @@ CODES: dict[str, CodeDoc] = dict(
             **parts.PAGES,
             **models.PAGES,
             **config.PAGES,
+            **handlers.PAGES,
         }.items()
     )
 )

@@ -8,6 +8,7 @@ contract is `crates/tailrace-blueprint`; `tests/contract` holds both sides toget
     upstreams   addresses, policies, headers    views       routes, members of the class body
     parameters  types, limits, defaults         parts       strength, fallback, timeout, `each`
     calls       templates of one call           fields      fields of parts, by their models
+    handlers    views that Python answers
     graph       what waits for what, cycles     attempts    retries and hedges
     tail        worst times and counts          guards      breaker, throttle, adaptive limit
 """
@@ -15,6 +16,7 @@ contract is `crates/tailrace-blueprint`; `tests/contract` holds both sides toget
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +26,11 @@ from tailrace._origin import Overrides
 from tailrace.errors import DeclarationError
 
 if TYPE_CHECKING:
+    from tailrace._source import Place
     from tailrace.service import Service
+    from tailrace.upstream import Upstream
 
-__all__ = ["Built", "build", "lower"]
+__all__ = ["Built", "build", "lower", "lower_client"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +56,26 @@ def lower(service: Service, overrides: Overrides | None = None) -> bytes:
     """The blueprint as compact JSON."""
     blueprint = build(service, overrides).blueprint
     return json.dumps(blueprint, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def lower_client(upstreams: Sequence[Upstream], place: Place) -> dict[str, Any]:
+    """A blueprint of `upstreams` alone; raises `DeclarationError` with every problem found."""
+    from tailrace._lower.service import FORMAT_VERSION
+    from tailrace._lower.upstreams import lower_upstreams
+    from tailrace.service import Service
+
+    context = Context(Overrides())
+    if not upstreams:
+        helps = ("give it what it calls: tailrace.Client(orders, users)",)
+        context.problem("TR100", "a client without upstreams can call nothing", place, helps=helps)
+    service = Service("client", deadline="1s", upstreams=upstreams)
+    rows = lower_upstreams(context, service)
+    if context.problems:
+        raise DeclarationError(context.problems)
+    return {
+        "format_version": FORMAT_VERSION,
+        "service": "client",
+        "upstreams": rows,
+        "views": [],
+        "shapes": [],
+    }

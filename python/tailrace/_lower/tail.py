@@ -7,14 +7,18 @@ not fit; here it gets the lines of the view and of every number in the sum, wher
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from tailrace._lower.context import Context
+from tailrace._lower.context import Context, at
 from tailrace._source import class_place
 from tailrace._tail import check_tail as findings
 
 if TYPE_CHECKING:
+    from tailrace.handlers import HandlerDeclaration
     from tailrace.service import Service
+    from tailrace.view import ViewDeclaration
+
+REASON_MAX: Final = 200
 
 
 def check_tail(context: Context, service: Service, blueprint: dict[str, Any]) -> None:
@@ -37,3 +41,21 @@ def _sourced(context: Context, text: str, path: str) -> str:
     """A line of the sum with the place its number came from."""
     origin = context.origins.get(path)
     return f"{text} ({origin})" if origin else text
+
+
+def lower_overcommit(context: Context, view: ViewDeclaration | HandlerDeclaration) -> str | None:
+    """The recorded reason why the view may promise more than it can keep, if it has one."""
+    name = "allow_overcommit"
+    declared = getattr(view, name, None)  # A handler has no parts to add up.
+    place, path = at(view.place, name), f"views.{view.name}.{name}"
+    found = context.setting(("views", view.name, name), declared, None, place, path)
+    if found.value is None:
+        return None
+    text = found.value.strip() if isinstance(found.value, str) else ""
+    if not text or len(text) > REASON_MAX or not text.isprintable():
+        message = f"allow_overcommit of view `{view.name}` is no reason: {found.value!r}"
+        notes = ("it is shown wherever somebody asks why the limits do not add up",)
+        helps = (f"write one line of at most {REASON_MAX} characters that says why it is right",)
+        context.problem("TR116", message, found.place, notes=notes, helps=helps)
+        return None
+    return text

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tailrace._lower.bodies import check_method, claim_body, lower_request_body
 from tailrace._lower.context import Context, at
 from tailrace._lower.graph import check_graph
+from tailrace._lower.handlers import lower_handler
 from tailrace._lower.layout import check_reply
 from tailrace._lower.parameters import lower_parameters
 from tailrace._lower.parts import lower_part
+from tailrace._lower.tail import lower_overcommit
 from tailrace._lower.upstreams import environment_name
 from tailrace._origin import Setting
 from tailrace._shapes import type_name
 from tailrace._source import Place, annotation, class_place, member_of, target
 from tailrace.dependencies import PartDeclaration
+from tailrace.handlers import HandlerDeclaration
 from tailrace.parameters import BodyDeclaration, ParameterDeclaration
 from tailrace.service import EXTRA_ATTEMPTS_DEFAULT, FANOUT_DEFAULT
 from tailrace.upstream import Call
@@ -31,18 +34,18 @@ if TYPE_CHECKING:
 
 PARTS_MAX = 64
 COUNT_MAX = (1 << 16) - 1
-REASON_MAX = 200
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+|%[0-9A-Fa-f]{2}")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 MISSING_TYPE: Any = object()
+Endpoint: TypeAlias = ViewDeclaration | HandlerDeclaration
 
 
 @dataclass(slots=True)
 class ViewScope:
     """What the steps of one view know about each other."""
 
-    view: ViewDeclaration
+    view: Endpoint
     deadline_ms: float
     placeholders: list[str] = field(default_factory=list)
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -64,16 +67,17 @@ class ViewScope:
         return scope_label(self.view)
 
 
-def scope_label(view: ViewDeclaration) -> str:
-    return f"view `{view.name}`"
+def scope_label(view: Endpoint) -> str:
+    kind = "handler" if isinstance(view, HandlerDeclaration) else "view"
+    return f"{kind} `{view.name}`"
 
 
 def lower_views(context: Context, service: Service, reserved: set[str]) -> list[dict[str, Any]]:
     lowered: list[dict[str, Any]] = []
     names: dict[str, Place] = {}
-    routes: dict[str, list[ViewDeclaration]] = {}
-    for view in service.views:
-        place = class_place(view.place, view.cls.__name__)
+    routes: dict[str, list[Endpoint]] = {}
+    for view in service.endpoints:
+        place = _place(view)
         if not isinstance(view.name, str) or not _NAME.fullmatch(view.name):
             helps = ("a letter, then letters, digits, `-` and `_`, at most 64",)
             message = f"{view.name!r} cannot be a view's name"
@@ -89,27 +93,43 @@ def lower_views(context: Context, service: Service, reserved: set[str]) -> list[
         if not isinstance(view.path, str):
             continue
         lowered.append(_view(context, service, view, reserved))
-    if not service.views:
+    if not service.endpoints:
         message = f"service `{service.name}` has no views"
         helps = ('declare one: @service.view("/api/orders/{order_id}") above a `View` class',)
         context.problem("TR023", message, service.place, helps=helps)
     return lowered
 
 
-def _view(
-    context: Context, service: Service, view: ViewDeclaration, reserved: set[str]
-) -> dict[str, Any]:
+def _place(view: Endpoint) -> Place:
+    if isinstance(view, HandlerDeclaration):
+        return view.place
+    return class_place(view.place, view.cls.__name__)
+
+
+def _view(context: Context, service: Service, view: Endpoint, reserved: set[str]) -> dict[str, Any]:
     deadline, subject = _limit(context, service, view, "deadline")
     known = context.duration(deadline, subject, fallback=0)
     fanout, subject = _limit(context, service, view, "fanout", FANOUT_DEFAULT)
     width = context.count(fanout, subject, "TR015", 1, COUNT_MAX)
     extra, subject = _limit(context, service, view, "extra_attempts", EXTRA_ATTEMPTS_DEFAULT)
     purse = context.count(extra, subject, "TR019", 0, COUNT_MAX)
-    overcommit = _overcommit(context, view)
+    overcommit = lower_overcommit(context, view)
     scope = ViewScope(view, known)
     scope.placeholders = _PLACEHOLDER.findall(view.path)
-    parameters = _members(context, scope, reserved)
     method = check_method(context, view.method, scope.label, at(view.place, "method"))
+    row = {
+        "name": view.name,
+        "method": method,
+        "path": view.path,
+        "deadline_ms": known,
+        "fanout": width,
+        "extra_attempts": purse,
+    }
+    if overcommit is not None:
+        row["allow_overcommit"] = overcommit
+    if isinstance(view, HandlerDeclaration):
+        return {**row, **lower_handler(context, scope, view)}
+    parameters = _members(context, scope, reserved)
     lowered_parameters = lower_parameters(context, scope, parameters)
     scope.parameters = {row["name"]: row for row in lowered_parameters}
     _shapes_of_parts(context, scope)
@@ -117,42 +137,17 @@ def _view(
     parts = [lower_part(context, scope, name) for name in scope.parts]
     check_graph(context, scope)
     collection = check_reply(context, scope, reserved)
-    lowered: dict[str, Any] = {
-        "name": view.name,
-        "method": method,
-        "path": view.path,
-        "deadline_ms": known,
-        "fanout": width,
-        "extra_attempts": purse,
-        "parameters": lowered_parameters,
-        **({} if request_body is None else {"body": request_body}),
-        **({} if collection is None else {"collection": collection}),
-        "parts": [part for part in parts if part is not None],
-    }
-    if overcommit is not None:
-        lowered["allow_overcommit"] = overcommit
-    return lowered
-
-
-def _overcommit(context: Context, view: ViewDeclaration) -> str | None:
-    """The recorded reason why the view may promise more than it can keep, if it has one."""
-    key, name = ("views", view.name, "allow_overcommit"), "allow_overcommit"
-    place = at(view.place, name)
-    found = context.setting(key, view.allow_overcommit, None, place, f"views.{view.name}.{name}")
-    if found.value is None:
-        return None
-    text = found.value.strip() if isinstance(found.value, str) else ""
-    if not text or len(text) > REASON_MAX or not text.isprintable():
-        message = f"allow_overcommit of {scope_label(view)} is no reason: {found.value!r}"
-        notes = ("it is shown wherever somebody asks why the limits do not add up",)
-        helps = (f"write one line of at most {REASON_MAX} characters that says why it is right",)
-        context.problem("TR116", message, found.place, notes=notes, helps=helps)
-        return None
-    return text
+    row["parameters"] = lowered_parameters
+    if request_body is not None:
+        row["body"] = request_body
+    if collection is not None:
+        row["collection"] = collection
+    row["parts"] = [part for part in parts if part is not None]
+    return row
 
 
 def _limit(
-    context: Context, service: Service, view: ViewDeclaration, name: str, default: Any = None
+    context: Context, service: Service, view: Endpoint, name: str, default: Any = None
 ) -> tuple[Setting, str]:
     """A limit of the view, else of its service, and what an error calls it."""
     field_ = "deadline_ms" if name == "deadline" else name  # As the blueprint has it.
@@ -281,9 +276,7 @@ def _shapes_of_parts(context: Context, scope: ViewScope) -> None:
                 scope.unsound.add(name)
 
 
-def _claim_route(
-    context: Context, view: ViewDeclaration, routes: dict[str, list[ViewDeclaration]]
-) -> None:
+def _claim_route(context: Context, view: Endpoint, routes: dict[str, list[Endpoint]]) -> None:
     place = at(view.place, "path", 0)
     reason, help_ = _route_problem(view.path)
     if reason:
@@ -305,7 +298,7 @@ def _claim_route(
     methods.append(view)
 
 
-def _clash(one: ViewDeclaration, other: ViewDeclaration) -> bool:
+def _clash(one: Endpoint, other: Endpoint) -> bool:
     return one.method == other.method or one.path != other.path
 
 

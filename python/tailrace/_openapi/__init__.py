@@ -12,9 +12,11 @@ what is promised, so it changes when the contract does.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from tailrace._codec import json_schema
 from tailrace._openapi.operations import REQUEST_ID, Operations
 from tailrace._openapi.page import page
 from tailrace._openapi.problems import Problems
@@ -56,8 +58,10 @@ def document(service: Service, built: Effective, *, server: str | None = None) -
     for status in {one[2] for one in problems()}:
         schemas.claim(f"Problem{status}")
     schemas.claim("Problem")
-    operations = Operations(blueprint, schemas, known)
+    results = {one.name: json_schema(one.hints()["return"]) for one in service.handlers}
+    operations = Operations(blueprint, schemas, known, results)
     docs = {view.name: own_doc(view.cls) for view in service.views}
+    docs |= {one.name: inspect.getdoc(one.function) or "" for one in service.handlers}
     paths: dict[str, Any] = {}
     statuses: set[int] = set()
     for view in blueprint["views"]:

@@ -9,6 +9,7 @@ told apart from a real value by type: `degraded` is how a client knows.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from tailrace._openapi.problems import Problems
@@ -23,11 +24,18 @@ REQUEST_ID: Final = {"type": "string", "minLength": 1, "maxLength": 128}
 class Operations:
     """Operations of one blueprint."""
 
-    def __init__(self, blueprint: Schema, schemas: Schemas, problems: Problems) -> None:
+    def __init__(
+        self,
+        blueprint: Schema,
+        schemas: Schemas,
+        problems: Problems,
+        results: Mapping[str, Schema],
+    ) -> None:
         self._envelope: dict[str, str] = blueprint["envelope"]
         self._upstreams = {one["name"]: one for one in blueprint["upstreams"]}
         self._schemas = schemas
         self._problems = problems
+        self._results = results
 
     def of(self, view: Schema, doc: str) -> Schema:
         """The operation of `view`; `doc` is its class's own docstring."""
@@ -107,6 +115,8 @@ class Operations:
 
     def _reply(self, view: Schema) -> Schema:
         name = "".join(word.capitalize() for word in view["name"].replace("-", "_").split("_"))
+        if "handler" in view:
+            return self._result(view, name)
         component = self._schemas.claim(f"{name}Reply")
         self._schemas.components[component] = {}  # Its place, before the models of its parts.
         schema = self._list(view) if "collection" in view else self._body(view)
@@ -125,6 +135,23 @@ class Operations:
         reference = {"$ref": f"#/components/schemas/{component}"}
         content = {"application/json": {"schema": reference}}
         return {"description": text, "headers": headers, "content": content}
+
+    def _result(self, view: Schema, name: str) -> Schema:
+        """What a handler returns: its own model, without an envelope."""
+        component = self._schemas.claim(f"{name}Reply")
+        schema = self._results[view["name"]]
+        text = json.dumps(schema).replace("#/$defs/", f"#/components/schemas/{component}")
+        found = json.loads(text)
+        for own, inner in found.pop("$defs", {}).items():
+            self._schemas.components[f"{component}{own}"] = inner
+        self._schemas.components[component] = found
+        headers = {
+            "X-Request-Id": {"$ref": "#/components/headers/RequestId"},
+            "Tailrace-Degraded": {"$ref": "#/components/headers/Degraded"},
+            "Cache-Control": {"$ref": "#/components/headers/DegradedIsNotStored"},
+        }
+        content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{component}"}}}
+        return {"description": "What it returned.", "headers": headers, "content": content}
 
     def _body(self, view: Schema) -> Schema:
         weak = [part["name"] for part in view["parts"] if part["strength"] == "weak"]

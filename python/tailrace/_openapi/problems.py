@@ -50,7 +50,11 @@ class Problems:
             absent.add("parameter")
         if "body" not in view and not any(row["in"] == "form" for row in view["parameters"]):
             absent.add("body")
-        if not any(part["strength"] == "strong" for part in view.get("parts", ())):
+        if "handler" not in view:
+            absent.add("handler")
+        # A handler may call anything, and what it calls may fail as a part does.
+        strong = any(part["strength"] == "strong" for part in view.get("parts", ()))
+        if not strong and "handler" not in view:
             absent.add("part")
         found = {status for scope, _, status, _ in self._known if scope not in absent}
         # Beyond the connection limit the plane answers 503 before it reads who is asking.

@@ -41,6 +41,7 @@ VARIABLES: Final = (
     "TAILRACE_LAB_ADMIN",
     "TAILRACE_OPENAPI_SERVER",
     "TAILRACE_PROTECTIONS",
+    "TAILRACE_WATCH",
 )
 
 
@@ -98,8 +99,11 @@ def colored(stream: TextIO) -> bool:
 
 
 def talk(text: str = "") -> None:
-    """A line for the person at the terminal, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """A line for the person at the terminal, on stderr. A terminal that is gone ends nothing."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        _discard(sys.stderr)
 
 
 def emit_json(value: dict[str, Any]) -> None:
@@ -130,8 +134,12 @@ def _inked(message: str) -> str:
 
 def discard_stdout() -> None:
     """What is still buffered goes nowhere, so that the interpreter does not complain at its end."""
+    _discard(sys.stdout)
+
+
+def _discard(stream: TextIO) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
+    os.dup2(null, stream.fileno())
     os.close(null)
 
 

@@ -11,7 +11,8 @@ import json
 import os
 import re
 import signal
-from typing import Annotated, Any, Final
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -19,6 +20,11 @@ from tailrace.cli import _output
 from tailrace.cli._exit import Exit, Stop, did_you_mean
 from tailrace.cli._load import find_target, load_service
 from tailrace.cli._output import emit_json, talk
+
+if TYPE_CHECKING:
+    from tailrace import _host as hosting
+    from tailrace._live import Sources
+    from tailrace.service import Service
 
 PURPOSE = "run a service"
 EXAMPLES = (
@@ -89,6 +95,12 @@ Config = Annotated[
 Drain = Annotated[
     str | None, typer.Option(metavar="TIME", help="Patience for requests after SIGTERM (15s).")
 ]
+Watch = Annotated[
+    str,
+    typer.Option(
+        metavar="on|off", help="off: a changed TOML file waits for SIGHUP.", envvar="TAILRACE_WATCH"
+    ),
+]
 Guards = Annotated[
     str,
     typer.Option(
@@ -109,12 +121,14 @@ def serve(
     log_format: LogFormat = None,
     config: Config = None,
     drain: Drain = None,
+    watch: Watch = "on",
     protections: Guards = "on",
 ) -> int:
     """Runs a service until it is told to stop."""
-    if protections not in ("on", "off"):
-        hint = did_you_mean(protections, ("on", "off"))
-        raise Stop(Exit.USAGE, f"error: --protections cannot be {protections!r}", hint)
+    for option, value in (("--protections", protections), ("--watch", watch)):
+        if value not in ("on", "off"):
+            hint = did_you_mean(value, ("on", "off"))
+            raise Stop(Exit.USAGE, f"error: {option} cannot be {value!r}", hint)
     if log_format not in (None, "json", "text"):
         hint = did_you_mean(str(log_format), ("json", "text"))
         raise Stop(Exit.USAGE, f"error: --log-format cannot be {log_format!r}", hint)
@@ -128,9 +142,8 @@ def serve(
         "limits.drain": drain,
         **_log_flags(access_log, log_format),
     }
-    service, resolved = _effective(found, config, flags)
-    resolved.blueprint["protections"] = protections
-    return _run(service, resolved, found if target is None else "")
+    sources = _sources(found, config, flags, protections)
+    return _run(sources, found if target is None else "", watch=watch == "on")
 
 
 def _log_flags(access_log: str | None, log_format: str | None) -> dict[str, Any]:
@@ -142,29 +155,42 @@ def _log_flags(access_log: str | None, log_format: str | None) -> dict[str, Any]
     return flags
 
 
-def _effective(target: str, config: str | None, flags: dict[str, Any]) -> tuple[Any, Any]:
-    from tailrace._config import resolve
+def _sources(target: str, config: str | None, flags: dict[str, Any], protections: str) -> Sources:
+    from tailrace._live import Sources
 
-    service = load_service(target)
     given = {name: value for name, value in flags.items() if value is not None}
-    resolved = resolve(service, config, os.environ, given, other_variables=_output.VARIABLES)
-    return service, resolved
+    return Sources(
+        load_service(target),
+        config,
+        dict(os.environ),
+        given,
+        others=_output.VARIABLES,
+        protections=protections,
+    )
 
 
-def _run(service: Any, resolved: Any, found: str) -> int:
+def _run(sources: Sources, found: str, *, watch: bool) -> int:
+    from tailrace._live import Live
     from tailrace._openapi import served
     from tailrace._runtime import PlaneError, Running
+    from tailrace._watch import FileWatch
 
+    # Before the file is read: a change meanwhile is not missed.
+    follow = FileWatch(sources.file) if sources.file and watch else None
+    resolved = sources.resolve()
     blueprint = resolved.blueprint
-    openapi, docs = served(service, resolved)
+    openapi, docs = served(sources.service, resolved)
     try:
         source = json.dumps(blueprint).encode()
         running = Running(source, resolved.origins, openapi=openapi, docs=docs)
     except PlaneError as error:
         raise _refused(*error.args) from None
-    _announce(blueprint, running.plane, found)
+    host = _host(sources.service, blueprint, running.plane)
+    live = Live(running.plane, sources, resolved, talk, follow)
+    _announce(blueprint, running.plane, found, follow.path if follow else "")
     received = running.wait_for_signal()
-    patience = blueprint.get("limits", {}).get("drain_ms", DRAIN_MS) / 1000
+    live.end()
+    patience = live.blueprint.get("limits", {}).get("drain_ms", DRAIN_MS) / 1000
 
     def tell(in_flight: int, left: float) -> None:
         if not in_flight:
@@ -173,7 +199,29 @@ def _run(service: Any, resolved: Any, found: str) -> int:
         talk(f"draining {in_flight} {noun}, {left:.1f} s left; again to stop now")
 
     talk(_farewell(running.drain(patience, tell)))
-    return Exit.INTERRUPTED if received == signal.SIGINT else Exit.TERMINATED
+    code = Exit.INTERRUPTED if received == signal.SIGINT else Exit.TERMINATED
+    if host is not None and not host.stop():
+        _leave(code)
+    return code
+
+
+def _host(service: Service, blueprint: dict[str, Any], plane: Any) -> hosting.Host | None:
+    """The thread of the service's handlers; a service without any starts no Python."""
+    if plane.bridge is None:
+        return None
+    from tailrace import _host as hosting
+
+    host = hosting.Host(plane.bridge, blueprint, service.handlers)
+    host.start()
+    return host
+
+
+def _leave(code: int) -> None:
+    """Ends without the interpreter's own end, which would wait for a handler that never returns."""
+    talk("a handler did not return; left behind")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _farewell(cut_off: int | None) -> str:
@@ -199,7 +247,7 @@ def _refused(message: str, code: int) -> Stop:
     return Stop(Exit(code), f"error: {message}")
 
 
-def _announce(blueprint: dict[str, Any], plane: Any, found: str) -> None:
+def _announce(blueprint: dict[str, Any], plane: Any, found: str, watched: str) -> None:
     """At most 12 lines on stderr; with --json also one line on stdout."""
     service, admin = f"http://{plane.address}", f"http://{plane.admin_address}"
     if _output.choices.json:
@@ -220,6 +268,8 @@ def _announce(blueprint: dict[str, Any], plane: Any, found: str) -> None:
         talk(f"  ({reason}")
     if len(plane.unresolved) > UNRESOLVED_SHOWN:
         talk(f"warning: nor for {len(plane.unresolved) - UNRESOLVED_SHOWN} more upstreams")
+    if watched:
+        talk(f"{watched} is watched: limits follow it while requests run")
     talk("Ctrl-C drains, twice stops now")
 
 
@@ -237,6 +287,8 @@ def _warn_about_the_tail(blueprint: dict[str, Any]) -> None:
 
 def _view_line(view: dict[str, Any]) -> str:
     """Method, route, deadline and parts; weak parts carry a question mark."""
+    if "handler" in view:
+        return f"  {view['method']} {view['path']}  {view['deadline_ms']:g} ms  (Python)"
     parts = " ".join(
         part["name"] + ("" if part["strength"] == "strong" else "?") for part in view["parts"]
     )

@@ -129,7 +129,13 @@ fn check_parameters(path: &str, view: &View, blueprint: &Blueprint, problems: &m
 
 fn check_parts(path: &str, view: &View, blueprint: &Blueprint, problems: &mut Problems) {
     let list = format!("{path}.parts");
-    if view.parts.is_empty() {
+    if let Some(handler) = &view.handler {
+        problems.check_positive(format!("{path}.handler.limit"), u64::from(handler.limit));
+        if !view.parts.is_empty() {
+            let help = "declare the parts in a view of their own";
+            problems.add(list.clone(), "a handler has no parts", help);
+        }
+    } else if view.parts.is_empty() {
         problems.add(
             list.clone(),
             "the view has no parts",

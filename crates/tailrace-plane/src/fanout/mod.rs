@@ -7,13 +7,13 @@
 
 mod land;
 mod prepare;
-mod timer;
+pub mod timer;
 
 #[cfg(test)]
 mod tests;
 
 use crate::access_log::PartEnd;
-use crate::call::{self, Call, Running};
+use crate::call::{self, Call, Running, Source};
 use crate::clock;
 use crate::program::{Program, View};
 use crate::reason::Reason;
@@ -288,7 +288,7 @@ impl FanOut {
             let declared = &view.parts[part];
             let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
             let Some(deadline) = self.deadline else { break };
-            let budget = call::budget(declared, deadline, reserve, now);
+            let budget = call::budget(declared.timeout, deadline, reserve, now);
             let (until, cut) = match budget {
                 Ok(budget) => budget,
                 Err(reason) => {
@@ -305,14 +305,17 @@ impl FanOut {
             let wake = self.wakes.pop().unwrap_or_default();
             let running = call::start(Call {
                 worker: Rc::clone(worker),
-                view: self.view,
-                part,
+                source: Source::Part {
+                    view: self.view,
+                    part,
+                },
                 rendered,
                 memory: Rc::clone(&self.memory),
                 until,
                 cut,
                 wake: Rc::clone(&wake),
                 purse: Rc::clone(&self.purse),
+                answered: None,
             });
             self.running.push(Slot {
                 part,

@@ -11,14 +11,14 @@ use tailrace_policy::Nanos;
 use tokio::time::Sleep;
 
 #[derive(Debug, Default)]
-pub(super) struct Timer {
+pub struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     armed: Nanos,
 }
 
 impl Timer {
     /// Ready at `next` or, rarely, a little before the caller expects to be polled again.
-    pub(super) fn poll_until(&mut self, next: Nanos, context: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_until(&mut self, next: Nanos, context: &mut Context<'_>) -> Poll<()> {
         let sleep = self.sleep.get_or_insert_with(|| {
             self.armed = next;
             Box::pin(tokio::time::sleep_until(clock::instant(next)))

@@ -22,6 +22,7 @@ pub use journal::Journal;
 
 use crate::program::Program;
 use crate::resolve;
+use crate::shared::Pages;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tailrace_blueprint::{Blueprint, LogFormat};
@@ -49,6 +50,8 @@ pub struct Live {
     /// Held during a change: there is one at a time.
     changing: Mutex<()>,
     journal: Mutex<Journal>,
+    /// The service's reference for its callers, for the admin port.
+    pages: Mutex<Arc<Pages>>,
     /// There was an access log at the start.
     logs: bool,
     pub asks: Asks,
@@ -62,6 +65,7 @@ impl Live {
             current: Mutex::new(Arc::new(current)),
             changing: Mutex::new(()),
             journal: Mutex::default(),
+            pages: Mutex::default(),
             asks: Asks::default(),
         }
     }
@@ -73,6 +77,14 @@ impl Live {
 
     pub fn current(&self) -> Arc<Current> {
         Arc::clone(&held(&self.current))
+    }
+
+    pub fn pages(&self) -> Arc<Pages> {
+        Arc::clone(&held(&self.pages))
+    }
+
+    pub fn show(&self, pages: Pages) {
+        *held(&self.pages) = Arc::new(pages);
     }
 
     pub fn journal(&self) -> MutexGuard<'_, Journal> {

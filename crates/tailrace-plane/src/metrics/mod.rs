@@ -6,6 +6,7 @@
 //! series.
 
 pub mod histogram;
+mod python;
 pub mod text;
 mod upstreams;
 

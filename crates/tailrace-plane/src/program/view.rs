@@ -45,6 +45,7 @@ pub(super) fn compile(
             usize::from(view.fanout)
         },
         extra_attempts: view.extra_attempts,
+        handler: view.handler.as_ref().map(|handler| handler.limit),
         body: view.body.as_ref().map(|body| body.shape),
         form: view
             .parameters
@@ -70,7 +71,7 @@ fn compile_parameter(parameter: &blueprint::Parameter) -> Parameter {
     }
 }
 
-fn compile_part(
+pub fn compile_part(
     index: usize,
     part: &blueprint::Part,
     view: &blueprint::View,

@@ -7,6 +7,7 @@
 mod connection;
 pub mod slots;
 
+use crate::bridge;
 use crate::clock;
 use crate::net::{self, TcpListener, TcpStream};
 use crate::shared::{ConnectionPermit, Phase, Shared};
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 /// How often waits are checked and idle upstream connections swept.
@@ -46,7 +48,7 @@ pub fn listen(address: SocketAddr, shared_port: bool) -> io::Result<std::net::Tc
 /// Runs one worker on the calling thread until the plane stops.
 pub fn run(
     index: usize,
-    listener: std::net::TcpListener,
+    listener: Option<std::net::TcpListener>,
     shared: &Arc<Shared>,
     log: Option<crate::access_log::Ring>,
     seed: u64,
@@ -57,17 +59,44 @@ pub fn run(
         .build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let worker = Worker::new(index, shared, log, seed);
-        serve(&worker, TcpListener::from_std(listener)?).await;
+        match listener {
+            Some(listener) => serve(&worker, TcpListener::from_std(listener)?).await,
+            None => make_calls(&worker).await,
+        }
         Ok(())
     })
 }
 
 /// All that a worker does, from its first connection to the end of its last.
 pub async fn serve(worker: &Rc<Worker>, listener: TcpListener) {
-    let sweeping = tokio::task::spawn_local(sweep(Rc::clone(worker)));
+    let helpers = help(worker);
     accept_until_drain(worker, listener).await;
     finish(worker).await;
-    sweeping.abort();
+    end(worker, &helpers);
+}
+
+/// All that a client's worker does: it has no port, and runs until it is told to end.
+async fn make_calls(worker: &Rc<Worker>) {
+    let helpers = help(worker);
+    let mut phase = worker.shared.watch();
+    phase.wait_for(|phase| *phase > Phase::Running).await.ok();
+    end(worker, &helpers);
+}
+
+/// The tasks beside the connections: the sweep, and letters from Python.
+fn help(worker: &Rc<Worker>) -> Vec<JoinHandle<()>> {
+    let mut helpers = vec![tokio::task::spawn_local(sweep(Rc::clone(worker)))];
+    if let Some(bridge) = worker.shared.bridge.clone() {
+        let delivering = bridge::deliver(Rc::clone(worker), bridge);
+        helpers.push(tokio::task::spawn_local(delivering));
+    }
+    helpers
+}
+
+fn end(worker: &Worker, helpers: &[JoinHandle<()>]) {
+    for helper in helpers {
+        helper.abort();
+    }
     worker.pools.clear();
     worker.end();
 }

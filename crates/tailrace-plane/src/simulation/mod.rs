@@ -9,6 +9,7 @@
 //! * `network` stands in for the system's behind `net.rs`; `upstream`, `client` are the two ends.
 //! * `world` builds a service and plays a story; `ledger` holds what must be true of every run.
 //! * `stories` are the runs by name; `curve` draws one of each, kept for review in `curves/`.
+//! * `faults`: every kind of fault at every part, and no reply late (A01).
 //! * `model` compares the executor with a reference interpreter of one page (A02).
 //!
 //! Limits: one process, no kernel: what sockets, threads and signals do is shown by `tests/wire`
@@ -16,6 +17,7 @@
 
 mod client;
 mod curve;
+mod faults;
 mod ledger;
 mod model;
 pub(crate) mod network;

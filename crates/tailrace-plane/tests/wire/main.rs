@@ -23,6 +23,7 @@ mod answers;
 mod attempt_timeout;
 mod bodies;
 mod breaking;
+mod bridge;
 mod cancellation;
 mod caps;
 mod corners;

@@ -1,0 +1,99 @@
+//! A client's calls: governed like any others, with a deadline of their own instead of a request's.
+
+use super::groups::{Bounds, Groups};
+use super::message::{Event, Group, Letter, Ticket};
+use super::{Bridge, Mailbox};
+use crate::fanout::timer::Timer;
+use crate::worker::Worker;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tailrace_policy::deadline::Deadline;
+use tailrace_policy::Nanos;
+
+/// Retries and hedges that the calls of one submission share.
+const EXTRA_ATTEMPTS: u32 = 3;
+/// Calls of one submission in flight at the same time.
+const FANOUT: usize = 64;
+
+/// One submission, while it runs.
+struct Alone {
+    worker: Rc<Worker>,
+    bridge: Arc<Bridge>,
+    ticket: Ticket,
+    mailbox: Rc<Mailbox>,
+    groups: Groups,
+    timer: Timer,
+}
+
+/// Gives the calls a task of their own; it ends with them.
+pub(super) fn start(
+    worker: &Rc<Worker>,
+    bridge: &Arc<Bridge>,
+    ticket: Ticket,
+    group: Group,
+    within: Nanos,
+) {
+    let mut id_line = b"x-request-id: ".to_vec();
+    worker.push_request_id(&mut id_line);
+    id_line.extend_from_slice(b"\r\n");
+    let now = worker.now.get();
+    let bounds = Bounds {
+        deadline: Deadline::inbound(now, within, None),
+        fanout: FANOUT,
+        extra_attempts: EXTRA_ATTEMPTS,
+        lines: Vec::new(),
+        id_line,
+    };
+    let mut alone = Alone {
+        worker: Rc::clone(worker),
+        bridge: Arc::clone(bridge),
+        ticket,
+        mailbox: worker.conversations.open_as(ticket),
+        groups: Groups::new(worker, bounds),
+        timer: Timer::default(),
+    };
+    alone.groups.add(worker, group);
+    tokio::task::spawn_local(async move { poll_fn(|context| alone.poll(context)).await });
+}
+
+impl Alone {
+    /// Ready when every group is over or withdrawn.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let worker = Rc::clone(&self.worker);
+        worker.tick();
+        loop {
+            for letter in self.mailbox.take(context.waker()) {
+                match letter {
+                    Letter::Withdraw(token) => self.groups.withdraw(token),
+                    Letter::Calls(group) => self.groups.add(&worker, group),
+                    Letter::End(_) => {}
+                }
+            }
+            if self.groups.poll(&worker, context) {
+                for (token, answers) in self.groups.take_over() {
+                    let landed = Event::Landed { token, answers };
+                    self.bridge.push(worker.now.get(), landed);
+                }
+            }
+            if self.groups.is_empty() {
+                return Poll::Ready(());
+            }
+            // What is not empty has calls in flight, and each has its end.
+            let next = self.groups.wake().unwrap_or_else(|| worker.now.get());
+            if self.timer.poll_until(next, context).is_pending() {
+                return Poll::Pending;
+            }
+            worker.tick();
+        }
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        self.worker.conversations.close(self.ticket);
+        self.bridge.clients.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,276 @@
+//! The calls of one conversation: submitted together, answered together.
+//!
+//! They run through the same `call.rs` as the parts of a view, share one purse and one memory
+//! limit, and at most `fanout` of them are in flight (req 4.3). The first strong failure of a
+//! group ends the calls beside it (req 4.5); dropping the conversation ends all.
+
+use super::message::{Answer, Failed, Group, Token, Wanted};
+use crate::call::{self, Call, Running, Source};
+use crate::clock;
+use crate::reason::Reason;
+use crate::template::{self, Rendered, Values};
+use crate::worker::Worker;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tailrace_policy::deadline::Deadline;
+use tailrace_policy::purse::Purse;
+use tailrace_policy::Nanos;
+
+/// Calls of one conversation that may wait or run; more are refused.
+const CALLS_MAX: usize = 1_024;
+
+/// What bounds the calls of a conversation, and what they carry.
+#[derive(Debug)]
+pub struct Bounds {
+    pub deadline: Deadline,
+    pub fanout: usize,
+    pub extra_attempts: u32,
+    /// Header lines passed on, per upstream.
+    pub lines: Vec<Vec<u8>>,
+    /// Header line of the request id.
+    pub id_line: Vec<u8>,
+}
+
+struct Job {
+    token: Token,
+    at: usize,
+    wanted: Wanted,
+    rendered: Rendered,
+}
+
+struct Slot {
+    token: Token,
+    at: usize,
+    wake: Rc<Cell<Nanos>>,
+    answered: Rc<Cell<u16>>,
+    running: Running,
+}
+
+struct Open {
+    token: Token,
+    left: usize,
+    strong: Vec<bool>,
+    answers: Vec<Option<Answer>>,
+}
+
+/// All calls of one conversation.
+pub struct Groups {
+    bounds: Bounds,
+    ready: VecDeque<Job>,
+    running: Vec<Slot>,
+    open: Vec<Open>,
+    /// Groups that are over and not yet told.
+    over: Vec<(Token, Vec<Answer>)>,
+    memory: Rc<Cell<u64>>,
+    purse: Rc<Purse>,
+}
+
+impl std::fmt::Debug for Groups {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Groups")
+            .field("ready", &self.ready.len())
+            .field("running", &self.running.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Groups {
+    pub fn new(worker: &Worker, bounds: Bounds) -> Self {
+        let memory = u64::from(worker.program.limits.request_memory_max_bytes);
+        Self {
+            ready: VecDeque::new(),
+            running: Vec::new(),
+            open: Vec::new(),
+            over: Vec::new(),
+            memory: Rc::new(Cell::new(memory)),
+            purse: Rc::new(Purse::new(bounds.extra_attempts)),
+            bounds,
+        }
+    }
+
+    /// Readies a group's calls.
+    pub fn add(&mut self, worker: &Worker, group: Group) {
+        let Group { token, calls } = group;
+        let held = self.ready.len() + self.running.len();
+        self.open.push(Open {
+            token,
+            left: calls.len(),
+            strong: calls.iter().map(|wanted| wanted.strong).collect(),
+            answers: calls.iter().map(|_| None).collect(),
+        });
+        if calls.is_empty() {
+            self.finish(self.open.len() - 1);
+            return;
+        }
+        for (at, wanted) in calls.into_iter().enumerate() {
+            let rendered = if held + at >= CALLS_MAX {
+                Err(Reason::TooManyItems)
+            } else {
+                self.render(worker, &wanted)
+            };
+            match rendered {
+                Ok(rendered) => self.ready.push_back(Job {
+                    token,
+                    at,
+                    wanted,
+                    rendered,
+                }),
+                Err(reason) => self.land(token, at, Err(Failed::silent(reason))),
+            }
+        }
+        // One that failed before the others were readied has closed its group.
+        let open = &self.open;
+        let known = |token| open.iter().any(|group| group.token == token);
+        self.ready.retain(|job| known(job.token));
+    }
+
+    /// Nobody waits for this group any more.
+    pub fn withdraw(&mut self, token: Token) {
+        self.open.retain(|group| group.token != token);
+        self.drop_calls(token);
+    }
+
+    /// Drives the calls; true when groups are over, which `take_over` then gives.
+    pub fn poll(&mut self, worker: &Rc<Worker>, context: &mut Context<'_>) -> bool {
+        loop {
+            self.launch(worker);
+            if !self.poll_running(context) {
+                return !self.over.is_empty();
+            }
+        }
+    }
+
+    pub fn take_over(&mut self) -> Vec<(Token, Vec<Answer>)> {
+        std::mem::take(&mut self.over)
+    }
+
+    /// When the calls must be polled again.
+    pub fn wake(&self) -> Option<Nanos> {
+        self.running.iter().map(|slot| slot.wake.get()).min()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.over.is_empty()
+    }
+
+    fn render(&self, worker: &Worker, wanted: &Wanted) -> Result<Rendered, Reason> {
+        let values = Values {
+            parameters: &wanted.values,
+            parts: &[],
+            item: None,
+        };
+        let mut rendered = Rendered {
+            bytes: worker.buffers.take(),
+            target: 0,
+            body: Vec::new(),
+        };
+        let part = &wanted.template.part;
+        if template::render(part, values, &mut rendered).is_err() {
+            worker.buffers.give(rendered.bytes);
+            return Err(Reason::BadReference);
+        }
+        if let Some(lines) = self.bounds.lines.get(part.upstream) {
+            rendered.bytes.extend_from_slice(lines);
+        }
+        rendered.bytes.extend_from_slice(&self.bounds.id_line);
+        Ok(rendered)
+    }
+
+    /// Starts ready calls as far as the fan-out cap allows (req 4.3).
+    fn launch(&mut self, worker: &Rc<Worker>) {
+        while self.running.len() < self.bounds.fanout {
+            let Some(job) = self.ready.pop_front() else {
+                return;
+            };
+            let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
+            let template = &job.wanted.template;
+            let timeout = template.timeout(&worker.program);
+            let now = worker.now.get();
+            let budget = call::budget(timeout, self.bounds.deadline, reserve, now);
+            let (until, cut) = match budget {
+                Ok(budget) => budget,
+                Err(reason) => {
+                    self.land(job.token, job.at, Err(Failed::silent(reason)));
+                    continue;
+                }
+            };
+            // A naive call times itself, attempt by attempt.
+            let until = if worker.program.naive {
+                Nanos::MAX
+            } else {
+                until
+            };
+            let wake = Rc::new(Cell::new(until));
+            let answered = Rc::new(Cell::new(0));
+            let running = call::start(Call {
+                worker: Rc::clone(worker),
+                source: Source::Template(Arc::clone(template)),
+                rendered: job.rendered,
+                memory: Rc::clone(&self.memory),
+                until,
+                cut,
+                wake: Rc::clone(&wake),
+                purse: Rc::clone(&self.purse),
+                answered: Some(Rc::clone(&answered)),
+            });
+            self.running.push(Slot {
+                token: job.token,
+                at: job.at,
+                wake,
+                answered,
+                running,
+            });
+        }
+    }
+
+    /// Polls every running call once; true when something landed.
+    fn poll_running(&mut self, context: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        let mut index = 0;
+        while index < self.running.len() {
+            let slot = &mut self.running[index];
+            let Poll::Ready(landed) = slot.running.as_mut().poll(context) else {
+                index += 1;
+                continue;
+            };
+            let slot = self.running.swap_remove(index);
+            let answered = slot.answered.get();
+            let answer = landed.map_err(|reason| Failed { reason, answered });
+            // A landing may end its siblings, and so move what stands at `index`.
+            self.land(slot.token, slot.at, answer);
+            progress = true;
+            index = 0;
+        }
+        progress
+    }
+
+    fn land(&mut self, token: Token, at: usize, answer: Answer) {
+        let Some(index) = self.open.iter().position(|group| group.token == token) else {
+            return;
+        };
+        let group = &mut self.open[index];
+        let fatal = answer.is_err() && group.strong[at];
+        group.answers[at] = Some(answer);
+        group.left -= 1;
+        if fatal || group.left == 0 {
+            self.finish(index);
+            self.drop_calls(token);
+        }
+    }
+
+    fn finish(&mut self, index: usize) {
+        let group = self.open.swap_remove(index);
+        let cancelled = || Err(Failed::silent(Reason::Cancelled));
+        let answers = group.answers.into_iter();
+        let answers = answers.map(|answer| answer.unwrap_or_else(cancelled));
+        self.over.push((group.token, answers.collect()));
+    }
+
+    fn drop_calls(&mut self, token: Token) {
+        self.ready.retain(|job| job.token != token);
+        self.running.retain(|slot| slot.token != token);
+    }
+}

@@ -1,0 +1,111 @@
+//! What crosses between the plane and Python, in both directions.
+
+use super::Template;
+use crate::reason::Reason;
+use std::sync::Arc;
+use tailrace_policy::Nanos;
+
+/// Names one conversation: a request in a handler, or one submission of a client. The upper bits
+/// are the worker it lives on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+impl Ticket {
+    const WORKER_SHIFT: u32 = 48;
+
+    pub fn new(worker: usize, number: u64) -> Self {
+        Self((worker as u64) << Self::WORKER_SHIFT | number & ((1 << Self::WORKER_SHIFT) - 1))
+    }
+
+    pub fn worker(self) -> usize {
+        (self.0 >> Self::WORKER_SHIFT) as usize
+    }
+}
+
+/// Names one group of calls among all of the process.
+pub type Token = u64;
+
+/// From the plane to Python.
+#[derive(Debug)]
+pub enum Event {
+    /// A request for a handler.
+    Start(Start),
+    /// A group of calls is over.
+    Landed { token: Token, answers: Vec<Answer> },
+    /// Nobody waits for this handler any more: the client left or the deadline has come.
+    Cancel(Ticket),
+}
+
+#[derive(Debug)]
+pub struct Start {
+    pub ticket: Ticket,
+    /// Index of the view.
+    pub view: usize,
+    /// Validated text per parameter; `None` when optional and absent.
+    pub values: Vec<Option<Vec<u8>>>,
+    pub request_id: Vec<u8>,
+    /// When the plane answers 504, whatever the handler does.
+    pub cutoff: Nanos,
+}
+
+/// How a call of Python code ended: projected JSON, or `None` for an empty answer.
+pub type Answer = Result<Option<Vec<u8>>, Failed>;
+
+/// A failed call: the reason's code, and the status the upstream answered with, or 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failed {
+    pub reason: Reason,
+    pub answered: u16,
+}
+
+impl Failed {
+    pub fn silent(reason: Reason) -> Self {
+        Self {
+            reason,
+            answered: 0,
+        }
+    }
+}
+
+/// A call as Python asks for it.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub template: Arc<Template>,
+    /// Text per parameter of the template.
+    pub values: Vec<Option<Vec<u8>>>,
+    /// Its failure ends the calls beside it.
+    pub strong: bool,
+}
+
+/// Calls that are submitted together and answered together.
+#[derive(Debug, Clone)]
+pub struct Group {
+    pub token: Token,
+    pub calls: Vec<Wanted>,
+}
+
+/// From Python to the worker that holds the conversation.
+#[derive(Debug)]
+pub enum Letter {
+    Calls(Group),
+    /// Nobody waits for this group any more.
+    Withdraw(Token),
+    /// The handler has ended.
+    End(End),
+}
+
+/// How a handler ended.
+#[derive(Debug)]
+pub enum End {
+    /// JSON, and the weak calls that failed: name and reason's code.
+    Reply {
+        body: Vec<u8>,
+        degraded: Vec<(String, Reason)>,
+    },
+    /// A strong call failed and nobody caught it.
+    Failed { upstream: String, reason: Reason },
+    /// An exception of its own, which the log has.
+    Crashed,
+    /// It was cancelled.
+    Cancelled,
+}

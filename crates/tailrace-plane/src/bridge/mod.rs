@@ -1,0 +1,342 @@
+//! The bridge between the workers and Python: calls out, completions in, both in batches.
+//!
+//! The failure prevented: Python on the request path that costs a thread wake-up per call, or that
+//! can hold the plane. Python runs on one thread with its event loop. What the plane has for it
+//! (requests for handlers, ended calls) waits in one queue, and one descriptor ([`bell`]) wakes the
+//! loop once per batch. What Python has for the plane is posted to the worker that holds the
+//! conversation, again a batch at a time. Nothing of the plane ever waits for Python: a request has
+//! its deadline, whatever its handler does.
+//!
+//! *Bounds.* Requests in the queue: the handlers' limits ([`gate`]). Ended calls: what was
+//! submitted, at most `CALLS_MAX` per conversation. Conversations of a client: `CLIENTS_MAX`.
+//! Templates: `TEMPLATES_MAX`.
+//!
+//! ```text
+//! message   what crosses            template  registered calls
+//! groups    calls of one conversation, run through `call.rs`
+//! run       a request in a handler  alone     a client's calls, without a request
+//! ```
+
+mod alone;
+mod bell;
+mod gate;
+pub mod groups;
+mod message;
+mod run;
+mod template;
+
+pub use gate::Gate;
+pub use message::{Answer, End, Event, Failed, Group, Letter, Start, Ticket, Token, Wanted};
+pub use run::Run;
+pub use template::{Template, Templates};
+
+use crate::clock;
+use crate::metrics::histogram::Histogram;
+use crate::program::Program;
+use crate::worker::Worker;
+use bell::Bell;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+use tailrace_blueprint::Blueprint;
+use tailrace_policy::Nanos;
+use tokio::sync::Notify;
+
+/// Submissions of clients at the same time, over the process.
+const CLIENTS_MAX: u32 = 16_384;
+
+/// How often somebody who waits for a late event loop looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What the workers and Python share.
+#[derive(Debug)]
+pub struct Bridge {
+    queue: Mutex<VecDeque<(Nanos, Event)>>,
+    bell: Bell,
+    boxes: Vec<Postbox>,
+    program: Arc<Program>,
+    templates: Templates,
+    /// Per view; `None` for one without a handler.
+    pub gates: Vec<Option<Gate>>,
+    clients: AtomicU32,
+    /// From the moment something waits for Python to the moment the loop takes it.
+    pub lag: Histogram,
+    /// How long the loop waited for the interpreter lock after it had been woken.
+    pub lock_wait: Histogram,
+    /// Batches taken.
+    taken: AtomicU64,
+}
+
+/// A batch for Python, and when it was taken.
+#[derive(Debug)]
+pub struct Taken {
+    pub events: Vec<Event>,
+    pub at: Nanos,
+}
+
+/// Letters for one worker.
+#[derive(Debug, Default)]
+struct Postbox {
+    letters: Mutex<Vec<(Ticket, Post)>>,
+    arrived: Notify,
+}
+
+/// A letter, or the calls of a client that have no conversation yet.
+#[derive(Debug)]
+pub enum Post {
+    Letter(Letter),
+    Alone { group: Group, within: Nanos },
+}
+
+impl Bridge {
+    pub fn new(program: &Arc<Program>, workers: usize) -> io::Result<Self> {
+        let gate = |view: &crate::program::View| view.handler.map(Gate::new);
+        Ok(Self {
+            queue: Mutex::default(),
+            bell: Bell::new()?,
+            boxes: (0..workers).map(|_| Postbox::default()).collect(),
+            program: Arc::clone(program),
+            templates: Templates::default(),
+            gates: program.views.iter().map(gate).collect(),
+            clients: AtomicU32::new(0),
+            lag: Histogram::default(),
+            lock_wait: Histogram::default(),
+            taken: AtomicU64::new(0),
+        })
+    }
+
+    /// Registers a call that Python code makes, declared as the only part of the only view of a
+    /// checked blueprint; returns its number.
+    pub fn register(&self, declared: &Blueprint) -> Result<usize, String> {
+        self.templates
+            .add(Template::compile(declared, &self.program)?)
+    }
+
+    /// The registered call of this number.
+    pub fn template(&self, number: usize) -> Option<Arc<Template>> {
+        self.templates.get(number)
+    }
+
+    /// What the event loop watches.
+    pub fn descriptor(&self) -> RawFd {
+        self.bell.descriptor()
+    }
+
+    pub fn workers(&self) -> usize {
+        self.boxes.len()
+    }
+
+    /// For Python; rings the bell when nothing waited before.
+    fn push(&self, now: Nanos, event: Event) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = queue.is_empty();
+        queue.push_back((now, event));
+        drop(queue);
+        if first {
+            self.bell.ring();
+        }
+    }
+
+    /// Takes everything that waits. Only the thread of the event loop may call this: it is the one
+    /// writer of the histograms.
+    pub fn take(&self) -> Taken {
+        self.bell.silence();
+        let waiting = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *queue)
+        };
+        let now = clock::now();
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        if let Some((oldest, _)) = waiting.front() {
+            self.lag.record(now.saturating_sub(*oldest));
+        }
+        let gone: HashSet<Ticket> = waiting
+            .iter()
+            .filter_map(|(_, event)| cancelled(event))
+            .collect();
+        let mut never = HashSet::new();
+        let mut events = Vec::with_capacity(waiting.len());
+        for (_, event) in waiting {
+            match event {
+                // Nobody waits for it any more: Python need not know that it ever came.
+                Event::Start(start) if gone.contains(&start.ticket) => {
+                    self.leave(start.view);
+                    never.insert(start.ticket);
+                }
+                Event::Cancel(ticket) if never.contains(&ticket) => {}
+                event => events.push(event),
+            }
+        }
+        Taken { events, at: now }
+    }
+
+    /// The thread of the event loop has the interpreter lock again.
+    pub fn locked(&self, taken: &Taken) {
+        let waited = clock::now().saturating_sub(taken.at);
+        self.lock_wait.record(waited);
+    }
+
+    /// How long the oldest of what waits for Python has waited, and how many batches were taken so
+    /// far: the same number twice means the same wait.
+    pub fn waiting(&self) -> (Nanos, u64) {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = queue.front().map(|(at, _)| *at);
+        drop(queue);
+        let waited = oldest.map_or(0, |at| clock::now().saturating_sub(at));
+        (waited, self.taken.load(Ordering::Relaxed))
+    }
+
+    /// Calls that belong to no request, to be run within the time given; `None` when there are too
+    /// many already.
+    pub fn alone(&self, group: Group, within: Nanos) -> Option<Post> {
+        if self.clients.fetch_add(1, Ordering::AcqRel) >= CLIENTS_MAX {
+            self.clients.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Post::Alone { group, within })
+    }
+
+    /// Waits, at most for `patience`, until something has waited for Python for `after`; `true`
+    /// when it has. For a thread that has nothing else to do.
+    pub fn late(&self, after: Duration, patience: Duration) -> bool {
+        let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        let patience = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        let end = clock::now().saturating_add(patience);
+        loop {
+            let (waited, _) = self.waiting();
+            let left = end.saturating_sub(clock::now());
+            if waited >= after || left == 0 {
+                return waited >= after;
+            }
+            let look = Duration::from_nanos(left.min(after - waited)).min(LOOK);
+            std::thread::park_timeout(look);
+        }
+    }
+
+    /// Posts to the conversations on their workers, one wake-up per worker.
+    pub fn post(&self, posts: Vec<(Ticket, Post)>) {
+        let mut touched = 0_u64;
+        for (ticket, post) in posts {
+            let Some(own) = self.boxes.get(ticket.worker()) else {
+                continue;
+            };
+            touched |= 1 << (ticket.worker() % 64);
+            let mut letters = own.letters.lock().unwrap_or_else(PoisonError::into_inner);
+            letters.push((ticket, post));
+        }
+        for (index, own) in self.boxes.iter().enumerate() {
+            if touched & 1 << (index % 64) != 0 {
+                own.arrived.notify_one();
+            }
+        }
+    }
+
+    /// A handler has really ended: its place is free, whatever became of its request.
+    pub fn ended(&self, ticket: Ticket, view: usize, end: End) -> (Ticket, Post) {
+        if let (End::Crashed, Some(Some(gate))) = (&end, self.gates.get(view)) {
+            gate.crashes.fetch_add(1, Ordering::Relaxed);
+        }
+        self.leave(view);
+        (ticket, Post::Letter(Letter::End(end)))
+    }
+
+    /// A handler was seen to hold the event loop.
+    pub fn stalled(&self, view: usize) {
+        if let Some(Some(gate)) = self.gates.get(view) {
+            gate.stalls.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn leave(&self, view: usize) {
+        if let Some(Some(gate)) = self.gates.get(view) {
+            gate.leave();
+        }
+    }
+}
+
+fn cancelled(event: &Event) -> Option<Ticket> {
+    match event {
+        Event::Cancel(ticket) => Some(*ticket),
+        _ => None,
+    }
+}
+
+/// Where letters for one conversation wait until its owner is polled.
+#[derive(Debug, Default)]
+struct Mailbox {
+    letters: RefCell<Vec<Letter>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Mailbox {
+    fn put(&self, letter: Letter) {
+        self.letters.borrow_mut().push(letter);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    fn take(&self, waker: &Waker) -> Vec<Letter> {
+        *self.waker.borrow_mut() = Some(waker.clone());
+        std::mem::take(&mut *self.letters.borrow_mut())
+    }
+}
+
+/// The conversations of one worker.
+#[derive(Debug, Default)]
+pub struct Conversations {
+    open: RefCell<HashMap<Ticket, Rc<Mailbox>>>,
+    next: Cell<u64>,
+}
+
+impl Conversations {
+    fn open(&self, worker: usize) -> (Ticket, Rc<Mailbox>) {
+        let number = self.next.get();
+        self.next.set(number + 1);
+        let ticket = Ticket::new(worker, number);
+        (ticket, self.open_as(ticket))
+    }
+
+    fn open_as(&self, ticket: Ticket) -> Rc<Mailbox> {
+        let mailbox = Rc::<Mailbox>::default();
+        self.open.borrow_mut().insert(ticket, Rc::clone(&mailbox));
+        mailbox
+    }
+
+    fn close(&self, ticket: Ticket) {
+        self.open.borrow_mut().remove(&ticket);
+    }
+
+    fn put(&self, ticket: Ticket, letter: Letter) {
+        if let Some(mailbox) = self.open.borrow().get(&ticket) {
+            mailbox.put(letter);
+        }
+    }
+}
+
+/// Hands the letters of one worker to its conversations until the worker ends.
+pub async fn deliver(worker: Rc<Worker>, bridge: Arc<Bridge>) {
+    let own = &bridge.boxes[worker.index];
+    loop {
+        own.arrived.notified().await;
+        let letters = {
+            let mut waiting = own.letters.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *waiting)
+        };
+        worker.tick();
+        for (ticket, post) in letters {
+            match post {
+                Post::Letter(letter) => worker.conversations.put(ticket, letter),
+                Post::Alone { group, within } => {
+                    alone::start(&worker.newest(), &bridge, ticket, group, within);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A plane without ports: the workers of a client, which make calls for Python code only.
+
+use super::threads::Threads;
+use super::{control, worker_count, StartError, WhileRunning, HELPERS_END, WORKERS_END};
+use crate::bridge::Bridge;
+use crate::program::Program;
+use crate::shared::{Phase, Shared};
+use crate::{resolve, server};
+use std::sync::Arc;
+use tailrace_blueprint::Blueprint;
+
+/// The upstreams of a blueprint, ready to be called; its views are not served.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    bridge: Arc<Bridge>,
+    unresolved: Vec<String>,
+    workers: Threads,
+    helpers: Threads,
+}
+
+impl Engine {
+    /// Compiles, resolves and starts.
+    pub fn start(blueprint: &Blueprint, source: Vec<u8>) -> Result<Self, StartError> {
+        let program = Arc::new(Program::compile(blueprint).map_err(StartError::Blueprint)?);
+        let workers = worker_count(blueprint.listen.workers);
+        let system = |error| StartError::System {
+            what: "bridge",
+            error,
+        };
+        let bridge = Arc::new(Bridge::new(&program, workers).map_err(system)?);
+        let mut shared = Shared::new(program, workers, source, b"{}".to_vec());
+        shared.bridge = Some(Arc::clone(&bridge));
+        let shared = Arc::new(shared);
+        let unresolved = resolve::resolve_all(&shared);
+        let engine = Self {
+            shared,
+            bridge,
+            unresolved,
+            workers: Threads::default(),
+            helpers: Threads::default(),
+        };
+        for index in 0..workers {
+            engine.spawn_worker(index)?;
+        }
+        let shared = Arc::clone(&engine.shared);
+        let run = move || control(None, &shared);
+        engine.helpers.spawn("tailrace-control", run)?;
+        Ok(engine)
+    }
+
+    fn spawn_worker(&self, index: usize) -> Result<(), StartError> {
+        let shared = Arc::clone(&self.shared);
+        let seed = fastrand::u64(..);
+        let run = move || {
+            let _noticed = WhileRunning(Arc::clone(&shared));
+            if let Err(error) = server::run(index, None, &shared, None, seed) {
+                eprintln!("error: worker {index} stopped: {error}");
+            }
+        };
+        self.workers.spawn(&format!("tailrace-{index}"), run)
+    }
+
+    pub fn bridge(&self) -> &Arc<Bridge> {
+        &self.bridge
+    }
+
+    /// Upstream names that did not resolve at start.
+    pub fn unresolved(&self) -> &[String] {
+        &self.unresolved
+    }
+
+    /// The metrics as `/metrics` would show them.
+    pub fn metrics(&self) -> Vec<u8> {
+        crate::metrics::text::render(&self.shared)
+    }
+
+    /// Ends now and waits, never longer than six seconds, for the threads; `true` when the workers
+    /// have ended.
+    pub fn end(&self) -> bool {
+        self.shared.advance(Phase::Stopping);
+        let ended = self.workers.end(WORKERS_END);
+        self.helpers.end(HELPERS_END);
+        ended
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

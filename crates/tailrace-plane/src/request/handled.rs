@@ -1,0 +1,110 @@
+//! A request that a Python handler answers: from its parameters to its reply.
+//!
+//! It is refused, logged and counted like a view's. Its body is what the handler returned, without
+//! an envelope; what is missing stands in `Tailrace-Degraded` only (docs/concepts/handlers.md).
+
+use super::{frame, retry_after_s, Exchange};
+use crate::bridge::{groups::Bounds, End, Run};
+use crate::reason::Reason;
+use crate::reply::{self, Problem};
+use crate::worker::Worker;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use tailrace_policy::deadline::Deadline;
+
+impl Exchange {
+    /// Hands the request to its handler.
+    pub(super) fn begin_handler(
+        &mut self,
+        worker: &Rc<Worker>,
+        view: usize,
+        deadline: Deadline,
+    ) -> Result<(), Problem> {
+        let declared = &worker.program.views[view];
+        let bounds = Bounds {
+            deadline,
+            fanout: declared.fanout,
+            extra_attempts: declared.extra_attempts,
+            lines: std::mem::take(&mut self.fan.lines),
+            id_line: self.fan.id_line.clone(),
+        };
+        let bridge = worker.shared.bridge.as_ref().ok_or_else(busy)?;
+        let values = std::mem::take(&mut self.fan.parameters);
+        let begun = Run::begin(worker, bridge, view, values, &self.request_id, bounds);
+        self.run = Some(Box::new(begun.map_err(|_| busy())?));
+        Ok(())
+    }
+
+    /// Drives the handler's calls; ready when `reply` is complete.
+    pub(super) fn poll_handler(
+        &mut self,
+        worker: &Rc<Worker>,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let Some(run) = &mut self.run else {
+            return Poll::Ready(());
+        };
+        let Poll::Ready(end) = run.poll(context) else {
+            return Poll::Pending;
+        };
+        self.run = None;
+        match end {
+            Some(End::Reply { body, degraded }) => self.reply_handler(worker, &body, &degraded),
+            Some(End::Failed { upstream, reason }) => {
+                let problem = failed(reason, Some(upstream));
+                self.refuse(worker, &problem);
+            }
+            Some(End::Crashed) => self.refuse(worker, &crashed()),
+            Some(End::Cancelled) | None => self.refuse(worker, &late()),
+        }
+        Poll::Ready(())
+    }
+
+    fn reply_handler(&mut self, worker: &Worker, body: &[u8], degraded: &[(String, Reason)]) {
+        self.decide_keep_alive(worker);
+        let frame = frame(&self.request_id, &self.head, self.keep_alive);
+        reply::handled(worker, body, degraded, frame, &mut self.reply);
+        if let (false, Some(view)) = (degraded.is_empty(), self.view) {
+            worker.metrics.views[view].degraded.add(1);
+        }
+        self.record(worker, 200, body.len(), "");
+    }
+}
+
+/// As for a strong part: the same reason gives the same status, code and words.
+fn failed(reason: Reason, upstream: Option<String>) -> Problem {
+    Problem {
+        status: reason.status(),
+        code: reason.code(),
+        detail: reason.detail().to_owned(),
+        part: upstream,
+        retry_after_s: (reason.status() == 503).then(retry_after_s),
+        ..Problem::default()
+    }
+}
+
+fn late() -> Problem {
+    Problem {
+        detail: "the handler did not answer within its deadline".to_owned(),
+        ..failed(Reason::Deadline, None)
+    }
+}
+
+fn crashed() -> Problem {
+    Problem {
+        status: 500,
+        code: "handler_error",
+        detail: "the handler of this request failed; its log has the reason".to_owned(),
+        ..Problem::default()
+    }
+}
+
+fn busy() -> Problem {
+    Problem {
+        status: 503,
+        code: "handler_full",
+        detail: "too many requests are in this handler".to_owned(),
+        retry_after_s: Some(retry_after_s()),
+        ..Problem::default()
+    }
+}

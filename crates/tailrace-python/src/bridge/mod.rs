@@ -1,0 +1,175 @@
+//! The bridge as Python sees it: what waits for the event loop, and what it sends back.
+//!
+//! No decision is made here. Everything is copied between Python's objects and the plane's: no
+//! Python object ever leaves the thread that made it, so none can be dropped on a worker. What the
+//! loop sends is kept until `flush`, so that all calls of one turn of the loop cross together.
+
+mod convert;
+
+use crate::PlaneError;
+use convert::{calls, event};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tailrace_plane::bridge::{self, End, Group, Letter, Post, Ticket};
+use tailrace_plane::Reason;
+
+/// The end of the bridge that Python holds.
+#[pyclass(frozen, module = "tailrace._plane")]
+#[derive(Debug)]
+pub struct Bridge {
+    inner: Arc<bridge::Bridge>,
+    /// What was sent since the last flush.
+    outgoing: Mutex<Vec<(Ticket, Post)>>,
+}
+
+impl Bridge {
+    pub fn new(inner: &Arc<bridge::Bridge>) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            outgoing: Mutex::default(),
+        }
+    }
+
+    fn send(&self, ticket: u64, post: Post) {
+        let mut outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
+        outgoing.push((Ticket(ticket), post));
+    }
+
+    fn end(&self, ticket: u64, view: usize, end: End) {
+        let (ticket, post) = self.inner.ended(Ticket(ticket), view, end);
+        self.send(ticket.0, post);
+    }
+}
+
+#[pymethods]
+impl Bridge {
+    /// The descriptor that becomes readable when something waits.
+    #[getter]
+    fn descriptor(&self) -> i32 {
+        self.inner.descriptor()
+    }
+
+    /// Worker threads.
+    #[getter]
+    fn workers(&self) -> usize {
+        self.inner.workers()
+    }
+
+    /// Registers a call, declared as the only part of a blueprint; returns its number.
+    fn register(&self, py: Python<'_>, blueprint: &[u8]) -> PyResult<usize> {
+        let register = || {
+            let declared = tailrace_blueprint::Blueprint::from_json(blueprint);
+            let declared = declared.map_err(crate::listed)?;
+            self.inner.register(&declared)
+        };
+        let registered = py.detach(register);
+        registered.map_err(|message| PlaneError::new_err((message, 2)))
+    }
+
+    /// Everything that waits: (0, ticket, view, values, request id, seconds left),
+    /// (1, token, answers) or (2, ticket). For the thread of the event loop only.
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let taken = py.detach(|| self.inner.take());
+        self.inner.locked(&taken);
+        let at = taken.at;
+        let events: PyResult<Vec<Bound<'py, PyTuple>>> = taken
+            .events
+            .into_iter()
+            .map(|one| event(py, one, at))
+            .collect();
+        PyList::new(py, events?)
+    }
+
+    /// Calls of a conversation: (template, strong, values) each.
+    fn calls(&self, ticket: u64, token: u64, calls_: &Bound<'_, PyList>) -> PyResult<()> {
+        let calls = calls(&self.inner, calls_)?;
+        let group = Group { token, calls };
+        self.send(ticket, Post::Letter(Letter::Calls(group)));
+        Ok(())
+    }
+
+    /// Calls without a conversation, to be over within `seconds`; false when there are too many.
+    fn alone(
+        &self,
+        ticket: u64,
+        token: u64,
+        calls_: &Bound<'_, PyList>,
+        seconds: f64,
+    ) -> PyResult<bool> {
+        let calls = calls(&self.inner, calls_)?;
+        let within = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let within = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX / 2);
+        let post = self.inner.alone(Group { token, calls }, within);
+        let admitted = post.is_some();
+        if let Some(post) = post {
+            self.send(ticket, post);
+        }
+        Ok(admitted)
+    }
+
+    /// Nobody waits for this group any more.
+    fn withdraw(&self, ticket: u64, token: u64) {
+        self.send(ticket, Post::Letter(Letter::Withdraw(token)));
+    }
+
+    /// The handler returned `body`; `degraded` are (name, reason) of weak calls that failed.
+    fn reply(
+        &self,
+        ticket: u64,
+        view: usize,
+        body: &Bound<'_, PyBytes>,
+        degraded: Vec<(String, String)>,
+    ) {
+        let known = |(name, code): (String, String)| Some((name, Reason::of_code(&code)?));
+        let degraded = degraded.into_iter().filter_map(known).collect();
+        let body = body.as_bytes().to_vec();
+        self.end(ticket, view, End::Reply { body, degraded });
+    }
+
+    /// A failed call of `upstream` ended the handler.
+    fn fail(&self, ticket: u64, view: usize, upstream: String, reason: &str) {
+        let end =
+            Reason::of_code(reason).map_or(End::Crashed, |reason| End::Failed { upstream, reason });
+        self.end(ticket, view, end);
+    }
+
+    /// The handler ended with an exception of its own.
+    fn crash(&self, ticket: u64, view: usize) {
+        self.end(ticket, view, End::Crashed);
+    }
+
+    /// The handler was cancelled.
+    fn cancelled(&self, ticket: u64, view: usize) {
+        self.end(ticket, view, End::Cancelled);
+    }
+
+    /// Hands over everything sent since the last time.
+    fn flush(&self) {
+        let outgoing = {
+            let mut outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *outgoing)
+        };
+        self.inner.post(outgoing);
+    }
+
+    /// Seconds that the oldest of what waits has waited, and the number of batches taken so far.
+    fn waiting(&self) -> (f64, u64) {
+        let (waited, taken) = self.inner.waiting();
+        (waited as f64 / 1e9, taken)
+    }
+
+    /// Waits at most `seconds` until something has waited for `after` seconds, outside the
+    /// interpreter; true when it has.
+    fn late(&self, py: Python<'_>, after: f64, seconds: f64) -> bool {
+        let after = Duration::from_secs_f64(after.clamp(0.0, 3600.0));
+        let seconds = Duration::from_secs_f64(seconds.clamp(0.0, 3600.0));
+        py.detach(|| self.inner.late(after, seconds))
+    }
+
+    /// The handler of `view` was seen to hold the event loop.
+    fn stalled(&self, view: usize) {
+        self.inner.stalled(view);
+    }
+}

@@ -1,0 +1,157 @@
+"""Between an event loop and the plane: one descriptor, one reader, whole batches.
+
+The failure prevented: a thread wake-up per call, and a future that nobody ends. Calls that code
+submits during one turn of the loop cross together when the turn is over; completions that have come
+meanwhile are taken by one wake-up. What is awaited is the loop's own future, so that
+`asyncio.timeout`, `TaskGroup`, context variables and cancellation work as ever; cancelling it ends
+the call in the plane (RELIABILITY A04).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Final, Protocol, TypeAlias
+
+Item: TypeAlias = tuple[int, bool, list[bytes | None]]
+"""Number of the registered call, whether it is strong, its values."""
+Failure: TypeAlias = tuple[str, int, int]
+"""Reason, the status it gives a reply, the status the upstream answered with or 0."""
+Answer: TypeAlias = bytes | Failure | None
+
+START: Final = 0
+LANDED: Final = 1
+CANCEL: Final = 2
+
+_generation = [0]
+"""Forks between the first process of this program and this one."""
+
+
+def _forked() -> None:
+    _generation[0] += 1
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+class Bridge(Protocol):
+    """The plane's end, as the native module has it."""
+
+    @property
+    def descriptor(self) -> int: ...
+    @property
+    def workers(self) -> int: ...
+    def register(self, blueprint: bytes) -> int: ...
+    def take(self) -> list[tuple[Any, ...]]: ...
+    def calls(self, ticket: int, token: int, calls_: list[Item]) -> None: ...
+    def alone(self, ticket: int, token: int, calls_: list[Item], seconds: float) -> bool: ...
+    def withdraw(self, ticket: int, token: int) -> None: ...
+    def reply(
+        self, ticket: int, view: int, body: bytes, degraded: list[tuple[str, str]]
+    ) -> None: ...
+    def fail(self, ticket: int, view: int, upstream: str, reason: str) -> None: ...
+    def crash(self, ticket: int, view: int) -> None: ...
+    def cancelled(self, ticket: int, view: int) -> None: ...
+    def flush(self) -> None: ...
+    def waiting(self) -> tuple[float, int]: ...
+    def late(self, after: float, seconds: float) -> bool: ...
+    def stalled(self, view: int) -> None: ...
+
+
+class ForkedError(RuntimeError):
+    """The process forked after the plane had started; its threads stayed with the parent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this process was forked after the plane had started, and its threads stayed with the "
+            "parent: start it in the child, or use the `spawn` start method of multiprocessing"
+        )
+
+
+class Pump:
+    """Moves batches for one event loop. `start` and `cancel` are for requests to handlers."""
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        loop: asyncio.AbstractEventLoop,
+        start: Callable[..., None] | None = None,
+        cancel: Callable[[int], None] | None = None,
+    ) -> None:
+        self.bridge = bridge
+        self.loop = loop
+        self._start = start
+        self._cancel = cancel
+        self._waiting: dict[int, asyncio.Future[list[Answer]]] = {}
+        self._tokens = count(1)
+        self._flushing = False
+        self._forks = _generation[0]
+        loop.add_reader(bridge.descriptor, self._drain)
+
+    def close(self) -> None:
+        """Stops listening; calls that are still awaited are cancelled."""
+        if not self.forked:  # A child must not touch the selector it shares.
+            self.loop.remove_reader(self.bridge.descriptor)
+        for future in self._waiting.values():
+            future.cancel()
+
+    @property
+    def forked(self) -> bool:
+        return self._forks != _generation[0]
+
+    def check(self) -> None:
+        """Refuses to work in a forked child."""
+        if self.forked:
+            raise ForkedError
+
+    async def ask(self, ticket: int, items: list[Item]) -> list[Answer]:
+        """Calls of the conversation `ticket`, answered together."""
+        self.check()
+        token = next(self._tokens)
+        self.bridge.calls(ticket, token, items)
+        return await self._answers(ticket, token)
+
+    async def ask_alone(self, items: list[Item], seconds: float) -> list[Answer] | None:
+        """Calls of no conversation; `None` when there are too many already."""
+        self.check()
+        token = next(self._tokens)
+        ticket = (token % self.bridge.workers) << 48 | token
+        if not self.bridge.alone(ticket, token, items, seconds):
+            return None
+        return await self._answers(ticket, token)
+
+    async def _answers(self, ticket: int, token: int) -> list[Answer]:
+        future: asyncio.Future[list[Answer]] = self.loop.create_future()
+        self._waiting[token] = future
+        self.schedule()
+        try:
+            return await future
+        finally:
+            if self._waiting.pop(token, None) is not None and not self.forked:
+                self.bridge.withdraw(ticket, token)
+                self.schedule()
+
+    def schedule(self) -> None:
+        """Everything sent in this turn of the loop crosses after it."""
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        self.bridge.flush()
+
+    def _drain(self) -> None:
+        if self.forked:
+            return
+        for event in self.bridge.take():
+            if event[0] == LANDED:
+                future = self._waiting.pop(event[1], None)
+                if future is not None and not future.done():
+                    future.set_result(event[2])
+            elif event[0] == START and self._start is not None:
+                self._start(*event[1:])
+            elif event[0] == CANCEL and self._cancel is not None:
+                self._cancel(event[1])

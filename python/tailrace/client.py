@@ -1,0 +1,178 @@
+"""The governed client for any asyncio program: the same calls and limits, without a service.
+
+The failure prevented: a second set of timeouts, pools and retries beside those of the services. A
+client runs the plane's workers without a port; what it calls goes through `call.rs` like a view's
+parts: deadline, throttle, bulkhead, retry, hedge, model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+
+from tailrace._source import caller
+from tailrace.bound import BoundCall
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from tailrace._pump import Answer, Pump
+    from tailrace._registry import Registry
+    from tailrace.typing import Duration, Value
+    from tailrace.upstream import Upstream
+
+Result = TypeVar("Result")
+
+DEADLINE_DEFAULT: Final = "10s"
+
+
+class Client:
+    """Calls of `upstreams` from one event loop.
+
+    `deadline` bounds each call with its retries (default 10s; the upstream's `timeout` bounds each
+    as well), `workers` the threads that make them (default 1, which makes some ten thousand calls a
+    second). Use it as `async with`, once per program, not once per call.
+    """
+
+    def __init__(
+        self, *upstreams: Upstream, deadline: Duration = DEADLINE_DEFAULT, workers: int = 1
+    ) -> None:
+        self._declared = upstreams
+        self._deadline = deadline
+        self._workers = workers
+        self._place = caller()
+        self._engine: Any = None
+        self._pump: Pump | None = None
+        self._registry: Registry | None = None
+        self._seconds = 0.0
+
+    async def __aenter__(self) -> Client:
+        import asyncio
+
+        from tailrace._pump import Pump
+        from tailrace._registry import Registry
+        from tailrace._runtime import engine
+
+        if self._pump is not None:
+            raise RuntimeError("this client is open already; open it once and share it")
+        blueprint = self._blueprint()
+        self._engine = engine(blueprint)
+        bridge = self._engine.bridge
+        rows = {row["name"]: row for row in blueprint["upstreams"]}
+        self._registry = Registry(bridge, rows, _unknown_upstream)
+        self._pump = Pump(bridge, asyncio.get_running_loop())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pump, engine = self._pump, self._engine
+        self._pump = self._engine = None
+        if pump is not None:
+            pump.close()
+            if not pump.forked:
+                await pump.loop.run_in_executor(None, engine.end)
+
+    @overload
+    async def get(
+        self,
+        upstream: Upstream,
+        path: str,
+        model: type[Result],
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109
+        **values: Value,
+    ) -> Result: ...
+
+    @overload
+    async def get(
+        self,
+        upstream: Upstream,
+        path: str,
+        model: Any,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109
+        **values: Value,
+    ) -> Any: ...
+
+    async def get(
+        self,
+        upstream: Upstream,
+        path: str,
+        model: Any,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109 - the call's own, kept by the plane
+        **values: Value,
+    ) -> Any:
+        """A GET of `upstream`, as the model; `path` is a template and `values` fill it.
+
+        Raises `CallFailed`.
+        """
+        from tailrace.scope import make
+
+        call: BoundCall[Any] = BoundCall(
+            upstream, path, model, query or {}, headers or {}, timeout, values
+        )
+        return (await make(self, (call,)))[0]
+
+    def metrics(self) -> str:
+        """What a service's `/metrics` says of the upstreams."""
+        self._opened()
+        text: bytes = self._engine.metrics()
+        return text.decode()
+
+    def registered(self, call: BoundCall[Any]) -> Any:
+        self._opened()
+        assert self._registry is not None
+        return self._registry.find(call)
+
+    async def ask(self, items: list[Any]) -> list[Answer]:
+        """Hands registered calls to the plane."""
+        import asyncio
+
+        pump = self._opened()
+        if asyncio.get_running_loop() is not pump.loop:
+            message = (
+                "this client was opened on another event loop; open one per loop: "
+                "async with tailrace.Client(...) as client"
+            )
+            raise RuntimeError(message)
+        answers = await pump.ask_alone(items, self._seconds)
+        if answers is None:
+            return [("bulkhead_full", 503, 0) for _ in items]
+        return answers
+
+    def _opened(self) -> Pump:
+        if self._pump is None:
+            message = "this client is not open: async with tailrace.Client(...) as client"
+            raise RuntimeError(message)
+        self._pump.check()
+        return self._pump
+
+    def _blueprint(self) -> dict[str, Any]:
+        """Upstreams without views, checked as a service's are."""
+        from tailrace._lower import lower_client
+        from tailrace.quantities import QuantityError, duration_ms
+
+        blueprint = lower_client(self._declared, self._place)
+        try:
+            self._seconds = duration_ms(self._deadline) / 1000
+        except QuantityError as error:
+            raise ValueError(f"deadline of the client: {error} ({error.hint})") from None
+        if isinstance(self._workers, bool) or not 1 <= self._workers <= 64:
+            raise ValueError(f"a client has 1 to 64 workers, not {self._workers!r}")
+        blueprint["listen"] = {"workers": self._workers}
+        return blueprint
+
+
+def _unknown_upstream(name: str) -> str:
+    return f"give it to the client: tailrace.Client({name}, ...)"

@@ -1,0 +1,17 @@
+"""An `async def` handler with threads."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms")
+
+
+@service.get("/orders/{order_id}/summary", threads=4)
+async def summary(order_id: str) -> Order:
+    return await orders.get("/orders/{id}", Order, id=order_id)

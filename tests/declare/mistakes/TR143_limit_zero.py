@@ -1,0 +1,17 @@
+"""A handler that nothing may enter."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms")
+
+
+@service.get("/orders/{order_id}/summary", limit=0)
+async def summary(order_id: str) -> Order:
+    return await orders.get("/orders/{id}", Order, id=order_id)

@@ -1,0 +1,163 @@
+"""An upstream and services whose handlers run in a process of their own.
+
+Prevents a handler test that shares its interpreter with what it hurts: the service is `tailrace
+serve` on a file written for the test, the upstream a thread here.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+
+from examples.orders.processes import PATIENCE_SECONDS, Service
+
+PROLOGUE: Final = """
+from __future__ import annotations
+
+import asyncio
+from pydantic import BaseModel
+from tailrace import CallFailed, Scope, Service, Upstream, View, query, header, strong
+
+up = Upstream("up", {url!r}, timeout="9s", bulkhead=400, retry=None)
+broken = Upstream("broken", {url!r}, timeout="9s", bulkhead=400, retry=None, throttle=None)
+service = Service("python", deadline="10s")
+
+
+class Thing(BaseModel):
+    id: str
+
+
+class Pair(BaseModel):
+    one: Thing
+    other: Thing | None
+
+
+@service.view("/declared/{{id}}")
+class Declared(View):
+    it: Thing = strong(up.get("/things/{{id}}"))
+
+"""
+
+
+class Upstream:
+    """`/things/x` is `{"id": "x"}`; `/status/409` fails so; `/hang/x` waits until the
+    caller leaves, `/gate/x` until the test sets `gate`."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+        self.gone = 0
+        self._lock = threading.Lock()
+        self._release = threading.Event()
+        self.gate = threading.Event()
+        own = self
+
+        class Answer(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                own.answer(self)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        path, _, _ = request.path.partition("?")
+        _, kind, value = path.split("/", 2)
+        with self._lock:
+            self.seen[request.path] += 1
+        if kind == "hang":
+            self._hang(request)
+            return
+        if kind == "gate":
+            self.gate.wait(PATIENCE_SECONDS)
+        body = json.dumps({"id": value, "secret": "s"}).encode()
+        request.send_response(int(value) if kind == "status" else 200)
+        request.send_header("content-type", "application/json")
+        request.send_header("content-length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    def _hang(self, request: BaseHTTPRequestHandler) -> None:
+        request.connection.settimeout(0.02)
+        while not self._release.is_set():
+            try:
+                if request.connection.recv(1) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        with self._lock:
+            self.gone += 1
+        request.close_connection = True
+
+    def close(self) -> None:
+        self._release.set()
+        self.gate.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def serving(folder: Path, upstream: Upstream, code: str, **environment: str) -> Iterator[Service]:
+    """A service of `code`, after the prologue; its log is `folder / service.log`."""
+    program = folder / "service.py"
+    program.write_text(PROLOGUE.format(url=upstream.url) + code, encoding="utf-8")
+    given = {"TAILRACE_ACCESS_LOG_FORMAT": "off", "TAILRACE_LISTEN_WORKERS": "2", **environment}
+    log = folder / "service.log"
+    with Service(str(program), log=log, environment=given) as service:
+        yield service
+
+
+class Reply:
+    """One reply, read whole."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+        self.body = response.read()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def get(port: int, path: str, **headers: str) -> Reply:
+    """One GET on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    with closing(connection):
+        connection.request("GET", path, headers=headers)
+        return Reply(connection.getresponse())
+
+
+def metric(service: Service, name: str, label: str = "") -> float:
+    """The sum of the series of `name` whose labels hold `label`."""
+    text = get(service.admin_port, "/metrics").body.decode()
+    found = [
+        float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line.partition("{")[0] == name and label in line
+    ]
+    assert found, name
+    return sum(found)
+
+
+def eventually(what: str, ready: Any) -> None:
+    """Waits until `ready()`, and fails when that takes longer than any machine should need."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not ready():
+        assert time.monotonic() < end, f"never came true: {what}"
+        threading.Event().wait(0.01)
