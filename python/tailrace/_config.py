@@ -39,6 +39,8 @@ class Resolved:
     origins: dict[str, str]
     models: dict[int, type] = field(default_factory=dict, repr=False)
     """The class behind a shape of the blueprint, by its index."""
+    toml: _toml.TomlFile | None = field(default=None, repr=False)
+    """What the file said."""
 
     def origin(self, path: str) -> str:
         """Where the value at `path` came from, e.g. `limits.drain_ms`."""
@@ -53,23 +55,26 @@ def resolve(
     *,
     other_variables: Collection[str] = (),
     read_file: bool = True,
+    toml: _toml.TomlFile | None = None,
     admin: Mapping[str, Any] | None = None,
 ) -> Resolved:
     """The blueprint of `service` with every override.
 
     `toml_path` left out takes `$TAILRACE_CONFIG`, then `tailrace.toml` in the working directory if
-    there is one. `flags` go by dotted option, e.g. `{"listen.port": 8081}`. `other_variables` are
-    `TAILRACE_*` names that belong to the command line itself. Without `read_file` only a named file
-    is read. `admin` holds tables like a file's, set over the admin port (`_live`). Raises
-    `ConfigError` and `DeclarationError`.
+    there is one; without `read_file` only a named file is read, and with `toml`, which is what it
+    said before, none. `flags` go by dotted option, e.g. `{"listen.port": 8081}`. `other_variables`
+    are `TAILRACE_*` names that belong to the command line itself. `admin` holds tables like a
+    file's, set over the admin port (`_live`). Raises `ConfigError` and `DeclarationError`.
     """
     from tailrace._lower import build
 
     environ = environ or {}
     layers = _Layers(service)
     path = config_file(toml_path, environ, here=read_file)
-    if path is not None:
-        layers.file(_toml.read(path))
+    if toml is None and path is not None:
+        toml = _toml.read(path)
+    if toml is not None:
+        layers.file(toml)
     layers.environment(environ, {FILE_VARIABLE, TOKEN_VARIABLE, *other_variables})
     layers.flags(flags or {})
     if admin:
@@ -77,7 +82,7 @@ def resolve(
     if layers.problems:
         raise ConfigError(layers.problems)
     built = build(service, Overrides(layers.settings))
-    return Resolved(built.blueprint, built.origins, built.models)
+    return Resolved(built.blueprint, built.origins, built.models, toml)
 
 
 def config_file(given: str | None, environ: Mapping[str, str], *, here: bool = True) -> str | None:

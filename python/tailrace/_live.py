@@ -28,6 +28,7 @@ from tailrace._watch import LOOK_SECONDS, FileWatch
 from tailrace.errors import TailraceError
 
 if TYPE_CHECKING:
+    from tailrace._toml import TomlFile
     from tailrace.service import Service
 
 JOIN_SECONDS: Final = 5.0
@@ -53,14 +54,24 @@ class Sources:
         """The file in use."""
         return config_file(self.config, self.environ)
 
-    def resolve(self, admin: Tables | None = None, *, file: str | None = None) -> Resolved:
-        """What all sources say together; raises `TailraceError` with every problem."""
+    def resolve(
+        self,
+        admin: Tables | None = None,
+        *,
+        file: str | None = None,
+        toml: TomlFile | None = None,
+    ) -> Resolved:
+        """What all sources say together; raises `TailraceError` with every problem.
+
+        The file is read, unless `toml` is what it said before.
+        """
         resolved = resolve(
             self.service,
             file or self.config,
             self.environ,
             self.flags,
             other_variables=self.others,
+            toml=toml,
             admin=admin,
         )
         resolved.blueprint["protections"] = self.protections
@@ -90,6 +101,7 @@ class Live:
     ) -> None:
         self.blueprint = resolved.blueprint
         """What is in force."""
+        self._toml = resolved.toml
         self._plane = plane
         self._sources = sources
         self._tell = tell
@@ -136,14 +148,17 @@ class Live:
     def _made(self, source: str, kind: str, body: bytes) -> Tables:
         from tailrace._openapi import served
 
-        admin = self._admin if kind == "reload" else merged(self._admin, tables(kind, body))
-        if self._watch is not None:
+        reload = kind == "reload"
+        admin = self._admin if reload else merged(self._admin, tables(kind, body))
+        if reload and self._watch is not None:
             self._watch.take()
         # A message shows the line as it is now.
         if self._file is not None:
             linecache.checkcache(self._file)
         try:
-            resolved = self._sources.resolve(admin, file=self._file)
+            # A POST stands on the last good file: in an incident it works whatever the file says.
+            toml = None if reload else self._toml
+            resolved = self._sources.resolve(admin, file=self._file, toml=toml)
         except TailraceError as error:
             problems = [problem.as_json() for problem in error.problems]
             raise RefusedError(422, error.render(), problems) from None
@@ -154,7 +169,7 @@ class Live:
             changes = self._plane.reconfigure(blueprint, origins, source, *pages)
         except PlaneError as error:
             raise RefusedError(422, f"error: {error.args[0]}") from None
-        self._admin, self.blueprint = admin, resolved.blueprint
+        self._admin, self._toml, self.blueprint = admin, resolved.toml, resolved.blueprint
         told = [
             {"path": path, "from": old, "to": new, "origin": resolved.origin(path)}
             for path, old, new in changes

@@ -29,6 +29,9 @@ from tailrace._worst import (
 )
 from tailrace.quantities import duration_text
 
+ROUNDING_MS: Final = 1e-6
+"""Sums of scaled times are not exact; a nanosecond decides nothing."""
+
 Verdict = Literal["refused", "allowed", "warned"]
 
 
@@ -103,7 +106,7 @@ def _time(view: dict[str, Any], timeouts: dict[str, float], reason: str | None) 
     """First attempts must fit the deadline one after the other, or a timeout can never fire."""
     chain, deadline = longest_chain(view, timeouts, "strong"), float(view["deadline_ms"])
     total = _sum(chain)
-    if total <= deadline:
+    if total <= deadline + ROUNDING_MS:
         return []
     by_name = {part["name"]: part for part in view["parts"]}
     sums = [_row(one, by_name[one.part], view) for one in chain]
@@ -211,7 +214,7 @@ def _calls(part: Part) -> str:
 def _weak(view: dict[str, Any], timeouts: dict[str, float]) -> list[Finding]:
     """A weak part that the deadline cuts off: the reply waits for the deadline and goes without."""
     chain, deadline = longest_chain(view, timeouts, "weak"), float(view["deadline_ms"])
-    if _sum(chain) <= deadline:
+    if _sum(chain) <= deadline + ROUNDING_MS:
         return []
     name = chain[-1].part
     return [
@@ -231,7 +234,7 @@ def _turns(view: dict[str, Any], timeouts: dict[str, float]) -> list[Finding]:
     """Calls beyond the fan-out wait for a turn, which is time no timeout covers."""
     deadline = float(view["deadline_ms"])
     ended = _all_slow(view, timeouts)
-    if ended <= deadline:
+    if ended <= deadline + ROUNDING_MS:
         return []
     return [
         Finding(

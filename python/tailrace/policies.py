@@ -77,7 +77,7 @@ class Breaker:
 class Throttle:
     """An upstream that refuses most calls is asked less, in proportion (req 9.1a).
 
-    Over half a minute, calls beyond `factor` times the accepted ones are refused here by chance:
+    Over ten seconds, calls beyond `factor` times the accepted ones are refused here by chance:
     none before there were `requests_min` calls, never more than the share `reject_max`.
     """
 

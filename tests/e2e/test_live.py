@@ -276,9 +276,12 @@ def test_a_bad_file_keeps_the_good_one(what: str, running: Running) -> None:
     assert config["refused"]["source"] == "file tailrace.toml"
     running.until_said(r"config: refused \(file tailrace.toml\); revision 1 stays")
     running.until_said(re.escape(f"--> {place}"))
+    # A POST stands on the last good file.
+    assert running.post('{"limits": {"idle": "9s"}}')[0] == 200
+    assert (running.timeout(), running.config()["limits"]["idle_ms"]) == (100, 9_000)
     # The next good one is taken, whatever stood there.
     running.file.write_text(FILE.format(103))
-    running.until_revision(2)
+    running.until_revision(3)
     assert running.timeout() == 103
     assert running.metric('tailrace_config_changes_total{result="refused"}') == 1
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import tailrace
 from models import Coupon, Inventory, Order, Recommend, User
 from tailrace import (
     AdaptiveLimit,
@@ -43,6 +44,20 @@ DEADLINE = f"{os.environ.get('DEADLINE_MS', '150')}ms"
 ADDRESSES = os.environ["UPSTREAMS"].split(",")
 
 
+def admission() -> dict[str, Any]:
+    """`off` keeps the caps and drops what decides by measurement; `on` adds a rate per client.
+
+    Everything else has the default, which sheds. A revision from before admission has nothing.
+    """
+    if "Admission" not in tailrace.__all__:
+        return {}
+    given = {
+        "off": {"shed": None, "brownout": None, "feasibility": None},
+        "on": {"rate": tailrace.Rate(100_000)},
+    }.get(CHOSEN)
+    return {"admission": tailrace.Admission(**given)} if given else {}
+
+
 def upstream(name: str, address: str) -> Upstream:
     """One upstream with the limits of every peer and the policies of this run."""
     return Upstream(name, address, timeout=TIMEOUT, bulkhead=400, **POLICIES[CHOSEN])
@@ -51,7 +66,7 @@ def upstream(name: str, address: str) -> Upstream:
 NAMES = ("orders", "users", "inventory", "coupons", "recommend")
 orders, users, warehouse, coupons, recs = map(upstream, NAMES, ADDRESSES)
 
-service = Service("order-view", deadline=DEADLINE, fanout=8)
+service = Service("order-view", deadline=DEADLINE, fanout=8, **admission())
 
 
 @service.view("/api/orders/{order_id}")

@@ -131,7 +131,7 @@ impl Default for BreakerParams {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ThrottleParams {
-    /// Calls per accepted one that are let through, over thirty seconds.
+    /// Calls per accepted one that are let through, over ten seconds.
     pub factor: f64,
     /// Calls without which nothing is refused.
     pub requests_min: u32,

@@ -200,3 +200,51 @@ fn push_hex(value: u64, digits: u32, out: &mut Vec<u8>) {
         out.push(HEX[(value >> (index * 4)) as usize & 15]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Worker;
+    use crate::shared::Shared;
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    /// The idle service under another idle limit.
+    fn change(shared: &Shared, idle_ms: u32) {
+        let mut declared = shared.program().declared.clone();
+        declared.limits.idle_ms = idle_ms;
+        let source = serde_json::to_vec(&declared).unwrap();
+        let changed = shared.live.change(source, b"{}".to_vec(), "test").unwrap();
+        assert_eq!(changed.len(), 1);
+    }
+
+    // Live configuration: changes leave nothing behind once the last request under them has ended.
+    #[test]
+    fn a_program_goes_with_the_last_request_that_began_under_it() {
+        let shared = Arc::new(Shared::idle());
+        let first = Worker::new(0, &shared, None, 7);
+        assert!(Rc::ptr_eq(&first.newest(), &first));
+        change(&shared, 1);
+        let second = first.newest();
+        assert!(first.is_outdated() && !second.is_outdated());
+        assert!(
+            Rc::ptr_eq(&first.newest(), &second),
+            "one for all connections"
+        );
+        assert_eq!(
+            (first.program.limits.idle_ms, second.program.limits.idle_ms),
+            (30_000, 1)
+        );
+        let program = Arc::downgrade(&second.program);
+        for idle_ms in 2..100 {
+            change(&shared, idle_ms);
+            first.newest();
+        }
+        assert_eq!(program.strong_count(), 1, "a request in flight has it");
+        drop(second);
+        assert_eq!(program.strong_count(), 0);
+        let thread = Rc::downgrade(&first.thread);
+        first.end();
+        drop(first);
+        assert_eq!(thread.strong_count(), 0, "nothing holds itself");
+    }
+}

@@ -1,12 +1,18 @@
 //! Adaptive throttling of one upstream: what it would refuse anyway is refused here (req 9.1a).
 //!
 //! The failure prevented is spending a permit, a connection and the upstream's last strength on
-//! calls that fail. Over the last half minute the client compares what it wanted to send with what
+//! calls that fail. Over the last ten seconds the client compares what it wanted to send with what
 //! was accepted; beyond `factor` times the accepted, calls are refused by chance, in proportion:
 //! `(requests - factor * accepted) / (requests + 1)`. What is refused here counts as a request, so
 //! a harder outage is refused harder; a tenth always passes, so recovery is noticed. In proportion,
 //! because an on-off breaker for a whole upstream turns half a failure into a whole one (SRE book
 //! ch. 21, ALGORITHMS 6).
+//!
+//! What is refused here keeps the share up by itself: while half is refused and all the rest is
+//! accepted, calls grow as fast as twice the accepted ones. So a burst of failures would outlive
+//! its cause until the window forgets it, with the upstream idle (RELIABILITY A06). The share is
+//! therefore never above that of the latest two seconds, once they hold enough calls to say
+//! anything.
 //!
 //! A call counts when it ends: calls in flight are not yet unaccepted.
 
@@ -18,6 +24,8 @@ use std::fmt;
 use std::sync::Arc;
 
 const SECOND: Nanos = 1_000_000_000;
+/// Slices of the window that say how things are now: one to two seconds of ten.
+const LATEST: u64 = 2;
 
 /// Limits of one throttle.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,7 +43,7 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             factor: 2.0,
-            window: 30 * SECOND,
+            window: 10 * SECOND,
             requests_min: 50,
             reject_max: 0.9,
         }
@@ -119,7 +127,16 @@ impl Throttle {
         if sums.whole < u64::from(self.params.requests_min) {
             return 0.0;
         }
-        reject_share(sums.whole, sums.part, self.params.factor).min(self.params.reject_max)
+        let factor = self.params.factor;
+        let share = reject_share(sums.whole, sums.part, factor).min(self.params.reject_max);
+        if share <= 0.0 {
+            return share;
+        }
+        let latest = self.window.latest(now, LATEST);
+        if latest.whole < u64::from(self.params.requests_min) {
+            return share;
+        }
+        share.min(reject_share(latest.whole, latest.part, factor))
     }
 
     /// The end of an attempt that was sent. Whoever answers 4xx has accepted the call; one that we
@@ -186,8 +203,8 @@ mod tests {
         assert_eq!(share(&settled(0, 50)), 900);
         assert_eq!(share(&settled(40, 60)), 198);
         assert_eq!(share(&settled(50, 50)), 0);
-        assert!((settled(0, 100).reject_share(29 * SECOND) - 0.9).abs() < 1e-9);
-        assert!(settled(0, 100).reject_share(30 * SECOND) <= 0.0);
+        assert!((settled(0, 100).reject_share(9 * SECOND) - 0.9).abs() < 1e-9);
+        assert!(settled(0, 100).reject_share(10 * SECOND) <= 0.0);
     }
 
     #[test]
@@ -249,11 +266,35 @@ mod tests {
         assert!((800..1_200).contains(&sent), "a tenth passes: {sent}");
         let (sent, accepted) = minute(&throttle, 120, 200);
         assert!(
-            accepted >= 1_900 && sent < 4_500,
+            accepted >= 1_900 && sent < 5_000,
             "about twice: {sent}, {accepted}"
         );
         let (sent, accepted) = minute(&throttle, 180, 1_000);
         assert_eq!((sent, accepted), (10_000, 10_000));
+    }
+
+    // RELIABILITY A06: a second of timeouts is not held against an upstream that answers again.
+    #[test]
+    fn a_burst_of_failures_does_not_outlive_its_cause() {
+        let throttle = Throttle::new(Params::default());
+        let mut random = fastrand::Rng::with_seed(9);
+        for millisecond in 0..1_000 {
+            if throttle.admit(millisecond * MILLI, random.u64(..)).is_ok() {
+                throttle.settle(millisecond * MILLI, Outcome::Timeout);
+            }
+        }
+        assert!(throttle.reject_share(SECOND) > 0.8);
+        for step in 0..1_250 {
+            let now = SECOND + step * 4 * MILLI;
+            if throttle.admit(now, random.u64(..)).is_ok() {
+                throttle.settle(now, Outcome::Ok);
+            }
+        }
+        let share = throttle.reject_share(6 * SECOND);
+        assert!(
+            share <= 0.0,
+            "{share} is refused after five seconds of good answers"
+        );
     }
 
     #[test]

@@ -58,18 +58,19 @@ impl Window {
     }
 
     pub fn sums(&self, now: Nanos) -> Sums {
+        self.latest(now, SLICES)
+    }
+
+    /// The sums of the latest slices only, the current one included.
+    pub fn latest(&self, now: Nanos, slices: u64) -> Sums {
         let number = now / self.slice;
-        let (place, lap) = (number % SLICES, number / SLICES);
+        let oldest = (number + 1).saturating_sub(slices.min(SLICES));
         let mut sums = Sums::default();
-        for (slice, index) in self.ring.iter().zip(0..) {
-            // Places behind the current one were written in this lap, those ahead in the last one.
-            let lap = if index > place {
-                lap.wrapping_sub(1)
-            } else {
-                lap
-            };
-            sums.part += count(slice.part.load(Ordering::Relaxed), lap & LAP_MAX);
-            sums.whole += count(slice.whole.load(Ordering::Relaxed), lap & LAP_MAX);
+        for number in oldest..=number {
+            let slice = &self.ring[(number % SLICES) as usize];
+            let lap = (number / SLICES) & LAP_MAX;
+            sums.part += count(slice.part.load(Ordering::Relaxed), lap);
+            sums.whole += count(slice.whole.load(Ordering::Relaxed), lap);
         }
         sums
     }

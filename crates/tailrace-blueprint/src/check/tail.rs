@@ -13,6 +13,8 @@
 use super::{graph, Problems};
 use crate::{Blueprint, Part, Protections, Strength, View};
 
+/// Sums of scaled times are not exact; a nanosecond decides nothing.
+const ROUNDING_MS: f64 = 1e-6;
 const REASON_MAX: usize = 200;
 /// The plane runs no view with more; sums of one are not worth the time they take.
 const PARTS_MAX: usize = 64;
@@ -60,7 +62,7 @@ fn check_time(
     let Some((_, longest)) = strong.max_by(|(_, a), (_, b)| a.ms.total_cmp(&b.ms)) else {
         return;
     };
-    if longest.ms <= view.deadline_ms {
+    if longest.ms <= view.deadline_ms + ROUNDING_MS {
         return;
     }
     let terms = longest.parts.iter().map(|index| {

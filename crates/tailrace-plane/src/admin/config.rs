@@ -7,13 +7,17 @@ use crate::program::{Part, View};
 use crate::shared::Shared;
 use crate::upstream::Upstream;
 use serde_json::{json, Map, Value};
+use tailrace_blueprint as blueprint;
 use tailrace_policy::Nanos;
 
 pub(super) fn render(shared: &Shared) -> Vec<u8> {
     let current = shared.live.current();
     let program = &current.program;
     let upstreams = program.upstreams.iter();
-    let upstreams: Map<_, _> = upstreams.map(|u| (u.name.clone(), upstream(u))).collect();
+    let upstreams = upstreams.zip(&program.declared.upstreams);
+    let upstreams: Map<_, _> = upstreams
+        .map(|(one, declared)| (one.name.clone(), upstream(one, declared)))
+        .collect();
     let views = program.views.iter();
     let views: Map<_, _> = views.map(|v| (v.name.clone(), view(v))).collect();
     let origins: Value = serde_json::from_slice(&current.origins).unwrap_or(Value::Null);
@@ -36,7 +40,7 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
     config.to_string().into_bytes()
 }
 
-fn upstream(upstream: &Upstream) -> Value {
+fn upstream(upstream: &Upstream, declared: &blueprint::Upstream) -> Value {
     let set = upstream.addresses();
     let addresses: Vec<_> = set.addresses.iter().map(|a| a.socket.to_string()).collect();
     let params = &upstream.bulkhead_params;
@@ -52,6 +56,12 @@ fn upstream(upstream: &Upstream) -> Value {
         "queued": upstream.bulkhead.queued(),
         "body_max_bytes": upstream.body_max,
         "forward_headers": upstream.forward_headers,
+        // Null: off.
+        "retry": declared.retry,
+        "hedge": declared.hedge,
+        "breaker": declared.breaker,
+        "throttle": declared.throttle,
+        "adaptive": declared.adaptive,
     })
 }
 
@@ -65,6 +75,7 @@ fn view(view: &View) -> Value {
         "deadline_ms": ms(view.deadline),
         // Without protections there is none.
         "fanout": (view.fanout != usize::MAX).then_some(view.fanout),
+        "extra_attempts": view.extra_attempts,
         "parts": parts,
     })
 }

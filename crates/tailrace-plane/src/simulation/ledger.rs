@@ -67,6 +67,7 @@ pub fn check(run: &Run, whole: impl Fn(u64, &Reply)) {
         }
     }
     answered_once(run);
+    abandoned(run);
     bounded(run);
 }
 
@@ -112,6 +113,30 @@ fn answered_once(run: &Run) {
         replies + cancelled <= answered + left,
         "{replies} replies, {cancelled} cancelled"
     );
+}
+
+/// A04: once its client has left, a request sends nothing more.
+fn abandoned(run: &Run) {
+    for record in run
+        .records
+        .iter()
+        .filter(|one| matches!(one.end, End::Left))
+    {
+        let left = record.at + record.took;
+        for upstream in &run.upstreams {
+            let last = upstream
+                .record
+                .last
+                .borrow()
+                .get(&format!("r{}", record.id))
+                .copied();
+            assert!(
+                last <= Some(left),
+                "request {}: a call for a client that left",
+                record.id
+            );
+        }
+    }
 }
 
 /// Per upstream: never told of more time than there is (req 4.5), never more calls at once than

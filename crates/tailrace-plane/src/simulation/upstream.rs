@@ -84,8 +84,8 @@ pub type Script = Box<dyn FnMut(&Seen) -> Answer>;
 pub struct Record {
     /// When each request arrived.
     pub arrivals: RefCell<Vec<Nanos>>,
-    /// Requests per target.
-    pub targets: RefCell<BTreeMap<String, u64>>,
+    /// When the last attempt for each inbound request arrived.
+    pub last: RefCell<BTreeMap<String, Nanos>>,
     /// What callers said they would wait, at most.
     pub timeout_max_ms: Cell<u64>,
     /// Bytes that came before the answer to what came before them.
@@ -195,8 +195,8 @@ impl Upstream {
         self.record.arrivals.borrow_mut().push(seen.at);
         let longest = self.record.timeout_max_ms.get().max(seen.timeout_ms);
         self.record.timeout_max_ms.set(longest);
-        let mut targets = self.record.targets.borrow_mut();
-        *targets.entry(seen.target.clone()).or_default() += 1;
+        let mut last = self.record.last.borrow_mut();
+        last.insert(seen.request_id.clone(), seen.at);
     }
 }
 

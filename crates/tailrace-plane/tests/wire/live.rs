@@ -119,6 +119,8 @@ fn two_hundred_changes_under_load_lose_no_request() {
     assert_eq!(config["revision"], CHANGES + 1);
     assert_eq!(config["upstreams"]["up"]["timeout_ms"], 9_200.0);
     assert_eq!(config["upstreams"]["up"]["bulkhead"], 264);
+    assert_eq!(config["upstreams"]["up"]["breaker"]["consecutive"], 7);
+    assert_eq!(config["upstreams"]["up"]["retry"], Value::Null);
     assert_eq!(
         config["changes"]["upstreams.up.timeout_ms"]["revision"],
         CHANGES + 1

@@ -44,6 +44,8 @@ def _rows(blueprint: dict[str, Any]) -> Iterator[Row]:
         yield table, "deadline_ms", f"{view['deadline_ms']:g}"
         yield table, "fanout", str(view["fanout"])
         yield table, "extra_attempts", str(view["extra_attempts"])
+        if "allow_overcommit" in view:
+            yield table, "allow_overcommit", view["allow_overcommit"]
     limits = effective(blueprint)
     body_default = limits["limits"]["upstream_body_max_bytes"]
     for upstream in blueprint["upstreams"]:

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tailrace_policy::Nanos;
 
 /// How many stories share the seeds.
-const STORIES: u64 = 8;
+const STORIES: u64 = 9;
 
 /// Upstreams of the service, in the blueprint's order.
 pub const ORDERS: usize = 0;
