@@ -73,7 +73,7 @@ docs: $(STAMPS)/dev ## Links, headings and examples of the pages
 example: $(STAMPS)/built-ci ## The order service over five real upstreams, replies checked
 	$(PY) -m examples.orders.run
 
-test-real: export TAILRACE_FUZZ_EXAMPLES ?= 5000
+test-real: export FUZZ_EXAMPLES ?= 5000
 test-real: $(STAMPS)/clients
 test-real: $(STAMPS)/built-ci ## Whole processes and real sockets only; says what it skips, and why
 	$(PY) -m pytest -rs -m "e2e or wire or real"

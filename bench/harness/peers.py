@@ -200,7 +200,12 @@ def build_service() -> str:
     return build_tailrace(VENV)
 
 
-def start_tailrace(start: Start) -> Command:
+def tailrace_starter(folder: str) -> Callable[[Start], Command]:
+    """How the service in a peer's folder is started."""
+    return lambda start: start_tailrace(start, folder)
+
+
+def start_tailrace(start: Start, folder: str = "tailrace") -> Command:
     """Start the declared view, with every default but one limit.
 
     The idle measure holds 5 000 connections, and the default refuses more than 4 096.
@@ -209,7 +214,7 @@ def start_tailrace(start: Start) -> Command:
     argv += ["--port", str(start.port), "--admin-port", "0", "--workers", str(start.workers)]
     argv += ["--access-log", str(start.work / "access.log")]
     limits = {"TAILRACE_LIMITS_CONNECTIONS_MAX": "16384"}
-    return Command(argv, {**python_env(start), **limits}, PEERS / "tailrace")
+    return Command(argv, {**python_env(start), **limits}, PEERS / folder)
 
 
 GO_TUNED = {"GOGC": "400", "GOMEMLIMIT": "512MiB"}
@@ -223,6 +228,13 @@ ALL = (
         build_service,
         start_tailrace,
         scales=True,
+    ),
+    Peer(
+        "tailrace-handler",
+        "tailrace, async Python handler",
+        "projected",
+        build_service,
+        tailrace_starter("tailrace-handler"),
     ),
     Peer(
         "nginx-lua",
@@ -267,6 +279,14 @@ ALL = (
         "projected",
         build_python,
         python_starter("fastapi-aiohttp"),
+        rate_cap=400,
+    ),
+    Peer(
+        "fastapi-tailrace",
+        "FastAPI + tailrace.Client",
+        "projected",
+        build_service,
+        python_starter("fastapi-tailrace"),
         rate_cap=400,
     ),
     Peer(

@@ -133,6 +133,8 @@ class Host:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, name="tailrace-python", daemon=True)
+        self._told: set[int] = set()
+        self._ending = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pump: Pump | None = None
         self._watch: StallWatch | None = None
@@ -147,6 +149,7 @@ class Host:
         loop = self._loop
         if loop is None:
             return True
+        self._ending = True
         if self._watch is not None:
             self._watch.end()
         try:
@@ -164,9 +167,10 @@ class Host:
         self._pump = pump
         self._watch = StallWatch(self._bridge, threading.get_ident(), self._codes())
         loop.call_soon(self._ready.set)
-        loop.run_forever()
-        if pump.forked:
-            _refuse_to_go_on()
+        while not self._ending:  # A handler may stop its loop; the others still need it.
+            loop.run_forever()
+            if pump.forked:
+                _refuse_to_go_on()
         pump.close()
         loop.run_until_complete(self._end_tasks())
         loop.close()
@@ -205,6 +209,7 @@ class Host:
     def _cancel(self, ticket: int) -> None:
         task = self._tasks.get(ticket)
         if task is not None:
+            self._told.add(ticket)
             task.cancel()
 
     async def _run(
@@ -220,14 +225,16 @@ class Host:
             else:
                 result = await _in_thread(handler.threads, handler.function, given)
             body = handler.encode(result)
-        except asyncio.CancelledError:
-            bridge.cancelled(ticket, view)
         except BaseException as error:
-            self._failed(handler, ticket, scope, error)
+            if ticket in self._told and isinstance(error, asyncio.CancelledError):
+                bridge.cancelled(ticket, view)
+            else:
+                self._failed(handler, ticket, scope, error)
         else:
             bridge.reply(ticket, view, body, scope.degraded)
         finally:
             self._tasks.pop(ticket, None)
+            self._told.discard(ticket)
             if self._pump is not None:
                 if self._pump.forked:
                     _refuse_to_go_on()

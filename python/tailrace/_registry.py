@@ -183,8 +183,22 @@ def _lowered(
         "service": "calls",
         "upstreams": [upstream],
         "views": [{**row, "parameters": rows, "parts": [part]}],
-        "shapes": context.shapes.compact([*rows, part]),
+        "shapes": [_as_accepted(shape) for shape in context.shapes.compact([*rows, part])],
     }
+
+
+def _as_accepted(shape: dict[str, Any]) -> dict[str, Any]:
+    """An object whose fields keep a name they are accepted under.
+
+    A reply has the field's own name; here a model is made of what comes, and looks for its alias.
+    """
+    if shape["kind"] != "object":
+        return shape
+    fields = [
+        {**field, "name": field["from"][0]} if field.get("from") else field
+        for field in shape["fields"]
+    ]
+    return {**shape, "fields": fields}
 
 
 def _shape(model: Any, context: Any, place: Place) -> int:

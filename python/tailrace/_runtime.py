@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,6 +24,7 @@ __all__ = [
     "Running",
     "build_info",
     "check_blueprint",
+    "end_engine",
     "engine",
     "problems",
 ]
@@ -32,6 +32,9 @@ __all__ = [
 Engine = _plane.Engine
 Plane = _plane.Plane
 PlaneError = _plane.PlaneError
+
+_engines: set[Engine] = set()
+"""Clients' workers that run."""
 
 _ENDING = {signal.SIGINT, signal.SIGTERM}
 _SIGNALS = _ENDING | {signal.SIGHUP}
@@ -51,16 +54,21 @@ def build_info() -> dict[str, str]:
 def engine(blueprint: Mapping[str, Any]) -> Engine:
     """The workers of a client; the end of the interpreter ends them while it still can."""
     started = Engine(json.dumps(blueprint).encode())
-    own = weakref.ref(started)
-
-    def end() -> None:
-        found = own()
-        if found is not None:
-            found.end()
-
-    atexit.register(end)
-    weakref.finalize(started, atexit.unregister, end)
+    if not _engines:
+        atexit.register(_end_engines)
+    _engines.add(started)
     return started
+
+
+def end_engine(started: Engine) -> None:
+    """Ends a client's workers; waits a few seconds at most."""
+    _engines.discard(started)
+    started.end()
+
+
+def _end_engines() -> None:
+    while _engines:
+        _engines.pop().end()
 
 
 def problems() -> list[tuple[str, str, int, str]]:

@@ -69,12 +69,14 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        from tailrace._runtime import end_engine
+
         pump, engine = self._pump, self._engine
         self._pump = self._engine = None
         if pump is not None:
             pump.close()
             if not pump.forked:
-                await pump.loop.run_in_executor(None, engine.end)
+                await pump.loop.run_in_executor(None, end_engine, engine)
 
     @overload
     async def get(

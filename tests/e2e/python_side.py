@@ -47,6 +47,12 @@ class Declared(View):
 """
 
 
+class _Server(ThreadingHTTPServer):
+    """Takes as many connections at once as a test opens."""
+
+    request_queue_size = 1024
+
+
 class Upstream:
     """`/things/x` is `{"id": "x"}`; `/status/409` fails so; `/hang/x` waits until the
     caller leaves, `/gate/x` until the test sets `gate`."""
@@ -68,7 +74,7 @@ class Upstream:
             def do_GET(self) -> None:
                 own.answer(self)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self._server = _Server(("127.0.0.1", 0), Answer)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"

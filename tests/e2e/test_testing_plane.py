@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from pydantic import BaseModel, Field
-from tailrace import Retry, Service, Upstream, View, query, strong, weak
+from tailrace import Retry, Scope, Service, Upstream, View, query, strong, weak
 from tailrace.testing import (
     Answer,
     FakeUpstream,
@@ -249,6 +249,24 @@ def test_async_tests_await_and_the_loop_goes_on() -> None:
             return (await asking).status, plane.url.startswith("http://127.0.0.1:")
 
     assert asyncio.run(story()) == (200, True)
+
+
+def test_handlers_run_too() -> None:
+    both = Service("both", deadline="10s", upstreams=[orders])
+
+    @both.get("/sum/{order_id}")
+    async def total(order_id: str, scope: Scope) -> Coupon:
+        found = await orders.get("/orders/{id}", Order, id=order_id)
+        return Coupon(code=f"{found.user_id}/{scope.request_id}")
+
+    routes: dict[str, object] = {"/orders/{id}": order}
+    with TestPlane(both, {"orders": routes, "coupon-shop": {}}) as plane:
+        reply = plane.get("/sum/7", headers={"x-request-id": "r"})
+        assert (reply.status, reply.json()) == (200, {"code": "u 1/r"})
+        plane.fault("orders", status(404))
+        assert plane.get("/sum/8").code == "not_found"
+    left = {thread.name for thread in threading.enumerate()}
+    assert not left & {"tailrace-python", "fake-upstream"}
 
 
 def test_a_hanging_call_is_waited_for_and_ends_with_the_plane() -> None:

@@ -9,8 +9,8 @@ from typing import Any, NotRequired
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from pydantic import BaseModel, Field
-from tailrace import Service, Upstream, View, header, path, query, strong, weak
+from pydantic import AliasChoices, BaseModel, Field
+from tailrace import Service, Upstream, View, body, header, path, query, strong, weak
 from tailrace._lower import build
 from tailrace._openapi import document, page, render, served
 from tailrace._runtime import problems
@@ -179,7 +179,7 @@ def test_every_code_of_the_plane_stands_at_its_status() -> None:
     for scope, code, status, detail in problems():
         if scope in ("body", "handler") or (scope == "route" and status == 405):
             continue
-        narrowed = found["schemas"][f"Problem{status}"]["allOf"][1]["properties"]
+        narrowed = found["schemas"][f"Problem{status}"]["properties"]
         assert code in narrowed["code"]["enum"]
         assert narrowed["status"]["const"] == status
         assert detail in found["responses"][f"Problem{status}"]["description"]
@@ -313,7 +313,8 @@ def test_bodies_forms_and_layouts_are_described() -> None:
     post, put = found["paths"]["/all"]["post"], found["paths"]["/all"]["put"]
     body = post["requestBody"]
     assert body["required"]
-    assert body["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Line"}
+    sent = {"$ref": "#/components/schemas/LineInput"}  # `Line` is replied, with nothing beside it.
+    assert body["content"]["application/json"]["schema"] == sent
     form = put["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]
     assert (list(form["properties"]), form["required"]) == (["note"], ["note"])
     assert {"400", "413", "415"} <= set(post["responses"])
@@ -337,3 +338,27 @@ def test_merged_fields_stand_in_the_reply() -> None:
     assert list(reply["properties"])[:4] == ["sku", "label", "other-item", "name"]
     assert {"sku", "other-item"} <= set(reply["required"])
     assert not {"name", "children"} & set(reply["required"])
+
+
+def test_what_callers_send_is_described_as_it_is_accepted() -> None:
+    class Draft(BaseModel):
+        user: str = Field(validation_alias=AliasChoices("userId", "user_id"))
+        note: str = "none"
+        items: list[Item]
+
+    class Place(View):
+        draft: Draft = body()
+        item: Item = strong(one.post("/i", json={"user": "{draft.user}"}))
+
+    service = Service("made", deadline="1s")
+    service.view("/x", method="POST")(Place)
+    schemas = made(service)["components"]["schemas"]
+    draft = schemas["Draft"]
+    assert list(draft["properties"]) == ["userId", "user_id", "note", "items"]
+    assert draft["allOf"] == [{"anyOf": [{"required": ["userId"]}, {"required": ["user_id"]}]}]
+    assert draft["required"] == ["items"]
+    assert draft["properties"]["note"]["default"] == "none"
+    assert "additionalProperties" not in draft  # Others are dropped, not refused.
+    assert draft["properties"]["items"]["items"] == {"$ref": "#/components/schemas/ItemInput"}
+    assert schemas["ItemInput"]["required"] == ["sku"]
+    assert schemas["Item"]["required"] == ["sku", "label"]

@@ -11,11 +11,14 @@ from tailrace import (
     AdaptiveLimit,
     Breaker,
     Bulkhead,
+    CallFailed,
+    Client,
     ConfigError,
     DeclarationError,
     Hedge,
     Raw,
     Retry,
+    Scope,
     Service,
     TailraceError,
     Throttle,
@@ -27,6 +30,7 @@ from tailrace import (
     strong,
     weak,
 )
+from tailrace.bound import BoundCall
 from tailrace.testing import (
     Answer,
     AsyncTestPlane,
@@ -138,3 +142,40 @@ async def asynchronous() -> None:
 fake.fault(500)  # type: ignore[arg-type]
 after(5, hang())  # type: ignore[arg-type]
 TestPlane(service, one=5)  # type: ignore[arg-type]
+
+
+class Summary(BaseModel):
+    order: Order
+
+
+@service.get("/typed/{order_id}", limit=8)
+async def typed(order_id: str, scope: Scope) -> Summary:
+    call = one.get("/orders/{id}", Order, id=order_id, timeout="10ms")
+    assert_type(call, BoundCall[Order])
+    assert_type(await call, Order)
+    first, other = await scope.all(call, scope.weak(call))
+    assert_type(first, Order)
+    assert_type(other, Order | None)
+    instead = await scope.weak(call, default=7, name="seven")
+    assert_type(instead, Order | int)
+    assert_type(await one.get("/orders/{id}", bytes, id=1), bytes)
+    assert_type(await one.get("/orders", list[Order]), list[Order])
+    assert_type(scope.request_id, str)
+    return Summary(order=first)
+
+
+@service.get("/plain/{order_id}", threads=2)
+def plain(order_id: str, scope: Scope) -> Order:
+    return scope.wait(one.get("/orders/{id}", Order, id=order_id))
+
+
+async def program() -> Order:
+    async with Client(one, deadline="1s", workers=2) as client:
+        order = await client.get(one, "/orders/{id}", Order, id="o", timeout="5ms")
+        assert_type(order, Order)
+        assert_type(await client.get(one, "/orders/{id}", bytes, id=2), bytes)
+        return order
+
+
+one.get("/orders/{id}", id=1)  # type: ignore[call-overload]
+CallFailed("orders", "timeout", 504, None)

@@ -45,8 +45,9 @@ const INDEX_OF_PAGES: &str = "\
 
 /// For every answer: a browser that shows one loads nothing for it and puts it in no frame. The
 /// page of `/docs` allows its own script and style by their hashes, in a policy of its own.
-const PAGE_POLICY: &str = "default-src 'self' 'unsafe-inline'; connect-src 'none'; \
-    object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const PAGE_POLICY: &str = "default-src 'self' 'unsafe-inline'; img-src data:; \
+    connect-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
 
 struct Answer {
     status: u16,

@@ -53,7 +53,8 @@ def document(service: Service, built: Effective, *, server: str | None = None) -
     from tailrace._runtime import problems
 
     blueprint = built.blueprint
-    schemas = Schemas(blueprint["shapes"], built.models)
+    replies = [part["shape"] for view in blueprint["views"] for part in view["parts"]]
+    schemas = Schemas(blueprint["shapes"], built.models, replies)
     known = Problems(problems())
     for status in {one[2] for one in problems()}:
         schemas.claim(f"Problem{status}")

@@ -34,6 +34,7 @@ class Operations:
         self._envelope: dict[str, str] = blueprint["envelope"]
         self._upstreams = {one["name"]: one for one in blueprint["upstreams"]}
         self._schemas = schemas
+        self._sent = schemas.sent()
         self._problems = problems
         self._results = results
 
@@ -62,7 +63,9 @@ class Operations:
 
     def _parameter(self, view: Schema, row: Schema) -> Schema:
         schema = self._schemas.shape(self._schemas.inner(row["shape"]))
-        if row["in"] != "header" and schema.get("type") == "string" and "format" not in schema:
+        if isinstance(schema.get("type"), list) and "enum" not in schema:
+            schema = {**schema, "type": "string"}  # A decimal, which arrives as text here.
+        elif row["in"] != "header" and schema.get("type") == "string" and "format" not in schema:
             schema = _printable(schema)
         if row["in"] == "path" and schema.get("type") == "string" and _in_a_path(view, row):
             schema = {**schema, "not": {"enum": [".", ".."]}}
@@ -78,7 +81,7 @@ class Operations:
     def _request_body(self, view: Schema) -> Schema | None:
         """The JSON document or the form that a request has."""
         if "body" in view:
-            schema = self._schemas.shape(view["body"]["shape"])
+            schema = self._sent.shape(view["body"]["shape"])
             return {"required": True, "content": {"application/json": {"schema": schema}}}
         fields = [self._parameter(view, one) for one in view["parameters"] if one["in"] == "form"]
         if not fields:

@@ -72,10 +72,11 @@ def _operations(document: dict[str, Any]) -> list[tuple[str, str, Schema]]:
 def _models(document: dict[str, Any]) -> list[tuple[str, Schema]]:
     """Models of the service; problems have a section of their own."""
     components = document["components"]
+    problems = {"Problem", *components["responses"]}
     return [
         (name, schema)
         for name, schema in components["schemas"].items()
-        if "properties" in schema and name != "Problem"
+        if "properties" in schema and name not in problems
     ]
 
 
@@ -112,7 +113,7 @@ def _operation(document: dict[str, Any], method: str, path: str, one: Schema) ->
         for name, part in schema.get("properties", {}).items()
     ]
     return (
-        f'<section id="view-{identity}" data-search="{_words(identity, method, path, one)}">'
+        f'<section id="view-{identity}" data-search="{_words(method, path, one, schema)}">'
         f"<h2><b class=method>{method}</b> <span class=path>{escape(path)}</span></h2>"
         + prose(one.get("summary", ""))
         + prose(one.get("description", ""))
@@ -211,8 +212,10 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     )
 
 
-def _words(identity: str, method: str, path: str, one: Schema) -> str:
-    return escape(f"{identity} {method} {path} {one.get('summary', '')}".lower())
+def _words(method: str, path: str, one: Schema, reply: Schema) -> str:
+    """What the search finds a view by, its parts included."""
+    found = [one["operationId"], method, path, one.get("summary", ""), *reply.get("properties", ())]
+    return escape(" ".join(found).lower())
 
 
 def _resolved(document: dict[str, Any], schema: Schema) -> Schema:

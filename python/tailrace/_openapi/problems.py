@@ -81,16 +81,19 @@ def words(status: int) -> str:
 
 
 def _narrowed(status: int, codes: dict[str, str]) -> Schema:
-    own = {
-        "status": {"type": "integer", "const": status},
-        "code": {"type": "string", "enum": list(codes)},
+    """The whole schema again: generators merge `allOf` with a constant badly, or not at all."""
+    every = schema()
+    fields = {
+        name: {key: value for key, value in one.items() if key != "description"}
+        for name, one in every["properties"].items()
     }
+    fields["status"] = {"type": "integer", "const": status}
+    fields["code"] = {"type": "string", "enum": list(codes)}
     return {
+        "type": "object",
         "description": f"A problem with status {status}.",
-        "allOf": [
-            {"$ref": "#/components/schemas/Problem"},
-            {"type": "object", "properties": own},
-        ],
+        "properties": fields,
+        "required": every["required"],
     }
 
 

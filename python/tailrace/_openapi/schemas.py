@@ -11,7 +11,11 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterable
+from copy import copy
 from typing import Any, Final, TypeAlias
+
+from tailrace._shapes.table import inner_shapes
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -22,7 +26,8 @@ FORMATS: Final[dict[str, Schema]] = {
     "date_time": {"format": "date-time"},
     "time": {"format": "time"},
     "uuid": {"format": "uuid"},
-    "decimal": {"pattern": DECIMAL},
+    # As pydantic has it: text, or a JSON number, which passes as the bytes that came.
+    "decimal": {"type": ["string", "number"], "pattern": DECIMAL},
 }
 LIMITS: Final = {
     "ge": "minimum",
@@ -37,14 +42,37 @@ _NOT_IN_KEYS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class Schemas:
-    """The schemas of one document; `components` fills as shapes are asked for."""
+    """The schemas of one document; `components` fills as shapes are asked for.
 
-    def __init__(self, shapes: list[Schema], models: dict[int, type]) -> None:
+    `replies` are the shapes that parts have: an object that callers send and get has two schemas.
+    """
+
+    def __init__(
+        self, shapes: list[Schema], models: dict[int, type], replies: Iterable[int] = ()
+    ) -> None:
         self.components: dict[str, Schema] = {}
         self._shapes = shapes
         self._models = models
         self._names: dict[int, str] = {}
         self._taken: set[str] = set()
+        self._replied = self._reached(replies)
+        self._sent = False
+
+    def sent(self) -> Schemas:
+        """The same for what callers send: accepted names, and no more than must be there."""
+        other = copy(self)
+        other._names, other._sent = {}, True
+        return other
+
+    def _reached(self, users: Iterable[int]) -> set[int]:
+        found: set[int] = set()
+        queue = list(users)
+        while queue:
+            index = queue.pop()
+            if index not in found:
+                found.add(index)
+                queue += inner_shapes(self._shapes[index])
+        return found
 
     def claim(self, name: str) -> str:
         """A key of `components/schemas` like `name` that nothing else has."""
@@ -84,8 +112,9 @@ class Schemas:
         """Null joins a type or a union; beside a reference it is a variant of its own."""
         schema = self.shape(row["inner"])
         kind = schema.get("type")
-        if isinstance(kind, str) and "enum" not in schema:
-            return {**schema, "type": [kind, "null"]}
+        if kind is not None and "enum" not in schema:
+            kinds = [kind] if isinstance(kind, str) else kind
+            return {**schema, "type": [*kinds, "null"]}
         if set(schema) == {"anyOf"}:
             return {"anyOf": [*schema["anyOf"], {"type": "null"}]}
         return {"anyOf": [schema, {"type": "null"}]}
@@ -107,10 +136,12 @@ class Schemas:
     def _object(self, index: int, row: Schema) -> Schema:
         model = self._models.get(index)
         if index not in self._names:
-            name = self.claim(getattr(model, "__name__", "Object"))
+            twin = "Input" if self._sent and index in self._replied else ""
+            name = self.claim(getattr(model, "__name__", "Object") + twin)
             self._names[index] = name
             self.components[name] = {}  # Its place, before the models that its fields lead to.
-            self.components[name] = self._properties(model, row)
+            describe = self._accepted if self._sent else self._properties
+            self.components[name] = describe(model, row)
         return {"$ref": f"#/components/schemas/{self._names[index]}"}
 
     def _properties(self, model: type | None, row: Schema) -> Schema:
@@ -131,6 +162,34 @@ class Schemas:
             schema["additionalProperties"] = False
         return schema
 
+    def _accepted(self, model: type | None, row: Schema) -> Schema:
+        """An object as callers may send it: a field under any of its names."""
+        schema = self._properties(model, row)
+        own = schema.pop("properties")
+        schema.pop("required", None)
+        schema.pop("additionalProperties", None)
+        properties: Schema = {}
+        needed: list[str] = []
+        choices: list[Schema] = []
+        for field in row["fields"]:
+            names = field.get("from") or [field["name"]]
+            told = own[field["name"]]
+            if "default" in field:
+                told = told | {"default": field["default"]}
+            properties |= dict.fromkeys(names, told)
+            if field["required"] and len(names) == 1:
+                needed += names
+            elif field["required"]:
+                choices.append({"anyOf": [{"required": [name]} for name in names]})
+        schema["properties"] = properties
+        if needed:
+            schema["required"] = needed
+        if choices:
+            schema["allOf"] = choices
+        if row["extra"] == "refuse":
+            schema["additionalProperties"] = False
+        return schema
+
     def _tagged(self, row: Schema) -> Schema:
         variants = [(tag, self.shape(index)) for tag, index in row["variants"]]
         schema: Schema = {"oneOf": [one for _, one in variants]}
@@ -138,6 +197,7 @@ class Schemas:
             # The tag is read under the upstream's name and leaves under the field's own.
             fields = self._shapes[self.inner(row["variants"][0][1])]["fields"]
             names = [one["name"] for one in fields if row["tag"] in one.get("from", [one["name"]])]
+            names = [row["tag"]] if self._sent else names
             mapping = {tag: one["$ref"] for tag, one in variants}
             schema["discriminator"] = {"propertyName": (names or [row["tag"]])[0]}
             schema["discriminator"]["mapping"] = mapping

@@ -110,7 +110,7 @@ class Shapes:
             index = queue.pop(0)
             if index not in order:
                 order[index] = len(order)
-                queue += _inner(self.rows[index])
+                queue += inner_shapes(self.rows[index])
         for user in users:
             user["shape"] = order[user["shape"]]
         self.models = {order[old]: cls for old, cls in self.models.items() if old in order}
@@ -125,7 +125,7 @@ class Shapes:
         return shared or {}
 
 
-def _inner(row: Shape) -> list[int]:
+def inner_shapes(row: Shape) -> list[int]:
     """Indices a shape refers to."""
     kind = row["kind"]
     if kind == "object":

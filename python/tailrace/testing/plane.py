@@ -62,6 +62,7 @@ class TestPlane:
         self._fakes = _by_name(service, {**(upstreams or {}), **named})
         self._exit = ExitStack()
         self._plane: Any = None
+        self._host: Any = None
 
     @property
     def upstreams(self) -> dict[str, FakeUpstream]:
@@ -144,9 +145,13 @@ class TestPlane:
     def stop(self) -> None:
         """Ends the plane, then the fakes; raises what a function of a route raised."""
         plane, self._plane = self._plane, None
+        host, self._host = self._host, None
         if plane is not None:
             plane.end()
+        stuck = host is not None and not host.stop()
         self._exit.close()
+        if stuck:
+            raise RuntimeError("a handler did not return when it was cancelled; its thread is left")
 
     def __enter__(self) -> Self:
         return self.start()
@@ -188,7 +193,13 @@ class TestPlane:
         resolved = resolve(self.service, flags=flags, read_file=False)
         blueprint = resolved.blueprint
         _stretch(blueprint, self._scale)
-        return Plane(json.dumps(blueprint).encode(), json.dumps(resolved.origins).encode())
+        plane = Plane(json.dumps(blueprint).encode(), json.dumps(resolved.origins).encode())
+        if plane.bridge is not None:
+            from tailrace._host import Host
+
+            self._host = Host(plane.bridge, blueprint, self.service.handlers)
+            self._host.start()
+        return plane
 
 
 class AsyncTestPlane:

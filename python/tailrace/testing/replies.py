@@ -52,11 +52,14 @@ class Reply:
     @property
     def degraded(self) -> dict[str, str]:
         """Missing parts with their reasons: `{"coupon": "timeout"}`; empty for a full reply."""
-        found = {}
+        found: dict[str, str] = {}
         for item in filter(None, self.headers.get("tailrace-degraded", "").split(",")):
             part, _, facts = item.strip().partition(";")
-            pairs = dict(fact.strip().partition("=")[::2] for fact in facts.split(";"))
-            found[part] = pairs.get("reason", facts)
+            found[part] = facts
+            for fact in facts.split(";"):
+                name, _, value = fact.strip().partition("=")
+                if name == "reason":
+                    found[part] = value
         return found
 
     @property

@@ -22,6 +22,8 @@ HEAD_MAX: Final = 64 << 10
 BODY_MAX: Final = 8 << 20
 CONNECTIONS_MAX: Final = 256
 START_SECONDS: Final = 10.0
+TURNS: Final = 3
+"""Of the loop, in which transports that were closed are told so."""
 _WITHOUT_BODY: Final = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 Answering = Callable[[str, str, Mapping[str, str], bytes], Answer]
@@ -71,10 +73,13 @@ class Served:
         self._listening.set()
         await self._ended.wait()
         server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # What was closed is told so in the loop's next turn.
+        # A connection that is being accepted now becomes a task of ours first.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(others)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -83,7 +88,10 @@ class Served:
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass  # The caller left, or does not speak HTTP; its side of the test sees that.
         finally:
-            writer.close()
+            # At the end nobody waits for what the caller has not read yet.
+            ended = self._ended is None or self._ended.is_set()
+            close = writer.transport.abort if ended else writer.close
+            close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request and its answer; False when the connection ends."""

@@ -105,6 +105,7 @@ impl Groups {
             self.finish(self.open.len() - 1);
             return;
         }
+        let mut refused = false;
         for (at, wanted) in calls.into_iter().enumerate() {
             let rendered = if held + at >= CALLS_MAX {
                 Err(Reason::TooManyItems)
@@ -118,13 +119,16 @@ impl Groups {
                     wanted,
                     rendered,
                 }),
-                Err(reason) => self.land(token, at, Err(Failed::silent(reason))),
+                Err(reason) => {
+                    refused = true;
+                    self.land(token, at, Err(Failed::silent(reason)));
+                }
             }
         }
-        // One that failed before the others were readied has closed its group.
-        let open = &self.open;
-        let known = |token| open.iter().any(|group| group.token == token);
-        self.ready.retain(|job| known(job.token));
+        // One that failed before the others were readied may have closed its group.
+        if refused && !self.open.iter().any(|group| group.token == token) {
+            self.ready.retain(|job| job.token != token);
+        }
     }
 
     /// Nobody waits for this group any more.

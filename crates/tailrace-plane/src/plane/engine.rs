@@ -15,6 +15,8 @@ pub struct Engine {
     shared: Arc<Shared>,
     bridge: Arc<Bridge>,
     unresolved: Vec<String>,
+    /// The process that has the threads; a forked child has only their memory.
+    process: u32,
     workers: Threads,
     helpers: Threads,
 }
@@ -37,6 +39,7 @@ impl Engine {
             shared,
             bridge,
             unresolved,
+            process: std::process::id(),
             workers: Threads::default(),
             helpers: Threads::default(),
         };
@@ -78,6 +81,9 @@ impl Engine {
     /// Ends now and waits, never longer than six seconds, for the threads; `true` when the workers
     /// have ended.
     pub fn end(&self) -> bool {
+        if self.process != std::process::id() {
+            return true; // Its threads are the parent's.
+        }
         self.shared.advance(Phase::Stopping);
         let ended = self.workers.end(WORKERS_END);
         self.helpers.end(HELPERS_END);
