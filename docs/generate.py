@@ -27,6 +27,10 @@ LABELS: Final = {
     "tailrace_degraded_replies": "view",
     "tailrace_cancelled_requests": "view",
     "tailrace_part_results": "view, part, result",
+    "tailrace_part_source": "view, part, source",
+    "tailrace_cache_lookups": "upstream, result",
+    "tailrace_cache_stores": "upstream, result",
+    "tailrace_cache_refreshes": "upstream",
     "tailrace_attempt_refusals": "upstream, code",
     "tailrace_request_duration_seconds": "view",
     "tailrace_handler_refused": "view",
@@ -108,14 +112,17 @@ def metrics() -> str:
     """Every series, as it is called in a query."""
     text = _source("metrics", "text.rs")
     upstreams = _source("metrics", "upstreams.rs")
+    cache = _source("metrics", "cache.rs")
     python = _source("metrics", "python.rs")
     rows = []
     kinds = (
         (text, "process_counters", "counter"),
         (text, "view_counters", "counter"),
         (upstreams, "counters", "counter"),
+        (cache, "counters", "counter"),
         (python, "counters", "counter"),
         (text, "gauges", "gauge"),
+        (cache, "gauges", "gauge"),
         (python, "gauges", "gauge"),
         (text, "histograms", "histogram"),
         (python, "histograms", "histogram"),

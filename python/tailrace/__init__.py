@@ -8,7 +8,7 @@ from tailrace.client import Client
 from tailrace.dependencies import strong, weak
 from tailrace.errors import CallFailed, ConfigError, DeclarationError, TailraceError
 from tailrace.parameters import body, form, header, path, query
-from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
+from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Cache, Hedge, Retry, Throttle
 from tailrace.scope import Scope
 from tailrace.service import Service
 from tailrace.typing import Raw
@@ -19,6 +19,7 @@ __all__ = [
     "AdaptiveLimit",
     "Breaker",
     "Bulkhead",
+    "Cache",
     "CallFailed",
     "Client",
     "ConfigError",

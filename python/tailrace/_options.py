@@ -141,6 +141,7 @@ SECTIONS: Final[dict[str, dict[str, Option]]] = {
         "upstream_body_max": Option(size_bytes, "upstream_body_max_bytes"),
         "request_memory_max": Option(size_bytes, "request_memory_max_bytes"),
         "json_depth_max": Option(_count(1, 64)),
+        "cache_max": Option(size_bytes, "cache_max_bytes"),
         "connections_max": Option(_count(1, COUNT_MAX)),
         "pool_idle": Option(_milliseconds, "pool_idle_ms"),
         "dns_refresh": Option(_milliseconds, "dns_refresh_ms"),
@@ -191,10 +192,16 @@ UPSTREAM: Final[dict[str, Option]] = {
     "adaptive": Option(_switch),
     "adaptive.min": Option(whole, "adaptive_min"),
     "adaptive.init": Option(whole, "adaptive_init"),
+    "cache": Option(_switch),
+    "cache.ttl": Option(_as_is, "cache_ttl"),
+    "cache.stale": Option(_as_is, "cache_stale"),
+    "cache.stale_if_error": Option(_as_is, "cache_stale_if_error"),
+    "cache.negative": Option(_as_is, "cache_negative"),
+    "cache.per_identity": Option(_switch, "cache_per_identity"),
     "forward_headers": Option(_texts),
     "body_max": Option(_as_is),
 }
-POLICIES: Final = ("bulkhead", "retry", "hedge", "breaker", "throttle", "adaptive")
+POLICIES: Final = ("bulkhead", "retry", "hedge", "breaker", "throttle", "adaptive", "cache")
 """Keys of an upstream that may also be a table: `retry = { attempts = 1 }`."""
 
 VIEW: Final[dict[str, Option]] = {

@@ -87,10 +87,12 @@ def calls_in_flight(rate: float, mean_ms: float, calls: int = 1) -> float:
 
 def needs(part: Part) -> set[str]:
     """Names of the parts that `part` waits for."""
-    templates = [part["path"], *_body(part), part.get("idempotency_key", [])]
+    templates = [*_body(part), part.get("idempotency_key", [])]
     if "when" in part:
         templates.append([part["when"]["value"]])
-    templates += [row["value"] for row in [*part.get("query", []), *part.get("headers", [])]]
+    for call in [part, part["otherwise"]] if "otherwise" in part else [part]:
+        templates += [call["path"]]
+        templates += [row["value"] for row in [*call.get("query", []), *call.get("headers", [])]]
     found = {piece["part"]["name"] for one in templates for piece in one if "part" in piece}
     each = part.get("each")
     return found | ({each["part"]} if each else set())
@@ -135,6 +137,9 @@ def _worst(view: dict[str, Any], timeouts: dict[str, float], per_call: dict[str,
     for part in parts:
         count = int(part["each"]["items_max"]) if part.get("each") else 1
         calls[part["upstream"]] = calls.get(part["upstream"], 0) + count
+        other = part.get("otherwise")
+        if other:
+            calls[other["upstream"]] = calls.get(other["upstream"], 0) + 1
     wanted = sum(count * per_call[name] for name, count in calls.items())
     purse = int(view["extra_attempts"])
     chain = longest_chain(view, timeouts, "strong")

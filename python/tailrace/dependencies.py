@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from tailrace._missing import MISSING
 from tailrace._source import Place, caller
+from tailrace.policies import Cache
 from tailrace.typing import Duration
 from tailrace.upstream import Call
 
@@ -34,6 +35,8 @@ class PartDeclaration:
     unwrap: str | None
     merge: bool
     append: str | None
+    cache: Cache | None
+    otherwise: Call | None
     place: Place = field(repr=False)
 
 
@@ -49,6 +52,7 @@ def strong(
     unwrap: str | None = None,
     merge: bool = False,
     append: str | None = None,
+    cache: Cache | None = None,
 ) -> Any:
     """A part whose failure fails the request.
 
@@ -60,7 +64,8 @@ def strong(
 
     In the reply the part is called `name` instead of its attribute. `unwrap="data.order"` takes the
     value from inside the answer; `merge=True` puts the object's fields into the reply itself;
-    `append="items"` continues the list of another part with this one.
+    `append="items"` continues the list of another part with this one. `cache` replaces the
+    upstream's.
     """
     return PartDeclaration(
         "strong",
@@ -74,6 +79,8 @@ def strong(
         unwrap,
         merge,
         append,
+        cache,
+        None,
         caller(),
     )
 
@@ -90,10 +97,14 @@ def weak(
     unwrap: str | None = None,
     merge: bool = False,
     append: str | None = None,
+    cache: Cache | None = None,
+    otherwise: Call | None = None,
 ) -> Any:
     """A part whose failure degrades the reply: it becomes `default`, or null where its type allows.
 
-    With `each`, a failed item becomes null and the part is reported as degraded.
+    Before that a kept answer stands in (`cache`, or the upstream's), then `otherwise`, a call of
+    another upstream that answers in the same shape. The reply says which. With `each`, a failed
+    item becomes null and the part is reported as degraded.
     """
     return PartDeclaration(
         "weak",
@@ -107,5 +118,7 @@ def weak(
         unwrap,
         merge,
         append,
+        cache,
+        otherwise,
         caller(),
     )

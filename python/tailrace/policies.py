@@ -96,3 +96,21 @@ class AdaptiveLimit:
 
     min: int = 4
     init: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Answers are kept for a moment, for the whole process (req 9.2, 16.5).
+
+    For `ttl` an answer is served as it is; for another `stale` it is served while one fetch runs;
+    and for `stale_if_error` after its `ttl` it is served when the fetch fails. That a thing does
+    not exist is believed for `negative`. Left out: `ttl`, ten times `ttl`, a quarter of `ttl` but
+    at most five seconds. Every header a call carries keeps its answers apart; where these are the
+    caller's own, `per_identity=True` says that this is meant.
+    """
+
+    ttl: Duration
+    stale: Duration | None = None
+    stale_if_error: Duration | None = None
+    negative: Duration | None = None
+    per_identity: bool = False

@@ -168,9 +168,10 @@ class Service:
         found: dict[int, Upstream] = {}
         for view in self._views:
             for member in view.members():
-                call = member.value.call if isinstance(member.value, PartDeclaration) else None
-                if isinstance(call, Call):
-                    found.setdefault(id(call.upstream), call.upstream)
+                part = member.value if isinstance(member.value, PartDeclaration) else None
+                for call in (part.call, part.otherwise) if part else ():
+                    if isinstance(call, Call):
+                        found.setdefault(id(call.upstream), call.upstream)
         reachable = (one for handler in self._handlers for one in handler.upstreams())
         for upstream in (*reachable, *self._upstreams):
             found.setdefault(id(upstream), upstream)

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, overload
 from tailrace._missing import MISSING
 from tailrace._source import Place, caller
 from tailrace.bound import BoundCall
-from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Hedge, Retry, Throttle
+from tailrace.policies import AdaptiveLimit, Breaker, Bulkhead, Cache, Hedge, Retry, Throttle
 from tailrace.typing import Duration, Json, Method, Size, Value
 
 Result = TypeVar("Result")
@@ -36,7 +36,8 @@ class Upstream:
     only where `hedge=Hedge()` says so. An address that fails gets no calls for a while
     (`breaker=None`: it does), an upstream that refuses most calls is asked less (`throttle=None`:
     it is not). `adaptive=AdaptiveLimit()` lets the calls in flight follow the latency; it is off by
-    default because until it has learned it caps a bulkhead that was sized on purpose. Only request
+    default because until it has learned it caps a bulkhead that was sized on purpose. Answers are
+    kept for a moment only where `cache=Cache(ttl="2s")` says so, here or for one part. Only request
     headers named in `forward_headers` are passed on.
     """
 
@@ -46,6 +47,7 @@ class Upstream:
         "body_max",
         "breaker",
         "bulkhead",
+        "cache",
         "forward_headers",
         "hedge",
         "name",
@@ -67,6 +69,7 @@ class Upstream:
         breaker: Breaker | None = BREAKER_DEFAULT,
         throttle: Throttle | None = THROTTLE_DEFAULT,
         adaptive: AdaptiveLimit | None = None,
+        cache: Cache | None = None,
         forward_headers: Sequence[str] = (),
         body_max: Size | None = None,
     ) -> None:
@@ -79,6 +82,7 @@ class Upstream:
         self.breaker = breaker
         self.throttle = throttle
         self.adaptive = adaptive
+        self.cache = cache
         self.forward_headers = forward_headers
         self.body_max = body_max
         self.place = caller()

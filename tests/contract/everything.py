@@ -10,6 +10,7 @@ from tailrace import (
     AdaptiveLimit,
     Breaker,
     Bulkhead,
+    Cache,
     Hedge,
     Raw,
     Retry,
@@ -88,9 +89,11 @@ main = Upstream(
     ),
     throttle=Throttle(factor=1.5, requests_min=20, reject_max="80%"),
     adaptive=AdaptiveLimit(min=2, init=3),
+    cache=Cache(ttl="2s", stale="30s", stale_if_error="5m", negative="1s", per_identity=True),
     forward_headers=["authorization"],
     body_max="1MiB",
 )
+spare = Upstream("spare", "http://spare:9001")
 service = Service("everything", deadline="150ms", fanout=8, extra_attempts=4)
 
 
@@ -104,7 +107,10 @@ class AllView(View):
         main.get("/stock/{item.sku}/{first.id}"), each="first.lines", each_max=8, default=[]
     )
     late: Raw = weak(
-        main.get("/late", query={"p": "{page}"}, headers={"x-tenant": "{tenant}"}), timeout="40ms"
+        main.get("/late", query={"p": "{page}"}, headers={"x-tenant": "{tenant}"}),
+        timeout="40ms",
+        cache=Cache(ttl="1s", per_identity=True),
+        otherwise=spare.get("/late", query={"p": "{page}"}, headers={"x-kind": "late"}),
     )
 
 

@@ -105,9 +105,8 @@ def test_every_code_of_a_problem_is_there() -> None:
 
 def series() -> set[str]:
     """Every metric the plane writes, as its sources name it."""
-    sources = (
-        rust(f"tailrace-plane/src/metrics/{name}.rs") for name in ("text", "upstreams", "python")
-    )
+    names = ("text", "upstreams", "cache", "python")
+    sources = (rust(f"tailrace-plane/src/metrics/{name}.rs") for name in names)
     return {name for source in sources for name in re.findall(r'"(tailrace_\w+)"', source)}
 
 
@@ -218,12 +217,14 @@ def test_defaults_of_the_other_sections_are_those_of_the_code() -> None:
         "breaker": policies.Breaker(),
         "throttle": policies.Throttle(),
         "adaptive": policies.AdaptiveLimit(),
+        "cache": policies.Cache(ttl="none"),
     }
     for word, policy in usual.items():
         for field in dataclasses.fields(policy):
             shown = table[f"{word}.{field.name}"][0]
             value = getattr(policy, field.name)
             read = str if not isinstance(value, float) else float if value > 1 else share
+            value = "off" if value is False else value
             assert read(shown) == read("none" if value is None else value), field.name
     declared = inspect.signature(upstream.Upstream).parameters
     for word in usual:

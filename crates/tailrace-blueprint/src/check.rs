@@ -10,6 +10,7 @@
 
 mod attempts;
 mod body;
+mod cache;
 mod graph;
 mod guards;
 mod header;
@@ -138,6 +139,7 @@ fn check_limits(blueprint: &Blueprint, problems: &mut Problems) {
         ("upstream_body_max_bytes", limits.upstream_body_max_bytes),
         ("request_memory_max_bytes", limits.request_memory_max_bytes),
         ("json_depth_max", u32::from(limits.json_depth_max)),
+        ("cache_max_bytes", limits.cache_max_bytes),
         ("connections_max", limits.connections_max),
         ("pool_idle_ms", limits.pool_idle_ms),
         ("dns_refresh_ms", limits.dns_refresh_ms),

@@ -17,12 +17,12 @@ pub use limits::{AccessLog, Envelope, Limits, Listen, LogFormat};
 pub use shape::{Extra, Field, NumberLimits, Shape, ShapeId, StringFormat};
 pub use template::{JsonPiece, NamedTemplate, PartField, Piece, Template};
 pub use upstream::{
-    AdaptiveParams, BreakerParams, BulkheadParams, HedgeParams, RetryParams, ThrottleParams,
-    Upstream,
+    AdaptiveParams, BreakerParams, BulkheadParams, CacheParams, HedgeParams, RetryParams,
+    ThrottleParams, Upstream,
 };
 pub use view::{
-    CallBody, Condition, Each, Handler, Method, Parameter, ParameterIn, Part, Protections,
-    RequestBody, Strength, Unwrap, View,
+    CallBody, Condition, Each, Handler, Method, Otherwise, Parameter, ParameterIn, Part,
+    Protections, RequestBody, Strength, Unwrap, View,
 };
 
 use serde::{Deserialize, Serialize};

@@ -52,6 +52,8 @@ pub struct Limits {
     /// All bodies held for one request.
     pub request_memory_max_bytes: u32,
     pub json_depth_max: u16,
+    /// All cached answers of the process, with what keeping them takes (req 16.5).
+    pub cache_max_bytes: u32,
     pub connections_max: u32,
     /// Idle upstream connections are closed after this; stay below the peers' keep-alive.
     pub pool_idle_ms: u32,
@@ -77,6 +79,7 @@ impl Default for Limits {
             upstream_body_max_bytes: 4 * 1024 * 1024,
             request_memory_max_bytes: 16 * 1024 * 1024,
             json_depth_max: 64,
+            cache_max_bytes: 64 * 1024 * 1024,
             connections_max: 4096,
             pool_idle_ms: 4_000,
             dns_refresh_ms: 5_000,

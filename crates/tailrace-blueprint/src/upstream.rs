@@ -32,6 +32,9 @@ pub struct Upstream {
     /// Absent: the bulkhead's limit stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adaptive: Option<AdaptiveParams>,
+    /// Absent: every call is made, unless its part says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheParams>,
 }
 
 /// At most `limit` calls in flight over the whole process; `queue` more may wait (req 4.4).
@@ -161,4 +164,25 @@ impl Default for AdaptiveParams {
     fn default() -> Self {
         Self { min: 4, init: 20 }
     }
+}
+
+/// How long answers are kept, and what for (req 16.5).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheParams {
+    /// Served as they are for so long, less up to a tenth.
+    pub ttl_ms: f64,
+    /// Then served while they are fetched anew, for so long; `null` takes `ttl_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_ms: Option<f64>,
+    /// Served when the fetch fails, for so long after `ttl_ms`; `null` takes ten times `ttl_ms`, or
+    /// `stale_ms` when that is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_if_error_ms: Option<f64>,
+    /// How long 404 and 410 are believed; `null` takes a quarter of `ttl_ms`, at most 5 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub negative_ms: Option<f64>,
+    /// Says that calls carry what tells users apart, and that answers are kept apart by it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub per_identity: bool,
 }

@@ -1,6 +1,6 @@
 //! A view: one endpoint, the parts it needs and how each is fetched.
 
-use crate::{JsonPiece, NamedTemplate, Piece, ShapeId, Template};
+use crate::{CacheParams, JsonPiece, NamedTemplate, Piece, ShapeId, Template};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -156,6 +156,45 @@ pub struct Part {
     /// What a weak part becomes when it fails, and any part on 204; JSON. Absent: `null`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+    /// `null` takes the upstream's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheParams>,
+    /// The call that stands in for a weak part when its own has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<Otherwise>,
+}
+
+impl Part {
+    /// The part that its `otherwise` makes: the same field, made of another call.
+    #[must_use]
+    pub fn stand_in(&self, other: &Otherwise) -> Self {
+        Self {
+            upstream: other.upstream.clone(),
+            method: Method::Get,
+            path: other.path.clone(),
+            query: other.query.clone(),
+            headers: other.headers.clone(),
+            body: None,
+            idempotency_key: None,
+            when: None,
+            timeout_ms: None,
+            cache: None,
+            otherwise: None,
+            ..self.clone()
+        }
+    }
+}
+
+/// Another GET that answers in the same shape, within its upstream's timeout.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Otherwise {
+    pub upstream: String,
+    pub path: Template,
+    #[serde(default)]
+    pub query: Vec<NamedTemplate>,
+    #[serde(default)]
+    pub headers: Vec<NamedTemplate>,
 }
 
 /// Where a part's value is in the upstream's answer.

@@ -8,6 +8,7 @@
 use crate::program::Program;
 use crate::reason::Reason;
 use crate::shared::Shared;
+use crate::source::Source;
 use crate::splice::escape_into;
 use std::fs::File;
 use std::io::{self, Write};
@@ -47,7 +48,10 @@ impl ShortText {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PartEnd {
     pub us: u32,
+    /// How old the value is, when it is from the cache.
+    pub age_s: u32,
     pub failed: Option<Reason>,
+    pub source: Source,
 }
 
 /// What one request leaves behind.
@@ -218,6 +222,14 @@ fn json_line(record: &Record, program: &Program, out: &mut Vec<u8>) {
             out.extend_from_slice(b",\"failed\":\"");
             out.extend_from_slice(reason.code().as_bytes());
             out.push(b'"');
+        }
+        if end.source != Source::Fresh {
+            out.extend_from_slice(b",\"source\":\"");
+            out.extend_from_slice(end.source.code().as_bytes());
+            out.push(b'"');
+        }
+        if end.source.has_age() {
+            field(out, ",\"age_s\":", u64::from(end.age_s));
         }
         out.push(b'}');
     }

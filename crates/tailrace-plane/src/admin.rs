@@ -1,5 +1,5 @@
 //! The admin port: health, metrics, effective limits, the blueprint, and changes by POST with the
-//! admin token (`configure.rs`).
+//! admin token (`configure.rs`, `forget.rs`).
 //!
 //! It runs on the control thread, so a busy worker cannot starve a probe, and on a loopback address
 //! unless told otherwise. Requests pass the same strict head parser as the service port. A `Host`
@@ -8,6 +8,7 @@
 
 mod config;
 mod configure;
+mod forget;
 pub mod token;
 
 use crate::h1::{self, HeadLimits, Method, Parsed, RequestHead};
@@ -38,7 +39,8 @@ const INDEX: &str = "tailrace admin\n\n\
     GET /config     effective limits and where each came from\n\
     GET /blueprint  the compiled declaration\n\
     POST /config         limits to set, JSON or TOML; needs the admin token\n\
-    POST /config/reload  read the config file again; needs the admin token\n";
+    POST /config/reload  read the config file again; needs the admin token\n\
+    POST /cache/invalidate?upstream=NAME&prefix=/PATH  forget answers; needs the admin token\n";
 const INDEX_OF_PAGES: &str = "\
     GET /docs       the service for its callers, HTML\n\
     GET /openapi.json  the same for programs, OpenAPI 3.1\n";
@@ -199,6 +201,7 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
             content_type: "text/html; charset=utf-8",
             body: pages.docs.clone(),
         },
+        b"/config/reload" | b"/cache/invalidate" => text(405, "POST only\n"),
         _ => text(404, "unknown; GET / lists what there is\n"),
     }
 }

@@ -1,7 +1,8 @@
 //! The life of one governed call. This is the only place where policies are ordered.
 //!
 //! ```text
-//! deadline -> throttle -> bulkhead -> attempt (address, breaker -> exchange -> status -> model)
+//! deadline -> cache -> throttle -> bulkhead
+//!          -> attempt (address, breaker -> exchange -> status -> model)
 //!          -> hedge -> retry
 //! ```
 //!
@@ -11,11 +12,14 @@
 
 use crate::attempt::{choose, Attempted};
 use crate::bridge::Template;
+use crate::cache;
 use crate::clock::MILLI;
 use crate::extra;
+use crate::json::Json;
 use crate::naive;
 use crate::program::Part;
 use crate::reason::Reason;
+use crate::source::Source;
 use crate::splice::Shapes;
 use crate::template::Rendered;
 use crate::upstream::Upstream;
@@ -36,8 +40,13 @@ const BUDGET_MIN: Nanos = MILLI;
 
 /// What a call is made from: a part of a view, or a template that Python code registered.
 #[derive(Debug)]
-pub enum Source {
-    Part { view: usize, part: usize },
+pub enum Made {
+    /// `other`: it is the part's `otherwise`.
+    Part {
+        view: usize,
+        part: usize,
+        other: bool,
+    },
     Template(Arc<Template>),
 }
 
@@ -45,7 +54,7 @@ pub enum Source {
 #[derive(Debug)]
 pub struct Call {
     pub worker: Rc<Worker>,
-    pub source: Source,
+    pub made: Made,
     pub rendered: Rendered,
     /// What the request may still hold of bodies.
     pub memory: Rc<Cell<u64>>,
@@ -63,7 +72,29 @@ pub struct Call {
 
 /// A part's projected JSON, or `None` for an empty (204) answer.
 pub type Landed = Result<Option<Vec<u8>>, Reason>;
-pub type Running = Pin<Box<dyn Future<Output = Landed>>>;
+pub type Running = Pin<Box<dyn Future<Output = Answer>>>;
+
+/// What became of a call, and where the value is from.
+#[derive(Debug)]
+pub struct Answer {
+    pub landed: Result<Option<Json>, Reason>,
+    pub source: Source,
+    /// How old it is, when it is from the cache.
+    pub age_s: u32,
+    /// Why a stale value stands in.
+    pub failed: Option<Reason>,
+}
+
+impl From<Landed> for Answer {
+    fn from(landed: Landed) -> Self {
+        Self {
+            landed: landed.map(|json| json.map(Json::Own)),
+            source: Source::Fresh,
+            age_s: 0,
+            failed: None,
+        }
+    }
+}
 
 /// Deadline: asked before anything is taken. Returns when the call must be over and whether the
 /// request's deadline, rather than the part's timeout, decided that.
@@ -84,15 +115,29 @@ pub fn start(call: Call) -> Running {
     if call.worker.program.naive {
         return Box::pin(naive::call(call));
     }
+    // Cache first: a hit takes nothing from upstream, bulkhead or budget, and of all that miss the
+    // same at once one goes on (req 16.5).
+    if call.part().cache.is_some() {
+        return Box::pin(cache::answer(call));
+    }
     Box::pin(governed(call))
 }
 
-async fn governed(mut call: Call) -> Landed {
+/// The part of a view that a call is made from; none for a template.
+pub fn declared<'a>(worker: &'a Worker, call: &Call) -> Option<&'a Part> {
+    let Made::Part { view, part, other } = call.made else {
+        return None;
+    };
+    Some(worker.program.views[view].parts[part].called(other))
+}
+
+/// A call as far as it goes on beyond the cache.
+pub async fn governed(mut call: Call) -> Answer {
     let rendered = std::mem::take(&mut call.rendered);
     let landed = attempts(&call, &rendered).await;
     call.worker.buffers.give(rendered.bytes);
     call.worker.buffers.give(rendered.body);
-    landed
+    landed.into()
 }
 
 /// The policies in their order, around the attempts.
@@ -170,17 +215,19 @@ async fn enter(
 
 impl Call {
     pub fn part(&self) -> &Part {
-        match &self.source {
-            Source::Part { view, part } => &self.worker.program.views[*view].parts[*part],
-            Source::Template(template) => &template.part,
+        match &self.made {
+            Made::Template(template) => &template.part,
+            Made::Part { view, part, other } => {
+                self.worker.program.views[*view].parts[*part].called(*other)
+            }
         }
     }
 
     /// The table that `part().shape` is an index into.
     pub fn shapes(&self) -> &Shapes {
-        match &self.source {
-            Source::Part { .. } => &self.worker.program.shapes,
-            Source::Template(template) => &template.shapes,
+        match &self.made {
+            Made::Part { .. } => &self.worker.program.shapes,
+            Made::Template(template) => &template.shapes,
         }
     }
 

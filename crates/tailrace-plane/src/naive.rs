@@ -5,14 +5,14 @@
 //! be watched beside the governed plane under the same load; nothing else may call it.
 
 use crate::attempt;
-use crate::call::{Call, Landed};
+use crate::call::{Answer, Call};
 use crate::client;
 use crate::reason::Reason;
 use std::time::Duration;
 
 const ATTEMPTS: u32 = 3;
 
-pub async fn call(call: Call) -> Landed {
+pub async fn call(call: Call) -> Answer {
     let worker = &*call.worker;
     let part = call.part();
     let upstream = &worker.program.upstreams[part.upstream];
@@ -21,7 +21,7 @@ pub async fn call(call: Call) -> Landed {
     for _ in 0..ATTEMPTS {
         let addresses = worker.pools.addresses(part.upstream, upstream);
         let Some(address) = addresses.addresses.first() else {
-            return Err(Reason::Connect);
+            return Answer::from(Err(Reason::Connect));
         };
         let started = worker.now.get();
         let mut bytes = Vec::new();
@@ -59,5 +59,5 @@ pub async fn call(call: Call) -> Landed {
             break;
         }
     }
-    last
+    last.into()
 }

@@ -7,6 +7,7 @@ mod threads;
 use crate::access_log::{Sink, Writer};
 use crate::admin::token::Token;
 use crate::bridge::Bridge;
+use crate::cache::Scope;
 use crate::live::{Ask, Change, Next, Reply};
 use crate::program::Program;
 pub use crate::shared::Pages;
@@ -172,7 +173,11 @@ impl Plane {
         origins: Vec<u8>,
         source: &str,
     ) -> Result<Vec<Change>, String> {
-        self.shared.live.change(blueprint, origins, source)
+        let changed = self.shared.live.change(blueprint, origins, source)?;
+        if let Some(cache) = self.shared.cache_in_use() {
+            cache.resize(self.shared.program().limits.cache_max_bytes.into());
+        }
+        Ok(changed)
     }
 
     /// Shows other pages to the service's callers: they name limits too.
@@ -243,6 +248,14 @@ impl Plane {
     /// Requests in flight that an end cut off; exact once `wait` has said `true`.
     pub fn cut_off(&self) -> u64 {
         self.shared.cut_off.load(Ordering::Acquire)
+    }
+
+    /// Forgets cached answers: all of them, those of an upstream, or those of its targets that
+    /// begin with `prefix`. Returns how many there were (req 16.5).
+    pub fn invalidate(&self, upstream: Option<&str>, prefix: &str) -> Result<usize, String> {
+        let scope = Scope::of(&self.shared.program(), upstream, prefix)?;
+        let cache = self.shared.cache_in_use();
+        Ok(cache.map_or(0, |cache| cache.invalidate(&scope)))
     }
 
     /// To Python; `None` when the service has no handlers.

@@ -6,8 +6,10 @@ mod layout;
 mod templates;
 mod view;
 
+use crate::cache::Keep;
 use crate::h1::{HeadLimits, Method};
 use crate::router::Router;
+use crate::source::Source;
 use crate::splice::Shapes;
 use crate::upstream::Upstream;
 use std::sync::Arc;
@@ -107,12 +109,41 @@ pub struct Part {
     pub fallback: Vec<u8>,
     /// True when `fallback` was declared or the shape accepts null, so that 204 is an answer.
     pub empty_allowed: bool,
+    pub cache: Option<Keep>,
+    /// What is called when this call has failed.
+    pub otherwise: Option<Box<Part>>,
     /// Bit per part that must be done before this one starts.
     pub needs: u64,
     /// `{"name":` or `,"name":`.
     pub key: Vec<u8>,
     /// Index into per-part metrics.
     pub metric: usize,
+}
+
+impl Part {
+    /// What a call is made from: the part itself or its `otherwise`.
+    pub fn called(&self, other: bool) -> &Self {
+        match &self.otherwise {
+            Some(stand_in) if other => stand_in,
+            _ => self,
+        }
+    }
+
+    /// Every upstream the part may call. What is prepared for each request is prepared for all of
+    /// them: a header of the request before must not be left where one may be read.
+    pub fn upstreams(&self) -> impl Iterator<Item = usize> {
+        let other = self.otherwise.as_ref().map(|other| other.upstream);
+        [Some(self.upstream), other].into_iter().flatten()
+    }
+
+    /// Where the fallback comes from.
+    pub fn fallback_source(&self) -> Source {
+        if self.fallback == b"null" {
+            Source::Missing
+        } else {
+            Source::Default
+        }
+    }
 }
 
 /// A reply that is not simply its parts by name.

@@ -130,6 +130,19 @@ impl Reason {
         }
     }
 
+    /// The class of status the upstream answered with, when it gave a whole answer: what a stale
+    /// value may stand in for depends on it (RFC 5861 4).
+    pub fn upstream_status(self) -> Option<u16> {
+        match self {
+            Self::NotFound => Some(404),
+            Self::Gone => Some(410),
+            Self::ClientError => Some(400),
+            Self::ServerError => Some(500),
+            Self::Redirect => Some(302),
+            _ => None,
+        }
+    }
+
     /// One sentence for the problem's `detail`.
     pub fn detail(self) -> &'static str {
         match self {

@@ -4,12 +4,15 @@
 //! says in its body, in `Tailrace-Degraded` and in the log which part is missing and why, in the
 //! same words.
 
+mod sources;
+
 use crate::fanout::FanOut;
 use crate::h1;
 use crate::program::{Layout, List, Placed, Program, View};
 use crate::reason::Reason;
 use crate::splice::escape_into;
 use crate::worker::Worker;
+use sources::{is_kept, push_degraded_header, push_sources_header};
 
 /// A reply that is not a view's: status, code and words of a problem.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +50,7 @@ pub fn aggregate(worker: &Worker, fan: &FanOut, frame: Frame<'_>, out: &mut Vec<
     push_envelope(program, view, fan, frame, &mut tail);
     let parts = view.parts.iter().zip(&fan.values);
     let values: usize = parts
-        .map(|(part, value)| part.key.len() + value.as_ref().map_or(4, Vec::len))
+        .map(|(part, value)| part.key.len() + value.as_deref().map_or(4, <[u8]>::len))
         .sum();
     let length = values + tail.len();
     push_ok(worker, view, fan, length, frame, out);
@@ -76,6 +79,9 @@ fn push_ok(
     if fan.ends.iter().any(|end| end.failed.is_some()) {
         push_degraded_header(view, fan, out);
         out.extend_from_slice(b"cache-control: no-store\r\n");
+    }
+    if fan.ends.iter().any(is_kept) {
+        push_sources_header(view, fan, out);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -194,24 +200,6 @@ fn push_envelope(
     out.extend_from_slice(&program.envelope.served_at_ms);
     out.extend_from_slice(itoa::Buffer::new().format(frame.epoch_ms).as_bytes());
     out.push(b'}');
-}
-
-/// `tailrace-degraded: coupon;reason=timeout, recommend;reason=status`.
-fn push_degraded_header(view: &View, fan: &FanOut, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"tailrace-degraded: ");
-    let mut first = true;
-    for (part, end) in view.parts.iter().zip(&fan.ends) {
-        if let Some(reason) = end.failed {
-            if !first {
-                out.extend_from_slice(b", ");
-            }
-            first = false;
-            out.extend_from_slice(part.name.as_bytes());
-            out.extend_from_slice(b";reason=");
-            out.extend_from_slice(reason.code().as_bytes());
-        }
-    }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Puts what a handler returned into a reply: its own JSON, and in a header what is missing.

@@ -17,7 +17,7 @@ use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
 use crate::metrics::{status_index, ViewMetrics};
 use crate::parameters::{self, bad_parameter, missing_parameter, Raw};
-use crate::program::Program;
+use crate::program::{Part, Program};
 use crate::reply::{self, Frame, Problem};
 use crate::router::Route;
 use crate::shared::Phase;
@@ -173,7 +173,7 @@ impl Exchange {
         let hop = |name: &String| head.connection_names(input, name.as_bytes());
         let lines = &mut self.fan.lines;
         lines.resize_with(program.upstreams.len(), Vec::new);
-        let parts = program.views[view].parts.iter().map(|part| part.upstream);
+        let parts = program.views[view].parts.iter().flat_map(Part::upstreams);
         // A handler may call any upstream.
         let any = program.views[view]
             .handler

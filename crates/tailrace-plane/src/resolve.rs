@@ -101,6 +101,7 @@ mod tests {
             breaker: None,
             throttle: None,
             adaptive: None,
+            cache: None,
         };
         Upstream::new(&declared, 1024).unwrap()
     }

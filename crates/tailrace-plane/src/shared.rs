@@ -2,11 +2,12 @@
 
 use crate::admin::token::Token;
 use crate::bridge::Bridge;
+use crate::cache::Cache;
 use crate::live::{Current, Live};
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
 /// Where the process stands between start and exit (req 11.4).
@@ -33,6 +34,8 @@ pub struct Shared {
     /// The configuration in force.
     pub live: Live,
     pub metrics: Vec<Arc<WorkerMetrics>>,
+    /// Made when something is cached for the first time.
+    cache: OnceLock<Arc<Cache>>,
     /// To Python; `None` while nothing of this service runs there.
     pub bridge: Option<Arc<Bridge>>,
     /// What a change over the admin port must carry; without one nothing can be changed.
@@ -70,6 +73,7 @@ impl Shared {
         Self {
             live,
             metrics,
+            cache: OnceLock::new(),
             bridge: None,
             admin_token: None,
             log_failed: AtomicU64::new(0),
@@ -92,6 +96,17 @@ impl Shared {
         declared.listen.workers = Some(1);
         let program = Arc::new(Program::compile(&declared).unwrap());
         Self::new(program, 1, source.to_vec(), b"{}".to_vec())
+    }
+
+    /// The cache, for a part that is cached.
+    pub fn cache(&self) -> &Arc<Cache> {
+        let bytes = || self.program().limits.cache_max_bytes;
+        self.cache.get_or_init(|| Cache::new(bytes().into()))
+    }
+
+    /// The cache, when something has been cached.
+    pub fn cache_in_use(&self) -> Option<&Arc<Cache>> {
+        self.cache.get()
     }
 
     /// The program in force. Off the request path: a request has its worker's.

@@ -5,6 +5,7 @@
 //! encoded with an empty safe set, and a segment that comes out empty, `.` or `..` is refused.
 
 use crate::h1;
+use crate::json::Json;
 use crate::program::{Body, JsonPiece, Part, Piece};
 use crate::splice;
 
@@ -14,7 +15,7 @@ pub struct Values<'a> {
     /// Decoded text per parameter; `None` when optional and absent.
     pub parameters: &'a [Option<Vec<u8>>],
     /// Projected JSON per part; `None` while the part has no value.
-    pub parts: &'a [Option<Vec<u8>>],
+    pub parts: &'a [Option<Json>],
     /// The current item of `each`.
     pub item: Option<&'a [u8]>,
 }
@@ -33,6 +34,8 @@ pub enum BadValue {
 pub struct Rendered {
     pub bytes: Vec<u8>,
     pub target: usize,
+    /// What can tell answers apart is `bytes[..keyed]`; the request id follows.
+    pub keyed: usize,
     /// What the call sends after its head; empty and without memory for most.
     pub body: Vec<u8>,
 }
@@ -240,6 +243,7 @@ fn push(text: &[u8], place: Place, out: &mut Vec<u8>) -> Result<(), ()> {
 #[cfg(test)]
 mod tests {
     use super::{render, BadValue, Rendered, Values};
+    use crate::json::Json;
     use crate::program::{Part, Piece, Strength};
 
     fn part(path: Vec<Piece>) -> Part {
@@ -262,6 +266,8 @@ mod tests {
             unwrap: None,
             fallback: b"null".to_vec(),
             empty_allowed: true,
+            cache: None,
+            otherwise: None,
             needs: 0,
             key: Vec::new(),
             metric: 0,
@@ -314,7 +320,8 @@ mod tests {
             Piece::Text(b"/".to_vec()),
             Piece::Item(vec!["sku".to_owned()]),
         ]);
-        let parts = [Some(br#"{"user":{"id":7}}"#.to_vec())];
+        let json = |text: &[u8]| Some(Json::Own(text.to_vec()));
+        let parts = [json(br#"{"user":{"id":7}}"#)];
         let values = Values {
             parameters: &[None, None],
             parts: &parts,
@@ -324,7 +331,7 @@ mod tests {
         render(&part, values, &mut rendered).unwrap();
         assert_eq!(&rendered.bytes[..rendered.target], b"/u/7/a%2Fb");
         let missing = Values {
-            parts: &[Some(b"{}".to_vec())],
+            parts: &[json(b"{}")],
             ..values
         };
         assert_eq!(

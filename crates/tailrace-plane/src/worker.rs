@@ -7,6 +7,7 @@
 use crate::access_log::{Record, Ring};
 use crate::bridge::Conversations;
 use crate::buffers::{Buffers, KEEP_MAX_BYTES};
+use crate::cache::near::Near;
 use crate::client::Pools;
 use crate::clock;
 use crate::metrics::WorkerMetrics;
@@ -38,6 +39,8 @@ pub struct Thread {
     pub metrics: Arc<WorkerMetrics>,
     pub buffers: Buffers,
     pub pools: Pools,
+    /// Hot keys of the cache.
+    pub near: RefCell<Near>,
     pub random: RefCell<fastrand::Rng>,
     /// The time of the current poll: read once per wake-up, used by everything that runs in it.
     pub now: Cell<Nanos>,
@@ -82,6 +85,7 @@ impl Worker {
             shared: Arc::clone(shared),
             buffers: Buffers::new(Arc::clone(&metrics)),
             pools: Pools::new(&program),
+            near: RefCell::default(),
             metrics,
             random: RefCell::new(random),
             now: Cell::new(clock::now()),

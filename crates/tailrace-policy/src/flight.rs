@@ -140,6 +140,11 @@ impl<K: Clone + Eq + Hash> Flights<K> {
         self.current.remove(key);
     }
 
+    /// What is being read of every key that is meant may be old by now.
+    pub fn invalidate_where(&mut self, meant: impl Fn(&K) -> bool) {
+        self.current.retain(|key, _| !meant(key));
+    }
+
     /// Everything that is being read may be old by now.
     pub fn invalidate_all(&mut self) {
         self.epoch += 1;

@@ -15,7 +15,7 @@ use crate::draw::fraction;
 use crate::Nanos;
 
 const SECOND: Nanos = 1_000_000_000;
-/// The longest time that a missing thing is believed to be missing.
+/// The longest time that a missing thing is believed to be missing, where nobody said another.
 pub const NEGATIVE_MAX: Nanos = 5 * SECOND;
 /// Readers of an entry before it is worth an early refresh.
 pub const READS_MIN: u64 = 2;
@@ -29,6 +29,8 @@ pub struct Params {
     pub stale_while_revalidate: Nanos,
     /// Served if the fetch fails, for so long after `ttl`.
     pub stale_if_error: Nanos,
+    /// How long a missing thing is believed to be missing; 0: it is asked for each time.
+    pub negative: Nanos,
     /// The largest share of `ttl` that chance takes away.
     pub jitter: f64,
     /// How eagerly entries are refreshed early; 0 is never.
@@ -42,6 +44,7 @@ impl Params {
             ttl,
             stale_while_revalidate: ttl,
             stale_if_error: ttl.saturating_mul(10),
+            negative: NEGATIVE_MAX.min(ttl / 4),
             jitter: 0.1,
             beta: 1.0,
         }
@@ -50,7 +53,12 @@ impl Params {
     /// What is wrong with these times, if anything.
     pub fn check(&self) -> Result<(), &'static str> {
         let longest = 24 * 3_600 * SECOND;
-        let times = [self.ttl, self.stale_while_revalidate, self.stale_if_error];
+        let times = [
+            self.ttl,
+            self.stale_while_revalidate,
+            self.stale_if_error,
+            self.negative,
+        ];
         if self.ttl == 0 || times.iter().any(|time| *time > longest) {
             return Err("ttl must be above zero, and no time above a day");
         }
@@ -68,14 +76,10 @@ impl Params {
     /// error is never stored.
     pub fn store(&self, status: u16, now: Nanos, cost: Nanos, draw: u64) -> Option<Entry> {
         let negative = matches!(status, 404 | 410);
-        if !negative && !(200..300).contains(&status) {
+        if !negative && !(200..300).contains(&status) || negative && self.negative == 0 {
             return None;
         }
-        let ttl = if negative {
-            NEGATIVE_MAX.min(self.ttl / 4)
-        } else {
-            self.ttl
-        };
+        let ttl = if negative { self.negative } else { self.ttl };
         let taken = ttl as f64 * self.jitter * fraction(draw);
         // What was missing may exist by now: that it was is never said when it is stale.
         let stale = |time: Nanos| if negative { 0 } else { time };

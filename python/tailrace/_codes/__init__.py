@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tailrace._codes import (
     bodies,
+    caches,
     config,
     handlers,
     models,
@@ -24,6 +25,7 @@ CODES: dict[str, CodeDoc] = dict(
     sorted(
         {
             **services.PAGES,
+            **caches.PAGES,
             **parameters.PAGES,
             **templates.PAGES,
             **bodies.PAGES,

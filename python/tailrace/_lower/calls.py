@@ -21,15 +21,21 @@ from tailrace.templates import Reference, TemplateError, parse
 
 if TYPE_CHECKING:
     from tailrace._lower.views import ViewScope
+    from tailrace.upstream import Call
 
 Where = Literal["path", "query", "header", "body"]
 _PATH_TEXT = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _HEADER_TEXT = re.compile(r"[\x20-\x7e]*")
 
 
-def lower_call(context: Context, scope: ViewScope, name: str, item: int | None) -> dict[str, Any]:
-    """`path`, `query` and `headers` of the part `name`; `item` is the shape of `{item}`."""
-    call = scope.parts[name].call
+def lower_call(
+    context: Context, scope: ViewScope, name: str, item: int | None, other: Call | None = None
+) -> dict[str, Any]:
+    """`path`, `query` and `headers` of the part `name`, or of the call that stands in for it.
+
+    `item` is the shape of `{item}`.
+    """
+    call = other or scope.parts[name].call
     site = Site(context, scope, name, item)
     place = at(call.place, "path", 0)
     lowered: dict[str, Any] = {"path": []}

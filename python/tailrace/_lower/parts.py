@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tailrace._lower.caches import part_cache
 from tailrace._lower.calls import lower_call
 from tailrace._lower.conditions import check_skipped, lower_condition
 from tailrace._lower.context import Context, at
 from tailrace._lower.fields import descend
 from tailrace._lower.layout import lower_layout, reply_name
+from tailrace._lower.otherwise import lower_otherwise
 from tailrace._missing import MISSING
 from tailrace._origin import Setting
 from tailrace._shapes import type_name
@@ -48,6 +50,8 @@ def lower_part(context: Context, scope: ViewScope, name: str) -> dict[str, Any] 
         lowered["timeout_ms"] = timeout
     if each is not None:
         lowered["each"] = each
+    lowered |= part_cache(context, scope, name, lowered)
+    lowered |= lower_otherwise(context, scope, name)
     if name not in scope.shapes:
         return None
     whole = scope.shapes[name]

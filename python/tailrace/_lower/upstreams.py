@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tailrace._lower.attempts import lower_attempts
+from tailrace._lower.caches import lower_cache
 from tailrace._lower.context import Context, at
 from tailrace._lower.guards import lower_guards
 from tailrace._lower.policy import UNKNOWN
@@ -108,6 +109,7 @@ def _upstream(context: Context, upstream: Upstream) -> dict[str, Any]:
     urls = _addresses(context, name, addresses)
     timeout_ms = context.duration(timeout, f"timeout of upstream `{name}`", fallback=UNKNOWN)
     bulkhead = _bulkhead(context, upstream)
+    forwarded = _forward(context, name, forward)
     lowered: dict[str, Any] = {
         "name": name,
         "addresses": urls,
@@ -115,7 +117,8 @@ def _upstream(context: Context, upstream: Upstream) -> dict[str, Any]:
         "bulkhead": bulkhead,
         **lower_attempts(context, upstream, timeout_ms, bulkhead["limit"]),
         **lower_guards(context, upstream, timeout_ms, bulkhead["limit"]),
-        "forward_headers": _forward(context, name, forward),
+        **lower_cache(context, upstream, forwarded),
+        "forward_headers": forwarded,
     }
     size = context.size(body_max, f"body_max of upstream `{name}`")
     if size is not None:

@@ -61,6 +61,13 @@ pub(super) fn bit(index: usize) -> u64 {
 
 /// The parts that `part` reads; names that nothing has are reported elsewhere.
 fn needs(part: &Part, view: &View) -> Vec<usize> {
+    let other = part.otherwise.as_ref().map(|other| part.stand_in(other));
+    let mut found = needs_of_call(part, view);
+    found.extend(other.iter().flat_map(|other| needs_of_call(other, view)));
+    found
+}
+
+fn needs_of_call(part: &Part, view: &View) -> Vec<usize> {
     let query = part.query.iter().flat_map(|entry| &entry.value);
     let headers = part.headers.iter().flat_map(|entry| &entry.value);
     let read = part

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod bodies;
+mod caches;
 mod guards;
 mod shapes;
 mod tail;

@@ -4,7 +4,7 @@
 //! resolved by the plane, not here: a name that does not resolve yet is no mistake of the
 //! blueprint.
 
-use super::{attempts, guards, header, Problems};
+use super::{attempts, cache, guards, header, Problems};
 use crate::Upstream;
 use std::net::Ipv6Addr;
 
@@ -39,6 +39,7 @@ fn check_upstream(path: &str, upstream: &Upstream, problems: &mut Problems) {
     );
     attempts::check_upstream(path, upstream, problems);
     guards::check_upstream(path, upstream, problems);
+    cache::check_upstream(path, upstream, problems);
     if let Some(bytes) = upstream.body_max_bytes {
         problems.check_positive(format!("{path}.body_max_bytes"), u64::from(bytes));
     }

@@ -3,7 +3,7 @@
 //! The failure prevented is a route that never matches, a weak part with nothing to stand in its
 //! place (req 8.1), a part that can only be cut off, and a fan-out of nothing (req 4.2, 4.3).
 
-use super::{attempts, body, graph, header, listed, reply, shape, template, Problems};
+use super::{attempts, body, cache, graph, header, listed, reply, shape, template, Problems};
 use crate::{Blueprint, ParameterIn, Part, Strength, View};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -168,6 +168,8 @@ fn check_parts(path: &str, view: &View, blueprint: &Blueprint, problems: &mut Pr
         template::check_templates(&at, part, view, problems);
         body::check_call(&at, part, view, blueprint, problems);
         check_fallback(&at, part, blueprint, problems);
+        cache::check_part(&at, part, view, blueprint, problems);
+        cache::check_otherwise(&at, part, view, blueprint, problems);
     }
     reply::check_layout(path, view, blueprint, problems);
     graph::check_graph(path, view, problems);

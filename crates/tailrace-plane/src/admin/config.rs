@@ -8,7 +8,7 @@ use crate::shared::Shared;
 use crate::upstream::Upstream;
 use serde_json::{json, Map, Value};
 use tailrace_blueprint as blueprint;
-use tailrace_policy::Nanos;
+use tailrace_policy::{freshness, Nanos};
 
 pub(super) fn render(shared: &Shared) -> Vec<u8> {
     let current = shared.live.current();
@@ -82,10 +82,27 @@ fn view(view: &View) -> Value {
 
 fn part(part: &Part) -> Value {
     let mut shown = json!({"timeout_ms": ms(part.timeout)});
+    if let Some(keep) = &part.cache {
+        shown["cache"] = cache(&keep.params);
+    }
+    if let Some(other) = &part.otherwise {
+        shown["otherwise"] = self::part(other);
+    }
     if let Some(each) = &part.each {
         shown["items_max"] = each.items_max.into();
     }
     shown
+}
+
+fn cache(params: &freshness::Params) -> Value {
+    json!({
+        "ttl_ms": ms(params.ttl),
+        "stale_ms": ms(params.stale_while_revalidate),
+        "stale_if_error_ms": ms(params.stale_if_error),
+        "negative_ms": ms(params.negative),
+        "jitter": params.jitter,
+        "early": params.beta,
+    })
 }
 
 fn ms(nanos: Nanos) -> f64 {

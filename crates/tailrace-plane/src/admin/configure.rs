@@ -8,7 +8,7 @@
 //! Limits: a body has 256 KiB and five seconds; the answer comes within thirty seconds.
 
 use super::token::Token;
-use super::{is_local_host, json, text, Answer, HEAD_WAIT, NOT_LOCAL};
+use super::{forget, is_local_host, json, text, Answer, HEAD_WAIT, NOT_LOCAL};
 use crate::h1::{BodyDecoder, BodyError, Framing, RequestHead};
 use crate::live::{Ask, Wanted};
 use crate::shared::Shared;
@@ -25,7 +25,7 @@ const CHANGE_WAIT: Duration = Duration::from_secs(30);
 pub(super) fn allowed(path: &[u8]) -> &'static str {
     match path {
         b"/config" => "GET, HEAD, POST",
-        b"/config/reload" => "POST",
+        b"/config/reload" | b"/cache/invalidate" => "POST",
         _ => "GET, HEAD",
     }
 }
@@ -42,7 +42,10 @@ pub(super) async fn answer(
         return Ok(text(403, NOT_LOCAL));
     }
     let path = head.path.of(input).to_vec();
-    if !matches!(&*path, b"/config" | b"/config/reload") {
+    if !matches!(
+        &*path,
+        b"/config" | b"/config/reload" | b"/cache/invalidate"
+    ) {
         return Ok(text(405, "GET and HEAD only\n"));
     }
     let authorization = head.header(input, "authorization");
@@ -58,6 +61,7 @@ pub(super) async fn answer(
         Err(Unread::Gone(error)) => return Err(error),
     };
     let wanted = match (&*path, format) {
+        (b"/cache/invalidate", _) => return Ok(forget::answer(head, input, shared)),
         (b"/config/reload", _) => Wanted::Reload,
         (_, Some(toml)) => Wanted::Set { body, toml },
         (_, None) => {

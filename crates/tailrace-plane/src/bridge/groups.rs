@@ -5,8 +5,9 @@
 //! group ends the calls beside it (req 4.5); dropping the conversation ends all.
 
 use super::message::{Answer, Failed, Group, Token, Wanted};
-use crate::call::{self, Call, Running, Source};
+use crate::call::{self, Call, Made, Running};
 use crate::clock;
+use crate::json::Json;
 use crate::reason::Reason;
 use crate::template::{self, Rendered, Values};
 use crate::worker::Worker;
@@ -168,8 +169,7 @@ impl Groups {
         };
         let mut rendered = Rendered {
             bytes: worker.buffers.take(),
-            target: 0,
-            body: Vec::new(),
+            ..Rendered::default()
         };
         let part = &wanted.template.part;
         if template::render(part, values, &mut rendered).is_err() {
@@ -179,6 +179,7 @@ impl Groups {
         if let Some(lines) = self.bounds.lines.get(part.upstream) {
             rendered.bytes.extend_from_slice(lines);
         }
+        rendered.keyed = rendered.bytes.len();
         rendered.bytes.extend_from_slice(&self.bounds.id_line);
         Ok(rendered)
     }
@@ -211,7 +212,7 @@ impl Groups {
             let answered = Rc::new(Cell::new(0));
             let running = call::start(Call {
                 worker: Rc::clone(worker),
-                source: Source::Template(Arc::clone(template)),
+                made: Made::Template(Arc::clone(template)),
                 rendered: job.rendered,
                 memory: Rc::clone(&self.memory),
                 until,
@@ -236,12 +237,13 @@ impl Groups {
         let mut index = 0;
         while index < self.running.len() {
             let slot = &mut self.running[index];
-            let Poll::Ready(landed) = slot.running.as_mut().poll(context) else {
+            let Poll::Ready(ended) = slot.running.as_mut().poll(context) else {
                 index += 1;
                 continue;
             };
             let slot = self.running.swap_remove(index);
             let answered = slot.answered.get();
+            let landed = ended.landed.map(|json| json.map(Json::into_bytes));
             let answer = landed.map_err(|reason| Failed { reason, answered });
             // A landing may end its siblings, and so move what stands at `index`.
             self.land(slot.token, slot.at, answer);

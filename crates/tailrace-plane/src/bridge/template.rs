@@ -45,6 +45,8 @@ impl Template {
         let timeout = part.timeout_ms.map(clock::from_ms);
         let mut part = compile_part(0, part, view, declared, &shapes, program.naive, 0)?;
         part.upstream = upstream;
+        // Code that asks decides for itself; its calls are not cached.
+        part.cache = None;
         Ok(Self {
             part,
             timeout,

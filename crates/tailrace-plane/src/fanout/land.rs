@@ -3,10 +3,12 @@
 //! This is also where a failure becomes what it means: the end of the request for a strong part,
 //! the fallback and a reason for a weak one (req 8.1).
 
-use super::{FanOut, State, Stop};
-use crate::call::Landed;
+use super::{FanOut, Job, State, Stop};
+use crate::call::Answer;
+use crate::json::Json;
 use crate::program::{Part, Strength, View};
 use crate::reason::Reason;
+use crate::source::Source;
 use crate::worker::Worker;
 
 impl FanOut {
@@ -17,24 +19,61 @@ impl FanOut {
         view: &View,
         index: usize,
         item: usize,
-        landed: Landed,
+        answer: impl Into<Answer>,
     ) -> Result<(), Stop> {
         let part = &view.parts[index];
-        let landed = match landed {
-            Ok(None) if !part.empty_allowed => Err(Reason::ModelMismatch),
-            other => other,
-        };
-        if part.each.is_some() {
-            return self.land_item(worker, index, part, item, landed);
+        let mut answer = answer.into();
+        if matches!(answer.landed, Ok(None)) && !part.empty_allowed {
+            answer.landed = Err(Reason::ModelMismatch);
         }
-        match landed {
-            Ok(value) => {
-                worker.metrics.parts[part.metric].ok.add(1);
-                let value = value.unwrap_or_else(|| part.fallback.clone());
-                self.finish(worker, index, value);
-                Ok(())
+        if part.each.is_some() {
+            return self.land_item(worker, index, part, item, answer);
+        }
+        let value = match answer.landed {
+            Ok(value) => value.unwrap_or_else(|| part.fallback.clone().into()),
+            Err(reason) => return self.fail(worker, index, part, reason),
+        };
+        let metrics = &worker.metrics.parts[part.metric];
+        if self.tried & (1 << index) != 0 {
+            // Why it is the other's value is said already.
+            self.ends[index].source = Source::Other;
+            metrics.sources[Source::Other as usize].add(1);
+        } else {
+            self.come_from(
+                worker,
+                index,
+                part,
+                (answer.source, answer.age_s),
+                answer.failed,
+            );
+        }
+        self.finish(worker, index, value);
+        Ok(())
+    }
+
+    /// Says where a part's value is from, and why when its call has failed.
+    fn come_from(
+        &mut self,
+        worker: &Worker,
+        index: usize,
+        part: &Part,
+        (source, age_s): (Source, u32),
+        failed: Option<Reason>,
+    ) {
+        let (metrics, end) = (&worker.metrics.parts[part.metric], &mut self.ends[index]);
+        end.failed = failed;
+        match failed {
+            None => metrics.ok.add(1),
+            Some(reason) => {
+                metrics.failed[reason.index()].add(1);
+                if source != Source::Fresh {
+                    metrics.stood_in.add(1);
+                }
             }
-            Err(reason) => self.fail(worker, index, part, reason),
+        }
+        if source != Source::Fresh {
+            (end.source, end.age_s) = (source, age_s);
+            metrics.sources[source as usize].add(1);
         }
     }
 
@@ -44,20 +83,26 @@ impl FanOut {
         index: usize,
         part: &Part,
         item: usize,
-        landed: Landed,
+        answer: Answer,
     ) -> Result<(), Stop> {
         if self.is_done(index) {
             return Ok(());
         }
-        match landed {
-            Ok(value) => self.items[index].landed[item] = value,
+        let items = &mut self.items[index];
+        match answer.landed {
+            Ok(value) => {
+                items.landed[item] = value;
+                items.failed |= answer.failed.is_some();
+                items.source = items.source.max(answer.source);
+                items.age_s = items.age_s.max(answer.age_s);
+            }
             Err(reason) if part.strength == Strength::Strong => {
                 return self.fail(worker, index, part, reason);
             }
-            Err(_) => self.items[index].failed = true,
+            Err(_) => items.failed = true,
         }
-        self.items[index].left -= 1;
-        if self.items[index].left == 0 {
+        items.left -= 1;
+        if items.left == 0 {
             self.finish_items(worker, index, part);
         }
         Ok(())
@@ -75,23 +120,21 @@ impl FanOut {
             match value {
                 Some(json) => {
                     joined.extend_from_slice(&json);
-                    worker.buffers.give(json);
+                    if let Json::Own(buffer) = json {
+                        worker.buffers.give(buffer);
+                    }
                 }
                 None => joined.extend_from_slice(b"null"),
             }
         }
         joined.push(b']');
-        if items.failed {
-            worker.metrics.parts[part.metric].failed[Reason::Items.index()].add(1);
-            self.ends[index].failed = Some(Reason::Items);
-        } else {
-            worker.metrics.parts[part.metric].ok.add(1);
-        }
+        let failed = items.failed.then_some(Reason::Items);
+        self.come_from(worker, index, part, (items.source, items.age_s), failed);
         self.finish(worker, index, joined);
     }
 
-    /// A part has failed: the request ends when it is strong, its fallback stands in when it is
-    /// weak.
+    /// A part's call has failed: the request ends when it is strong, the next step of the chain is
+    /// taken when it is weak: another call, then the fallback.
     pub(super) fn fail(
         &mut self,
         worker: &Worker,
@@ -99,18 +142,49 @@ impl FanOut {
         part: &Part,
         reason: Reason,
     ) -> Result<(), Stop> {
-        worker.metrics.parts[part.metric].failed[reason.index()].add(1);
-        self.ends[index].failed = Some(reason);
-        self.ready.retain(|job| job.part != index);
-        self.finish(worker, index, part.fallback.clone());
-        match part.strength {
-            Strength::Strong => Err(Stop::Strong(index, reason)),
-            Strength::Weak => Ok(()),
+        let untried = self.tried & (1 << index) == 0;
+        if let (Strength::Weak, true, Some(other)) = (part.strength, untried, &part.otherwise) {
+            if let Ok(rendered) = self.render(worker, other, None) {
+                worker.metrics.parts[part.metric].failed[reason.index()].add(1);
+                self.ends[index].failed = Some(reason);
+                self.tried |= 1 << index;
+                self.ready.push_back(Job {
+                    part: index,
+                    item: 0,
+                    rendered,
+                });
+                return Ok(());
+            }
         }
+        self.give_up(worker, index, part, reason)
     }
 
-    pub(super) fn finish(&mut self, worker: &Worker, index: usize, value: Vec<u8>) {
-        self.values[index] = Some(value);
+    /// The end of the chain: the fallback. What is said is why the part's own call failed.
+    pub(super) fn give_up(
+        &mut self,
+        worker: &Worker,
+        index: usize,
+        part: &Part,
+        reason: Reason,
+    ) -> Result<(), Stop> {
+        let metrics = &worker.metrics.parts[part.metric];
+        if self.tried & (1 << index) == 0 {
+            metrics.failed[reason.index()].add(1);
+            self.ends[index].failed = Some(reason);
+        }
+        self.ready.retain(|job| job.part != index);
+        self.finish(worker, index, part.fallback.clone());
+        if part.strength == Strength::Strong {
+            return Err(Stop::Strong(index, reason));
+        }
+        let source = part.fallback_source();
+        self.ends[index].source = source;
+        metrics.sources[source as usize].add(1);
+        Ok(())
+    }
+
+    pub(super) fn finish(&mut self, worker: &Worker, index: usize, value: impl Into<Json>) {
+        self.values[index] = Some(value.into());
         self.states[index] = State::Done;
         self.done |= 1 << index;
         let took = worker.now.get().saturating_sub(self.started[index]);

@@ -13,10 +13,12 @@ pub mod timer;
 mod tests;
 
 use crate::access_log::PartEnd;
-use crate::call::{self, Call, Running, Source};
+use crate::call::{self, Call, Made, Running};
 use crate::clock;
+use crate::json::Json;
 use crate::program::{Program, View};
 use crate::reason::Reason;
+use crate::source::Source;
 use crate::template::Rendered;
 use crate::worker::Worker;
 use std::cell::Cell;
@@ -68,9 +70,12 @@ const WAKES_KEPT: usize = 64;
 /// Results of an `each` part, one place per item.
 #[derive(Debug, Default)]
 struct Items {
-    landed: Vec<Option<Vec<u8>>>,
+    landed: Vec<Option<Json>>,
     left: usize,
     failed: bool,
+    /// The source furthest down the chain, and the oldest age.
+    source: Source,
+    age_s: u32,
 }
 
 /// One request's fan-out. It is reused from request to request; `begin` resets it.
@@ -82,7 +87,7 @@ pub struct FanOut {
     /// The request id's own header line, sent with every call.
     pub id_line: Vec<u8>,
     /// Projected JSON per part.
-    pub values: Vec<Option<Vec<u8>>>,
+    pub values: Vec<Option<Json>>,
     pub ends: Vec<PartEnd>,
     states: Vec<State>,
     items: Vec<Items>,
@@ -90,6 +95,8 @@ pub struct FanOut {
     ready: VecDeque<Job>,
     running: Vec<Slot>,
     done: u64,
+    /// Parts whose own call has failed and whose `otherwise` is under way.
+    tried: u64,
     deadline: Option<Deadline>,
     cutoff: Nanos,
     memory: Rc<Cell<u64>>,
@@ -124,6 +131,7 @@ impl Default for FanOut {
             ready: VecDeque::new(),
             running: Vec::new(),
             done: 0,
+            tried: 0,
             deadline: None,
             cutoff: 0,
             memory: Rc::default(),
@@ -158,6 +166,7 @@ impl FanOut {
             Some(mine) => *mine = purse,
             None => self.purse = Rc::new(purse),
         }
+        self.tried = 0;
         self.deadline = Some(deadline);
         let reserve = Nanos::from(program.limits.reserve_ms) * clock::MILLI;
         self.cutoff = deadline.at.saturating_sub(reserve);
@@ -174,7 +183,7 @@ impl FanOut {
         self.done |= 1 << self.values.len();
         let left = self.memory.get().saturating_sub(json.len() as u64);
         self.memory.set(left);
-        self.values.push(Some(json));
+        self.values.push(Some(json.into()));
     }
 
     /// The request ends without its parts: those that were not done are cancelled, and say so.
@@ -199,7 +208,9 @@ impl FanOut {
         self.running.clear();
         self.ready.clear();
         for value in self.values.iter_mut().filter_map(Option::take) {
-            worker.buffers.give(value);
+            if let Json::Own(buffer) = value {
+                worker.buffers.give(buffer);
+            }
         }
         self.items.clear();
     }
@@ -285,14 +296,16 @@ impl FanOut {
             else {
                 break;
             };
-            let declared = &view.parts[part];
+            let other = self.tried & (1 << part) != 0;
+            let declared = view.parts[part].called(other);
             let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
             let Some(deadline) = self.deadline else { break };
             let budget = call::budget(declared.timeout, deadline, reserve, now);
             let (until, cut) = match budget {
                 Ok(budget) => budget,
                 Err(reason) => {
-                    self.land(worker, view, part, item, Err(reason))?;
+                    let answer = self.uncalled(worker, declared, &rendered, reason);
+                    self.land(worker, view, part, item, answer)?;
                     continue;
                 }
             };
@@ -305,9 +318,10 @@ impl FanOut {
             let wake = self.wakes.pop().unwrap_or_default();
             let running = call::start(Call {
                 worker: Rc::clone(worker),
-                source: Source::Part {
+                made: Made::Part {
                     view: self.view,
                     part,
+                    other,
                 },
                 rendered,
                 memory: Rc::clone(&self.memory),
@@ -343,10 +357,10 @@ impl FanOut {
             slot.wake.set(slot.until);
             match slot.running.as_mut().poll(context) {
                 Poll::Pending => index += 1,
-                Poll::Ready(landed) => {
+                Poll::Ready(answer) => {
                     let slot = self.running.swap_remove(index);
                     self.wakes.push(slot.wake);
-                    self.land(worker, view, slot.part, slot.item, landed)?;
+                    self.land(worker, view, slot.part, slot.item, answer)?;
                     progress = true;
                 }
             }
@@ -362,7 +376,7 @@ impl FanOut {
                 if self.started[index] == 0 {
                     self.started[index] = now;
                 }
-                self.fail(worker, index, part, Reason::Deadline)?;
+                self.give_up(worker, index, part, Reason::Deadline)?;
             }
         }
         Ok(())

@@ -5,6 +5,8 @@
 //! client's mistake and ends the request.
 
 use super::{FanOut, Job};
+use crate::cache;
+use crate::call::Answer;
 use crate::program::{Part, Piece};
 use crate::reason::Reason;
 use crate::splice;
@@ -46,7 +48,7 @@ impl FanOut {
         jobs.collect::<Result<_, _>>().map(Prepared::Many)
     }
 
-    fn render(
+    pub(super) fn render(
         &self,
         worker: &Worker,
         part: &Part,
@@ -59,12 +61,12 @@ impl FanOut {
         };
         let mut rendered = Rendered {
             bytes: worker.buffers.take(),
-            target: 0,
             body: if part.body.is_some() {
                 worker.buffers.take()
             } else {
                 Vec::new()
             },
+            ..Rendered::default()
         };
         template::render(part, values, &mut rendered).map_err(|bad| match bad {
             BadValue::Parameter(parameter) => Refused::Parameter(parameter),
@@ -73,8 +75,26 @@ impl FanOut {
         if let Some(lines) = self.lines.get(part.upstream) {
             rendered.bytes.extend_from_slice(lines);
         }
+        rendered.keyed = rendered.bytes.len();
         rendered.bytes.extend_from_slice(&self.id_line);
         Ok(rendered)
+    }
+
+    /// The answer of a call for which there is no time: what is kept of it, or the reason.
+    pub(super) fn uncalled(
+        &self,
+        worker: &Worker,
+        part: &Part,
+        rendered: &Rendered,
+        reason: Reason,
+    ) -> Answer {
+        match cache::look(worker, part, rendered, &self.memory) {
+            Some(kept) => Answer {
+                failed: Some(reason),
+                ..kept
+            },
+            None => Answer::from(Err(reason)),
+        }
     }
 
     /// Whether a part's call is made; one without a condition always is.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tailrace_blueprint::Blueprint;
 
 /// Fields of an upstream that may change.
-const UPSTREAM: [&str; 10] = [
+const UPSTREAM: [&str; 11] = [
     "addresses",
     "timeout_ms",
     "bulkhead",
@@ -20,6 +20,7 @@ const UPSTREAM: [&str; 10] = [
     "breaker",
     "throttle",
     "adaptive",
+    "cache",
 ];
 /// Fields of a view that may change.
 const VIEW: [&str; 3] = ["deadline_ms", "fanout", "extra_attempts"];

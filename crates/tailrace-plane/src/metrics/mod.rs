@@ -5,15 +5,19 @@
 //! when the plane starts (views, parts, upstreams, statuses, reasons): no request can make a new
 //! series.
 
+mod cache;
 pub mod histogram;
 mod python;
 pub mod text;
 mod upstreams;
 
+use crate::cache::Stored;
 use crate::program::Program;
 use crate::reason::Reason;
+use crate::source::Source;
 use histogram::Histogram;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tailrace_policy::freshness::Use;
 
 /// A number with one writer and any number of readers.
 #[derive(Debug, Default)]
@@ -34,6 +38,11 @@ impl Count {
             self.0.load(Ordering::Relaxed).wrapping_sub(amount),
             Ordering::Relaxed,
         );
+    }
+
+    /// Says how many there are now; only the owning worker may call this.
+    pub fn set(&self, amount: u64) {
+        self.0.store(amount, Ordering::Relaxed);
     }
 
     pub fn get(&self) -> u64 {
@@ -70,6 +79,10 @@ pub struct PartMetrics {
     /// Its condition did not hold: no call was made, and nothing is missing.
     pub skipped: Count,
     pub failed: [Count; Reason::ALL.len()],
+    /// By `Source`, those that are not fresh: what is fresh is the rest of `ok`.
+    pub sources: [Count; Source::ALL.len()],
+    /// Cached and stale values that stand in for a failed call; they are not among `ok`.
+    pub stood_in: Count,
 }
 
 #[derive(Debug)]
@@ -90,6 +103,49 @@ pub struct UpstreamMetrics {
     pub queue_wait: Histogram,
     pub bytes_in: Count,
     pub idle: Count,
+    pub cache: CacheMetrics,
+}
+
+/// What calls to one upstream met in the cache.
+#[derive(Debug, Default)]
+pub struct CacheMetrics {
+    /// Beside the worker.
+    pub hot: Count,
+    pub hits: Count,
+    pub stale: Count,
+    pub stale_on_error: Count,
+    /// That a thing does not exist.
+    pub negative: Count,
+    /// Started a fetch.
+    pub misses: Count,
+    /// Waited for somebody else's.
+    pub coalesced: Count,
+    /// Fetched apart: too many fetches in the air.
+    pub alone: Count,
+    pub refreshes: Count,
+    pub stored: Count,
+    pub refused: Count,
+    pub invalidated: Count,
+}
+
+impl CacheMetrics {
+    pub fn found(&self, found: Use, negative: bool) {
+        match found {
+            _ if negative => &self.negative,
+            Use::Revalidate => &self.stale,
+            _ => &self.hits,
+        }
+        .add(1);
+    }
+
+    pub fn stored(&self, stored: Stored) {
+        match stored {
+            Stored::Kept => self.stored.add(1),
+            Stored::Refused => self.refused.add(1),
+            Stored::Invalidated => self.invalidated.add(1),
+            Stored::Not => {}
+        }
+    }
 }
 
 /// Codes of refused extra attempts; anything else counts as the last.
@@ -132,6 +188,8 @@ pub struct WorkerMetrics {
     pub access_log_dropped: Count,
     pub buffer_hits: Count,
     pub buffer_misses: Count,
+    /// Keys of the cache kept beside this worker now.
+    pub hot_keys: Count,
 }
 
 fn counts<const N: usize>() -> [Count; N] {
@@ -160,6 +218,7 @@ impl WorkerMetrics {
             queue_wait: Histogram::default(),
             bytes_in: Count::default(),
             idle: Count::default(),
+            cache: CacheMetrics::default(),
         };
         Self {
             views: program.views.iter().map(view).collect(),
@@ -169,6 +228,8 @@ impl WorkerMetrics {
                     skipped: Count::default(),
                     ok: Count::default(),
                     failed: counts(),
+                    sources: counts(),
+                    stood_in: Count::default(),
                 })
                 .collect(),
             upstreams: program.upstreams.iter().map(upstream).collect(),
@@ -179,6 +240,7 @@ impl WorkerMetrics {
             access_log_dropped: Count::default(),
             buffer_hits: Count::default(),
             buffer_misses: Count::default(),
+            hot_keys: Count::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `/metrics`: the workers' numbers added up, written by prometheus-client's encoder.
 
 use super::histogram::{Histogram, Merged, BOUNDS_S};
-use super::{python, upstreams, Count, WorkerMetrics, STATUSES};
+use super::{cache, python, upstreams, Count, WorkerMetrics, STATUSES};
 use crate::reason::Reason;
 use crate::shared::{Phase, Shared};
 use prometheus_client::collector::Collector;
@@ -115,8 +115,10 @@ impl Numbers {
         let mut counters = process_counters(shared);
         counters.extend(view_counters(shared));
         counters.extend(upstreams::counters(shared));
+        counters.extend(cache::counters(shared));
         counters.extend(python::counters(shared));
         let mut gauges = gauges(shared);
+        gauges.extend(cache::gauges(shared));
         gauges.extend(python::gauges(shared));
         let mut histograms = histograms(shared);
         histograms.extend(python::histograms(shared));

@@ -1,6 +1,7 @@
 //! One view compiled: its limits in nanoseconds, its parts with the upstreams they call.
 
 use super::{layout, templates, Parameter, Part, View, PARTS_MAX};
+use crate::cache::Keep;
 use crate::clock;
 use crate::splice::Shapes;
 use tailrace_blueprint as blueprint;
@@ -98,6 +99,10 @@ pub fn compile_part(
         (Some(_), Some(_)) => b"[]",
         _ => b"null",
     };
+    let cache = Keep::of(part, &declared.upstreams[upstream], declared).map_err(at)?;
+    let other = part.otherwise.as_ref().map(|other| part.stand_in(other));
+    let compiled = |part| compile_part(index, &part, view, declared, shapes, naive, metric);
+    let otherwise = other.map(|part| compiled(part).map(Box::new)).transpose()?;
     let nullable = shapes.project(part.shape, b"null", &mut Vec::new()).is_ok();
     Ok(Part {
         name: part.name.clone(),
@@ -129,7 +134,9 @@ pub fn compile_part(
             .default
             .as_ref()
             .map_or_else(|| nothing.to_vec(), |json| json.to_string().into()),
-        needs: templates.needs,
+        needs: templates.needs | otherwise.as_ref().map_or(0, |other| other.needs),
+        cache,
+        otherwise,
         key,
         metric,
     })

@@ -154,7 +154,9 @@ fn large_bodies_are_refused_within_bounded_memory() {
             cases.len(),
             grown / 1024
         );
-        assert!(grown < MIB * parallel + 64 * MIB, "{grown} bytes");
+        // Other tests of this process run beside it, and their memory is counted too; bodies that
+        // were held as far as they are sent would be eight times the first term.
+        assert!(grown < MIB * parallel + 96 * MIB, "{grown} bytes");
     }
     let honest = VIEWS.len() * cases(VIEWS[0]).len() + 1;
     assert_eq!(upstream.count(), honest, "a body became a request");

@@ -149,11 +149,11 @@ fn an_empty_list_is_an_empty_part_and_a_missing_one_a_failed_dependency() {
     let reply = plane.get("/x/fails");
     assert_eq!(
         reply.header("tailrace-degraded"),
-        Some("list;reason=server_error")
+        Some("list;reason=server_error;served=default")
     );
     assert_eq!(reply.json()["item"], json!([]));
     let reply = plane.get("/y/fails");
-    let degraded = "list;reason=server_error, item;reason=dependency";
+    let degraded = "list;reason=server_error;served=default, item;reason=dependency";
     assert_eq!(reply.header("tailrace-degraded"), Some(degraded));
     assert_eq!((reply.status, &reply.json()["item"]), (200, &Value::Null));
 }

@@ -105,3 +105,19 @@ fn too_many_keys_are_fetched_alone() {
     flights.land(a, true);
     leads(&mut flights, "c");
 }
+
+// Keys that are not meant keep their flight: it can be joined and is stored.
+#[test]
+fn an_invalidation_of_some_keys_leaves_the_others_alone() {
+    let mut flights = Flights::new(8);
+    let (old, other) = (
+        leads(&mut flights, "users/1"),
+        leads(&mut flights, "stock/1"),
+    );
+    flights.invalidate_where(|key| key.starts_with("users/"));
+    let new = leads(&mut flights, "users/1");
+    assert_eq!(flights.join(&"stock/1"), Joined::Follow(other));
+    assert_eq!(flights.land(old, true), Some(landing(1, false)));
+    assert_eq!(flights.land(new, true), Some(landing(1, true)));
+    assert_eq!(flights.land(other, true), Some(landing(2, true)));
+}

@@ -9,6 +9,7 @@ fn params() -> Params {
         ttl: SECOND,
         stale_while_revalidate: 2 * SECOND,
         stale_if_error: 5 * SECOND,
+        negative: SECOND / 4,
         jitter: 0.0,
         beta: 1.0,
     }

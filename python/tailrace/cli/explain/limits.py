@@ -30,6 +30,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
         "upstream_body_max_bytes": 4 * 1024 * 1024,
         "request_memory_max_bytes": 16 * 1024 * 1024,
         "json_depth_max": 64,
+        "cache_max_bytes": 64 * 1024 * 1024,
         "connections_max": 4096,
         "pool_idle_ms": 4_000,
         "dns_refresh_ms": 5_000,

@@ -55,7 +55,7 @@ def _rows(blueprint: dict[str, Any]) -> Iterator[Row]:
         yield table, "timeout_ms", f"{upstream['timeout_ms']:g}"
         yield table, "bulkhead.limit", str(upstream["bulkhead"]["limit"])
         yield table, "bulkhead.queue", str(queue_of(upstream["bulkhead"]))
-        for word in ("retry", "hedge", "breaker", "throttle", "adaptive"):
+        for word in ("retry", "hedge", "breaker", "throttle", "adaptive", "cache"):
             yield from _policy(table, upstream, word)
         yield table, "forward_headers", ", ".join(upstream["forward_headers"]) or "none"
         yield table, "body_max_bytes", size(body_default if own is None else own)

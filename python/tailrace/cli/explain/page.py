@@ -38,6 +38,8 @@ def render(target: str, blueprint: dict[str, Any]) -> str:
         lines += ["", *_attempt_table(upstreams)]
     if any(word in row for row in upstreams for word in ("breaker", "throttle", "adaptive")):
         lines += ["", *_guard_table(upstreams)]
+    if any("cache" in row for row in [*upstreams, *_parts(views)]):
+        lines += ["", *_cache_table(blueprint)]
     lines += ["", "Times and counts are bounds from the declaration; nothing was measured."]
     lines += ["--origin shows where each value came from, --json the blueprint itself."]
     return "\n".join(line.rstrip() for line in lines)
@@ -123,6 +125,9 @@ def _row(part: Part, branch: str, parent: str, fanout: int, timeouts: dict[str, 
     others = sorted(needs(part) - {parent})
     if others:
         more.append(f"also after {', '.join(others)}")
+    other = part.get("otherwise")
+    if other:
+        more.append(f"otherwise {other['upstream']} GET {template(other['path'])}")
     timeout = float(part.get("timeout_ms", timeouts[part["upstream"]]))
     asked = f"{part['method']} {template(part['path'])}"
     time = f"{timeout:g} ms"
@@ -230,6 +235,30 @@ def _guard_table(upstreams: list[dict[str, Any]]) -> Iterator[str]:
             refuses = [f"x{throttle['factor']:g}", share_text(throttle["reject_max"])]
         moves = f"{adaptive['min']}-{row['bulkhead']['limit']}" if adaptive else "-"
         rows.append((row["name"], *ejects, *refuses, moves))
+    return _aligned(rows)
+
+
+def _parts(views: list[dict[str, Any]]) -> list[Part]:
+    return [part for view in views for part in view["parts"]]
+
+
+def _cache_table(blueprint: dict[str, Any]) -> Iterator[str]:
+    """How long answers are kept for what, by upstream, and by part where that says otherwise."""
+    head = ("fresh for", "then stale", "if it fails", "404 and 410", "entries")
+    rows = [("cache", *head)]
+    named = [(row["name"], row) for row in blueprint["upstreams"]]
+    for view in blueprint["views"]:
+        named += [(f"{view['name']}.{part['name']}", part) for part in view["parts"]]
+    for name, row in named:
+        cache = row.get("cache")
+        if cache is None:
+            continue
+        ttl = cache["ttl_ms"]
+        stale = cache.get("stale_ms", ttl)
+        failed = cache.get("stale_if_error_ms", max(10 * ttl, stale))
+        negative = cache.get("negative_ms", min(5_000.0, ttl / 4))
+        times = (duration_text(time) if time else "-" for time in (ttl, stale, failed, negative))
+        rows.append((name, *times, "per caller" if cache.get("per_identity") else "shared"))
     return _aligned(rows)
 
 

@@ -8,7 +8,8 @@ fn service() -> Value {
         "upstreams": [
             {"name": "users", "addresses": ["http://a:1"], "timeout_ms": 50.0,
              "bulkhead": {"limit": 100}, "retry": {}, "hedge": {}, "breaker": {}, "throttle": {},
-             "adaptive": {}, "body_max_bytes": 5, "forward_headers": ["x-a"]},
+             "adaptive": {}, "cache": {"ttl_ms": 1000.0},
+             "body_max_bytes": 5, "forward_headers": ["x-a"]},
             {"name": "orders", "addresses": ["http://b:1"], "timeout_ms": 50.0,
              "bulkhead": {"limit": 100}},
         ],
