@@ -193,6 +193,7 @@ UPSTREAM: Final[dict[str, Option]] = {
     "bulkhead.queue": Option(whole, "bulkhead_queue"),
     "retry": Option(_switch),
     "retry.attempts": Option(whole, "retry_attempts"),
+    "retry.attempt_timeout": Option(_as_is, "retry_attempt_timeout"),
     "retry.backoff": Option(_as_is, "retry_backoff"),
     "retry.backoff_max": Option(_as_is, "retry_backoff_max"),
     "retry.budget": Option(_as_is, "retry_budget"),
@@ -250,6 +251,7 @@ VIEW: Final[dict[str, Option]] = {
     "rate.per_second": Option(_rate, "rate_per_second"),
     "rate.burst": Option(whole, "rate_burst"),
     "priority": Option(_as_is),
+    "allow_overcommit": Option(_as_is),
 }
 
 NAMED: Final[dict[str, dict[str, Option]]] = {"upstreams": UPSTREAM, "views": VIEW}

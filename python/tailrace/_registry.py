@@ -163,6 +163,7 @@ def _lowered(
         extra_attempts=None,
         rate=None,
         priority=None,
+        allow_overcommit=None,
         method="GET",
         collection=None,
         place=place,

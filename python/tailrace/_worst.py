@@ -8,10 +8,23 @@ the plane cuts every call at the request's deadline anyway.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 Part: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One part of a chain: its calls follow one another in `rounds`."""
+
+    part: str
+    timeout_ms: float
+    rounds: int
+
+    @property
+    def ms(self) -> float:
+        return self.timeout_ms * self.rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +44,8 @@ class Worst:
     """Wire attempts of these calls: retries and hedges included, as far as the purse reaches."""
     calls_by_upstream: dict[str, int]
     in_flight_by_upstream: dict[str, int]
-    """Calls of one request in flight at once: never more than the fan-out."""
+    """Calls of one request in flight at once: of parts that can run together, within the
+    fan-out."""
 
     @property
     def over_ms(self) -> float:
@@ -41,9 +55,14 @@ class Worst:
 
 def worst_cases(blueprint: dict[str, Any]) -> list[Worst]:
     """One per view, in declared order."""
-    timeouts = {row["name"]: float(row["timeout_ms"]) for row in blueprint["upstreams"]}
+    timeouts = timeouts_of(blueprint)
     per_call = {row["name"]: attempts_per_call(row) for row in blueprint["upstreams"]}
     return [_worst(view, timeouts, per_call) for view in blueprint["views"]]
+
+
+def timeouts_of(blueprint: dict[str, Any]) -> dict[str, float]:
+    """The timeout of each upstream, which a part may shorten or lengthen."""
+    return {row["name"]: float(row["timeout_ms"]) for row in blueprint["upstreams"]}
 
 
 def attempts_per_call(upstream: dict[str, Any]) -> int:
@@ -114,7 +133,6 @@ def rounds(part: Part, fanout: int) -> int:
 
 def _worst(view: dict[str, Any], timeouts: dict[str, float], per_call: dict[str, int]) -> Worst:
     parts: list[Part] = view["parts"]
-    fanout = int(view["fanout"])
     calls: dict[str, int] = {}
     for part in parts:
         count = int(part["each"]["items_max"]) if part.get("each") else 1
@@ -124,33 +142,115 @@ def _worst(view: dict[str, Any], timeouts: dict[str, float], per_call: dict[str,
             calls[other["upstream"]] = calls.get(other["upstream"], 0) + 1
     wanted = sum(count * per_call[name] for name, count in calls.items())
     purse = int(view["extra_attempts"])
-    chain, total = _longest_chain(parts, timeouts, fanout)
+    chain = longest_chain(view, timeouts, "strong")
     return Worst(
         view=view["name"],
         stages=tuple(tuple(stage) for stage in stages(parts)),
-        strong_chain=chain,
-        strong_ms=total,
+        strong_chain=tuple(term.part for term in chain),
+        strong_ms=sum(term.ms for term in chain),
         deadline_ms=float(view["deadline_ms"]),
         calls_max=sum(calls.values()),
         attempts_max=min(wanted, sum(calls.values()) + purse),
         calls_by_upstream=calls,
-        in_flight_by_upstream={name: min(count, fanout) for name, count in calls.items()},
+        in_flight_by_upstream=in_flight(view),
     )
 
 
-def _longest_chain(
-    parts: list[Part], timeouts: dict[str, float], fanout: int
-) -> tuple[tuple[str, ...], float]:
-    """The chain of timeouts that ends in a strong part and sums to the most."""
-    by_name = {part["name"]: part for part in parts}
-    best: dict[str, tuple[float, tuple[str, ...]]] = {}
-    for stage in stages(parts):
+def longest_chain(view: dict[str, Any], timeouts: dict[str, float], ends: str) -> tuple[Term, ...]:
+    """The chain of timeouts that ends in a part of the strength `ends` and sums to the most."""
+    best: dict[str, tuple[float, tuple[Term, ...]]] = {}
+    by_name = {part["name"]: part for part in view["parts"]}
+    for stage in stages(view["parts"]):
         for name in stage:
             part = by_name[name]
-            timeout = float(part.get("timeout_ms", timeouts[part["upstream"]]))
-            before = max((best[one] for one in needs(part) & set(by_name)), default=(0.0, ()))
-            total = before[0] + timeout * rounds(part, fanout)
-            best[name] = (total, (*before[1], name))
-    strong = [best[part["name"]] for part in parts if part["strength"] == "strong"]
-    total, chain = max(strong, default=(0.0, ()))
-    return chain, total
+            term = Term(name, timeout_of(part, timeouts), rounds(part, int(view["fanout"])))
+            before = max(
+                (best[one] for one in needs(part) & set(by_name)), key=_total, default=(0.0, ())
+            )
+            best[name] = (before[0] + term.ms, (*before[1], term))
+    found = [best[part["name"]] for part in view["parts"] if part["strength"] == ends]
+    return max(found, key=_total, default=(0.0, ()))[1]
+
+
+def _total(found: tuple[float, tuple[Term, ...]]) -> float:
+    return found[0]
+
+
+def timeout_of(part: Part, timeouts: dict[str, float]) -> float:
+    """What one call of `part` may take: its own timeout, else its upstream's."""
+    return float(part.get("timeout_ms", timeouts[part["upstream"]]))
+
+
+def in_flight(view: dict[str, Any]) -> dict[str, int]:
+    """By upstream, the most calls of one request in flight at once.
+
+    Parts of which one waits for the other never run together, so the calls that do are the
+    heaviest set of parts that do not wait for one another. By Dilworth's theorem it weighs as much
+    as the fewest chains that cover every call: all calls, less those that can follow another one.
+    """
+    before = _before(view["parts"])
+    groups: dict[str, list[Part]] = {}
+    for part in view["parts"]:
+        groups.setdefault(part["upstream"], []).append(part)
+    found = {}
+    for upstream, parts in groups.items():
+        weights = {
+            one["name"]: int(one["each"]["items_max"]) if one.get("each") else 1 for one in parts
+        }
+        follows = {name: [other for other in weights if name in before[other]] for name in weights}
+        most = sum(weights.values()) - _followers(weights, follows)
+        found[upstream] = min(most, int(view["fanout"]))
+    return found
+
+
+def _before(parts: list[Part]) -> dict[str, set[str]]:
+    """All that each part waits for, directly or not."""
+    by_name = {part["name"]: part for part in parts}
+    found: dict[str, set[str]] = {}
+    for stage in stages(parts):
+        for name in stage:
+            direct = needs(by_name[name]) & set(by_name)
+            found[name] = direct.union(*(found[one] for one in direct))
+    return found
+
+
+def _followers(weights: dict[str, int], follows: dict[str, list[str]]) -> int:
+    """How many calls can follow a call each: a maximum flow from calls to those that may follow."""
+    flow, total = _Flow(follows, dict(weights)), 0
+    for name, weight in weights.items():
+        free = weight
+        while free:
+            amount = flow.augment(name, free, set())
+            if not amount:
+                break
+            free -= amount
+            total += amount
+    return total
+
+
+@dataclass(slots=True)
+class _Flow:
+    """Calls of one part that are followed by calls of another."""
+
+    follows: dict[str, list[str]]
+    open: dict[str, int]
+    """Calls of each part that follow nothing yet."""
+    sent: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def augment(self, name: str, amount: int, seen: set[str]) -> int:
+        """Sends up to `amount` from `name`, moving what others sent where they have another way."""
+        for other in self.follows[name]:
+            if other in seen:
+                continue
+            seen.add(other)
+            moved = min(amount, self.open[other])
+            self.open[other] -= moved
+            for rival in self.follows:
+                held = self.sent.get((rival, other), 0)
+                if not moved and held and rival != name:
+                    moved = self.augment(rival, min(amount, held), seen)
+                    self.sent[rival, other] = held - moved
+            if moved:
+                self.sent[name, other] = self.sent.get((name, other), 0) + moved
+                return moved
+        return 0

@@ -27,12 +27,16 @@ class Bulkhead:
 class Retry:
     """Another attempt after a failure that another attempt may mend (req 9.4).
 
-    `attempts` counts the first one: 1 means no retry. Before a retry is a wait anywhere between 0
-    and `backoff`, which doubles with each retry up to `backoff_max`. Over ten seconds at most
-    `budget` extra attempts per call of this upstream are made; `budget_min` a second always may.
+    `attempts` counts the first one: 1 means no retry. An attempt that takes longer than
+    `attempt_timeout` is dropped and counts as failed; left out, one attempt may take the whole
+    call, and a call whose attempt runs out of time has no time for another. Before a retry is a
+    wait anywhere between 0 and `backoff`, which doubles with each retry up to `backoff_max`. Over
+    ten seconds at most `budget` extra attempts per call of this upstream are made; `budget_min` a
+    second always may.
     """
 
     attempts: int = 2
+    attempt_timeout: Duration | None = None
     backoff: Duration = "10ms"
     backoff_max: Duration = "100ms"
     budget: Share = 0.1

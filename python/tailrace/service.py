@@ -69,6 +69,7 @@ class Service:
         extra_attempts: int | None = None,
         rate: Rate | None = None,
         priority: str | None = None,
+        allow_overcommit: str | None = None,
         collection: str | None = None,
         name: str | None = None,
     ) -> Callable[[type[ViewClass]], type[ViewClass]]:
@@ -78,6 +79,10 @@ class Service:
         `priority` is what its requests are worth under overload: `"sheddable"`, `"sheddable_plus"`,
         `"critical"` (the usual one) or `"critical_plus"`. With `collection` the reply is the list
         of that part alone, and what the envelope says stands in headers.
+
+        A view whose strong parts cannot meet the deadline one after the other, or of which one
+        request could fill a bulkhead, is refused; `allow_overcommit` is the reason why it is right
+        all the same, and is shown wherever its limits are.
         """
         place = caller()
 
@@ -97,6 +102,7 @@ class Service:
                     extra_attempts,
                     rate,
                     priority,
+                    allow_overcommit,
                     method,
                     collection,
                     where,

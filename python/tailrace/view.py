@@ -47,6 +47,7 @@ class ViewDeclaration:
     extra_attempts: int | None
     rate: Rate | None
     priority: str | None
+    allow_overcommit: str | None
     method: Method
     collection: str | None
     place: Place = field(repr=False)

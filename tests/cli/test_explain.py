@@ -68,11 +68,15 @@ def test_the_page(run: Run) -> None:
     assert run("explain", "service:service").out == PAGE.replace("service.py", "service:service")
 
 
-def test_a_list_shows_its_bound_and_a_chain_that_is_too_long_its_sum(
+def test_a_list_shows_its_bound_and_an_allowed_overcommit_its_reason(
     run: Run, folder: Path
 ) -> None:
+    """The sum, what is allowed and why stand on the page."""
     (folder / "service.py").write_text(EACH)
-    out = run("explain", "service.py").out
+    env = {"TAILRACE_VIEWS_ORDER_ALLOW_OVERCOMMIT": "lists are short, said the warehouse"}
+    ended = run("explain", "service.py", env=env)
+    assert ended.code == 0
+    out = ended.out
     assert (
         "  `- order     strong  orders  80 ms  GET /orders/{order_id}\n"
         "     +- price  strong  users   60 ms  GET /prices/{item}\n"
@@ -84,7 +88,30 @@ def test_a_list_shows_its_bound_and_a_chain_that_is_too_long_its_sum(
         "               ms: the request would end with 504 first\n"
     ) in out
     assert "worst calls  22 calls per request (orders 1, users 21)" in out
+    assert (
+        "  allowed      the strong parts of view order do not fit its deadline: order\n"
+        "               80ms + price 60ms x 3 rounds = 260ms > 150ms\n"
+        "  because      lists are short, said the warehouse\n"
+    ) in out
     assert max(map(len, out.splitlines())) <= 80
+    (finding,) = json.loads(run("explain", "service.py", "--json", env=env).out)["analysis"][
+        "views"
+    ][0]["findings"]
+    assert (finding["verdict"], finding["code"], len(finding["sum"])) == ("allowed", "TR114", 3)
+
+
+def test_what_does_not_fit_is_refused_with_its_sum(run: Run, folder: Path) -> None:
+    """The same words and the same exit code from `explain` and `serve`, before a port opens."""
+    (folder / "service.py").write_text(EACH)
+    for verb in ("explain", "serve"):
+        ended = run(verb, "service.py")
+        assert (ended.code, ended.out) == (2, "")
+        assert "order 80ms + price 60ms x 3 rounds = 260ms > 150ms" in ended.err
+        assert "= note: sum: 260ms, deadline: 150ms (code service.py:19)" in ended.err
+        assert "tailrace explain TR114" in ended.err
+    ended = run("explain", "service.py", "--json")
+    assert ended.code == 2
+    assert '"code": "TR114"' in ended.out + ended.err
 
 
 def test_origins_name_the_source_of_each_value(run: Run, folder: Path) -> None:

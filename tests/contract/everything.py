@@ -71,7 +71,14 @@ main = Upstream(
     ["http://a:9001", "http://b:9001/base"],
     timeout="80ms",
     bulkhead=Bulkhead(limit=4, queue=8),
-    retry=Retry(attempts=3, backoff="5ms", backoff_max="40ms", budget="20%", budget_min=2),
+    retry=Retry(
+        attempts=3,
+        attempt_timeout="30ms",
+        backoff="5ms",
+        backoff_max="40ms",
+        budget="20%",
+        budget_min=2,
+    ),
     hedge=Hedge(after="p99.5", extra="2%", delay_min="2ms"),
     breaker=Breaker(
         consecutive=5,
@@ -108,7 +115,12 @@ service = Service(
 )
 
 
-@service.view("/all/{id}", rate=Rate(1_000), priority="sheddable_plus")
+@service.view(
+    "/all/{id}",
+    rate=Rate(1_000),
+    priority="sheddable_plus",
+    allow_overcommit="main has one view and no other caller",
+)
 class AllView(View):
     id: str = path(max_length=64)
     page: int = query(default=1, ge=1)

@@ -56,7 +56,7 @@ class OrderView(View):
     tenant: str | None = header("X-Tenant", default=None)
     order: Order = strong(orders.get("/orders/{order_id}"))
     user: User = strong(users.get("/users/{order.user_id}"))
-    stock: list[Stock] = strong(inventory.get("/stock/{item.sku}"), each="order.items", each_max=20)
+    stock: list[Stock] = strong(inventory.get("/stock/{item.sku}"), each="order.items", each_max=8)
     coupon: Coupon | None = weak(
         coupons.get(
             "/coupons/{order.user_id}",

@@ -59,7 +59,7 @@ def test_a_fan_out_without_a_limit_cannot_be_declared(fanout: int) -> None:
 
 def test_a_fan_out_over_a_list_is_capped_even_when_nothing_is_said() -> None:
     """req 4.2: the cap of `each=` has a default and counts in the worst case."""
-    things = Upstream("things", "http://127.0.0.1:1")
+    things = Upstream("things", "http://127.0.0.1:1", timeout="50ms")
     service = Service("s", deadline="1s")
 
     class Many(BaseModel):

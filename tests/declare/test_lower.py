@@ -26,7 +26,7 @@ def parameter(cls: type[View], name: str) -> tuple[dict[str, Any], dict[str, Any
     return row, blueprint["shapes"][row["shape"]]
 
 
-up = Upstream("up", "http://up:1")
+up = Upstream("up", "http://up:1", timeout="100ms")
 
 
 def test_the_order_example_lowers_to_the_reviewed_blueprint(update_snapshots: bool) -> None:
@@ -143,7 +143,7 @@ def test_a_bulkhead_may_say_its_queue() -> None:
 def test_each_reads_the_item_or_its_fields() -> None:
     class Test(View):
         names: list[str] = strong(up.get("/names"))
-        found: list[Raw] = strong(up.get("/n/{item}"), each="names")
+        found: list[Raw] = strong(up.get("/n/{item}"), each="names", timeout="5ms")
         weakly: list[Raw | None] | None = weak(up.get("/n/{item}"), each="names", each_max=3)
 
     parts = one_view(Test)["views"][0]["parts"]

@@ -77,6 +77,7 @@ adaptive = "on"
 deadline = "120ms"
 fanout = 2
 extra_attempts = 1
+allow_overcommit = "two at a time until the warehouse is bigger"
 """
 
 
@@ -118,6 +119,7 @@ def test_a_file_sets_everything(tmp_path: Path) -> None:
     assert upstream(found, "users")["adaptive"] == {"min": 4, "init": 7}, "fitted to its bulkhead"
     view = found["views"][0]
     assert (view["deadline_ms"], view["fanout"], view["extra_attempts"]) == (120.0, 2, 1)
+    assert view["allow_overcommit"] == "two at a time until the warehouse is bigger"
 
 
 def test_the_environment_sets_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,15 +173,15 @@ def test_the_environment_sets_the_same(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_flag_beats_environment_beats_file_beats_code(tmp_path: Path) -> None:
-    path = write(tmp_path, '[service]\nfanout = 2\n[views.order]\ndeadline = "140ms"\n')
+    path = write(tmp_path, '[service]\nfanout = 9\n[views.order]\ndeadline = "180ms"\n')
     key = "views.order.deadline_ms"
-    env = {"TAILRACE_VIEWS_ORDER_DEADLINE": "130ms"}
-    flags = {"views.order.deadline": "120ms"}
+    env = {"TAILRACE_VIEWS_ORDER_DEADLINE": "170ms"}
+    flags = {"views.order.deadline": "160ms"}
     layers: list[tuple[Any, ...]] = [
         (None, None, None, 150.0, "code "),
-        (path, None, None, 140.0, f"{path}:4"),
-        (path, env, None, 130.0, "env TAILRACE_VIEWS_ORDER_DEADLINE"),
-        (path, env, flags, 120.0, "flag --deadline"),
+        (path, None, None, 180.0, f"{path}:4"),
+        (path, env, None, 170.0, "env TAILRACE_VIEWS_ORDER_DEADLINE"),
+        (path, env, flags, 160.0, "flag --deadline"),
     ]
     for file, environ, flag, deadline, origin in layers:
         found = resolve(shop.service, file, environ, flag)
@@ -205,7 +207,12 @@ REFUSED = [
     ("TR201", '[limits]\ndrian = "1s"\n', 2, "did you mean `drain`?"),
     ("TR201", 'drain = "1s"\n', 1, "it belongs under [limits]"),
     ("TR201", "[upstreams.orders]\nbulkhead = { limt = 1 }\n", 2, "bulkhead"),
-    ("TR201", '[views.order]\ntimeout = "1s"\n', 2, "keys: `deadline`, `extra_attempts`, `fanout`"),
+    (
+        "TR201",
+        '[views.order]\ntimeout = "1s"\n',
+        2,
+        "keys: `allow_overcommit`, `deadline`, `extra_attempts`, `fanout`",
+    ),
     ("TR201", "[upstreams.orders]\nretry = { attemps = 1 }\n", 2, "did you mean `retry.attempts`?"),
     ("TR203", "[upstreams.orders]\nretry = 3\n", 2, 'write "on" or "off"'),
     ("TR203", '[listen]\nport = "http"\n', 2, "write a whole number from 0 to 65535"),

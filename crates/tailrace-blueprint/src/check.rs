@@ -17,6 +17,7 @@ mod guards;
 mod header;
 mod reply;
 mod shape;
+mod tail;
 mod template;
 mod upstream;
 mod view;
@@ -64,6 +65,10 @@ pub fn check(blueprint: &Blueprint) -> Vec<Problem> {
     upstream::check_upstreams(&blueprint.upstreams, &mut problems);
     shape::check_shapes(&blueprint.shapes, &mut problems);
     view::check_views(blueprint, &mut problems);
+    // Sums are only worth showing when what they are made of is sound.
+    if problems.0.is_empty() {
+        tail::check_tail(blueprint, &mut problems);
+    }
     problems.0
 }
 

@@ -57,6 +57,10 @@ pub struct BulkheadParams {
 pub struct RetryParams {
     /// Attempts in all; 1 means no retry.
     pub attempts: u32,
+    /// Bound of one attempt; what is left of the call may be less. `null`: an attempt may take the
+    /// whole call, so that one which runs out of time has no successor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt_timeout_ms: Option<f64>,
     /// Full jitter up to `backoff_ms` doubled per attempt, never above `backoff_max_ms`.
     pub backoff_ms: f64,
     pub backoff_max_ms: f64,
@@ -70,6 +74,7 @@ impl Default for RetryParams {
     fn default() -> Self {
         Self {
             attempts: 2,
+            attempt_timeout_ms: None,
             backoff_ms: 10.0,
             backoff_max_ms: 100.0,
             budget: 0.1,

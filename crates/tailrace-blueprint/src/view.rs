@@ -26,6 +26,9 @@ pub struct View {
     /// Who goes first under overload, unless client or peer say otherwise.
     #[serde(default)]
     pub priority: Priority,
+    /// Why the view may promise more than its parts can keep; absent: it may not (`check`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_overcommit: Option<String>,
     pub parameters: Vec<Parameter>,
     /// Set: a Python handler answers, and the view has no parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 //! What an attempt means is decided here once: for the address's load, for the percentiles that
 //! hedges and retries read, and for the part.
 
-use crate::call::{until, Call, Landed};
+use crate::call::{Call, Landed};
 use crate::client::{self, ExchangeError, Response};
 use crate::h1::Method;
 use crate::program::{Body, Part};
@@ -53,7 +53,8 @@ pub struct Chosen {
     guard: Option<Guard>,
 }
 
-/// One wire attempt, bounded by the call's time.
+/// One wire attempt, bounded by its own time and by the call's. One that runs out of time is
+/// dropped, which closes its connection.
 pub async fn attempt(
     call: &Call,
     rendered: &Rendered,
@@ -74,7 +75,8 @@ pub async fn attempt(
     let pending = choice.then(|| addresses.endpoints[picked].start());
     let started = worker.now.get();
     let mut bytes = worker.buffers.take();
-    let left = call.until.saturating_sub(started);
+    let until = upstream.policies.attempt_until(started, call.until);
+    let left = until.saturating_sub(started);
     push_request(
         part,
         rendered,
@@ -91,13 +93,13 @@ pub async fn attempt(
         body_max: upstream.body_max,
         memory: &call.memory,
     };
-    let answered = until(worker, call.until, client::exchange(worker, request)).await;
+    let answered = call.before(until, client::exchange(worker, request)).await;
     worker.buffers.give(bytes);
     let now = worker.now.get();
     let took = now.saturating_sub(started);
     let metrics = &worker.metrics.upstreams[part.upstream];
     metrics.duration.record(took);
-    let (outcome, result) = judge(answered, call.cut);
+    let (outcome, result) = judge(answered, call.cut && until == call.until);
     if outcome.is_failure() {
         metrics.failures.add(1);
     }

@@ -62,7 +62,7 @@ pub struct Call {
     pub until: Nanos,
     /// True when the request's deadline set `until`, not the part's own timeout.
     pub cut: bool,
-    /// When the owner must poll again; never after `until`.
+    /// When the owner must poll again; never after `until`, which the owner sets before each poll.
     pub wake: Rc<Cell<Nanos>>,
     /// Extra attempts of the whole request, shared by its calls.
     pub purse: Rc<Purse>,
@@ -241,25 +241,22 @@ impl Call {
         self.before(at, std::future::pending::<()>()).await;
     }
 
-    /// The output of `future` if it comes before `at`, which lies within the call's time.
-    pub async fn before<F: Future + Unpin>(&self, at: Nanos, future: F) -> Option<F::Output> {
+    /// The output of `future` if it comes before `at`, or before the call's own end. Waits may
+    /// stand inside one another and side by side: each that goes on waiting brings the next poll
+    /// forward to its own end, and the owner puts it back to the call's end before every poll.
+    pub async fn before<F: Future>(&self, at: Nanos, future: F) -> Option<F::Output> {
         let at = at.min(self.until);
-        self.wake.set(at);
-        let output = until(&self.worker, at, future).await;
-        self.wake.set(self.until);
-        output
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.worker.now.get() >= at => Poll::Ready(None),
+            Poll::Pending => {
+                self.wake.set(self.wake.get().min(at));
+                Poll::Pending
+            }
+        })
+        .await
     }
-}
-
-/// Polls `future` until `at`; the owner of the request's timer polls again at that time.
-pub async fn until<F: Future>(worker: &Worker, at: Nanos, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending if worker.now.get() >= at => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
-    })
-    .await
 }
 
 impl From<BulkheadFull> for Reason {

@@ -34,6 +34,8 @@ pub struct Policies {
 #[derive(Debug)]
 pub struct Retrying {
     pub policy: Retry,
+    /// Bound of one attempt, when one is declared.
+    pub attempt_timeout: Option<Nanos>,
     pub budget: RetryBudget,
     pub latency: Arc<Latency>,
 }
@@ -72,6 +74,12 @@ impl Policies {
     pub fn may_spend(&self, now: Nanos) -> bool {
         let left = |rate: &Rate| rate.check(now, 0).map_or(0, |allowed| allowed.remaining);
         self.rate.as_ref().is_none_or(|rate| left(rate) > 0)
+    }
+
+    /// When an attempt that starts now must be over: never after its call.
+    pub fn attempt_until(&self, now: Nanos, until: Nanos) -> Nanos {
+        let bound = self.retry.as_ref().and_then(|retry| retry.attempt_timeout);
+        bound.map_or(until, |bound| until.min(now.saturating_add(bound)))
     }
 
     /// What attempts to this upstream usually take, when a policy keeps it.
@@ -136,6 +144,7 @@ fn retry_of(
     let known = before.and_then(|before| before.retry.as_ref());
     Ok(Some(Retrying {
         policy: Retry::new(params),
+        attempt_timeout: asked.attempt_timeout_ms.map(clock::from_ms),
         budget: known.map_or_else(
             || RetryBudget::new(budget),
             |known| known.budget.renewed(budget),

@@ -90,4 +90,43 @@ PAGES: Final[dict[str, CodeDoc]] = {
         fix="Make one strong, the other weak, or give a default.",
         example='user: User | None = weak(users.get("/users/{coupon.owner}"))',
     ),
+    "TR114": CodeDoc(
+        title="The strong parts of a view do not fit its deadline",
+        what=(
+            "The timeouts of strong parts that wait for one another add up to more than the "
+            "deadline; a list longer than the fan-out counts once per round."
+        ),
+        why_bad=(
+            "The deadline ends the request before the last timeout can fire: the caller gets a "
+            "504 that names no part, and the work before it was for nothing (req 4.2)."
+        ),
+        fix=(
+            "Shorten a timeout, cap the list with `each_max`, raise the deadline, or record why "
+            "it is right with `allow_overcommit`."
+        ),
+        example='orders = Upstream("orders", "http://orders:9001", timeout="80ms")',
+    ),
+    "TR115": CodeDoc(
+        title="One request could fill a bulkhead",
+        what=(
+            "The calls that one request of the view may have in flight at once reach the limit "
+            "of an upstream's bulkhead."
+        ),
+        why_bad=(
+            "A single request would make every other call of that upstream wait or be refused "
+            "(req 4.3, 4.4)."
+        ),
+        fix=(
+            "Raise the bulkhead, lower the view's fan-out or the part's `each_max`, or record why "
+            "it is right with `allow_overcommit`."
+        ),
+        example='stock = Upstream("stock", "http://stock:9003", bulkhead=64)',
+    ),
+    "TR116": CodeDoc(
+        title="`allow_overcommit` gives no reason",
+        what="The value is empty, no text, longer than one line or above 200 characters.",
+        why_bad="Whoever reads the limits later cannot tell a decision from an accident.",
+        fix="Write one line that says why the limits do not have to add up.",
+        example='@service.view("/report", allow_overcommit="nightly report, nobody waits for it")',
+    ),
 }

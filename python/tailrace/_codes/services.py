@@ -104,7 +104,7 @@ PAGES: Final[dict[str, CodeDoc]] = {
         title="A retry cannot work like this",
         what=(
             "The number of attempts, the reserve or the waits of a retry are out of range, or "
-            "the waits do not fit the call's timeout."
+            "the waits or the attempts do not fit the call's timeout."
         ),
         why_bad=(
             "The timeout covers all attempts: a retry that waits longer than that never happens, "

@@ -10,6 +10,7 @@ contract is `crates/tailrace-blueprint`; `tests/contract` holds both sides toget
     calls       templates of one call           fields      fields of parts, by their models
     handlers    views that Python answers
     graph       what waits for what, cycles     attempts    retries and hedges
+    tail        worst times and counts          guards      breaker, throttle, adaptive limit
 """
 
 from __future__ import annotations

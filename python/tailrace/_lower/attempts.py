@@ -76,13 +76,44 @@ def _retry(
     budget_min = context.count(
         found["budget_min"], f"budget_min in the {subject}", "TR016", 0, BUDGET_MIN_MAX
     )
-    return {
+    lowered = {
         "attempts": attempts,
         "backoff_ms": backoff,
         "backoff_max_ms": backoff_max,
         "budget": budget,
         "budget_min": budget_min,
     }
+    if found["attempt_timeout"].value is not None:
+        bound = _attempt_timeout(context, found, subject, timeout_ms, attempts)
+        lowered["attempt_timeout_ms"] = bound
+    return lowered
+
+
+def _attempt_timeout(
+    context: Context, found: Settings, subject: str, timeout_ms: float, attempts: int
+) -> float:
+    setting = found["attempt_timeout"]
+    without = "leave it out: an attempt may then take the whole call"
+    bound = wait(context, setting, f"attempt_timeout in the {subject}", without)
+    shown, place = duration_text(bound), setting.place
+    if bound < WAIT_MIN_MS:
+        message = f"attempt_timeout in the {subject} is below 1us"
+        context.problem("TR016", message, place, helps=("clocks are no finer",))
+    elif bound >= timeout_ms:
+        message = (
+            f"attempt_timeout in the {subject} is {shown}, "
+            f"a whole call only {duration_text(timeout_ms)}"
+        )
+        notes = ("the call would be over before another attempt could follow",)
+        half = duration_text(timeout_ms / 2)
+        helps = (f'attempt_timeout="{half}" leaves time for another; left out, one takes all',)
+        context.problem("TR016", message, place, notes=notes, helps=helps)
+    elif attempts == 1:
+        message = f"the {subject} bounds each attempt at {shown} and allows only one"
+        notes = ("what is dropped has no successor: that is what the timeout is for",)
+        helps = ("attempts=2, or leave attempt_timeout out and lower the upstream's timeout",)
+        context.problem("TR016", message, place, notes=notes, helps=helps)
+    return bound
 
 
 def _hedge(

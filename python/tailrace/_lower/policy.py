@@ -23,6 +23,7 @@ UNKNOWN: Final = math.nan
 ON: Final = frozenset({"retry", "breaker", "throttle"})
 """Policies that are on when nothing is said; `None` turns them off."""
 _BLUEPRINT_NAMES: Final = {
+    "attempt_timeout": "attempt_timeout_ms",
     "backoff": "backoff_ms",
     "backoff_max": "backoff_max_ms",
     "delay_min": "delay_min_ms",

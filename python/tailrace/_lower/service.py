@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tailrace._lower.admission import check_calls, lower_admission
 from tailrace._lower.context import Context, at
+from tailrace._lower.tail import check_tail
 from tailrace._lower.upstreams import lower_upstreams
 from tailrace._lower.views import lower_views
 from tailrace._source import entry
@@ -50,6 +51,7 @@ def lower_service(context: Context, service: Service) -> dict[str, Any]:
     if not context.problems:
         users = [row for view in blueprint["views"] for row in _users(view)]
         blueprint["shapes"] = context.shapes.compact(users)
+        check_tail(context, service, blueprint)
     return blueprint
 
 

@@ -19,6 +19,7 @@ from tailrace._lower.layout import check_reply
 from tailrace._lower.parameters import lower_parameters
 from tailrace._lower.parts import lower_part
 from tailrace._lower.rate import lower_rate
+from tailrace._lower.tail import lower_overcommit
 from tailrace._lower.upstreams import environment_name
 from tailrace._origin import Setting
 from tailrace._shapes import type_name
@@ -117,6 +118,7 @@ def _view(context: Context, service: Service, view: Endpoint, reserved: set[str]
     key = ("views", view.name)
     rate = lower_rate(context, key, scope_label(view), view.rate, (view.place, "rate"))
     priority = lower_priority(context, view)
+    overcommit = lower_overcommit(context, view)
     scope = ViewScope(view, known)
     scope.placeholders = _PLACEHOLDER.findall(view.path)
     method = check_method(context, view.method, scope.label, at(view.place, "method"))
@@ -130,6 +132,8 @@ def _view(context: Context, service: Service, view: Endpoint, reserved: set[str]
         **rate,
         "priority": priority,
     }
+    if overcommit is not None:
+        row["allow_overcommit"] = overcommit
     if isinstance(view, HandlerDeclaration):
         return {**row, **lower_handler(context, scope, view)}
     parameters = _members(context, scope, reserved)

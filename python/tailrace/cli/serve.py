@@ -252,7 +252,7 @@ def _announce(blueprint: dict[str, Any], plane: Any, found: str, watched: str) -
         talk(f"  and {len(blueprint['views']) - VIEWS_SHOWN} more; tailrace explain shows them")
     noun = "worker" if plane.workers == 1 else "workers"
     talk(f"admin {admin} (/docs /readyz /metrics /config) · {plane.workers} {noun}")
-    _warn_about_deadlines(blueprint)
+    _warn_about_the_tail(blueprint)
     for text in plane.unresolved[:UNRESOLVED_SHOWN]:
         name, _, reason = text.partition(" (")
         talk(f"warning: no address yet for {name}; asked again every few seconds")
@@ -264,17 +264,16 @@ def _announce(blueprint: dict[str, Any], plane: Any, found: str, watched: str) -
     talk("Ctrl-C drains, twice stops now")
 
 
-def _warn_about_deadlines(blueprint: dict[str, Any]) -> None:
-    """One line when a strong chain may take longer than its view has."""
-    from tailrace._worst import worst_cases
+def _warn_about_the_tail(blueprint: dict[str, Any]) -> None:
+    """One line when something may not fit, or does not and is allowed. What is neither was refused
+    by the lowering."""
+    from tailrace._tail import check_tail
 
-    over = [worst for worst in worst_cases(blueprint) if worst.over_ms]
-    if over:
-        first, rest = over[0], len(over) - 1
-        talk(
-            f"warning: view {first.view} may need {first.strong_ms:g} ms of its"
-            f" {first.deadline_ms:g} ms{f', and {rest} more' if rest else ''}; see tailrace explain"
-        )
+    found = check_tail(blueprint)
+    if found:
+        first, rest = found[0], len(found) - 1
+        more = f", and {rest} more" if rest else ""
+        talk(f"warning: view {first.view} {first.brief}{more}; see tailrace explain")
 
 
 def _view_line(view: dict[str, Any]) -> str:

@@ -56,6 +56,7 @@ fn check_retry(path: &str, retry: &RetryParams, timeout_ms: f64, problems: &mut 
         let help = format!("it counts the first one: 1 (no retry) to {ATTEMPTS_MAX}");
         problems.add(format!("{path}.attempts"), message, help);
     }
+    check_attempt_timeout(path, retry, timeout_ms, problems);
     let at = format!("{path}.backoff_ms");
     if !is_wait(retry.backoff_ms) {
         let message = format!("{} ms is no wait", retry.backoff_ms);
@@ -88,6 +89,31 @@ fn check_retry(path: &str, retry: &RetryParams, timeout_ms: f64, problems: &mut 
         let message = format!("{} retries a second are no reserve", retry.budget_min);
         let help = format!("at most {BUDGET_MIN_MAX}; raise the budget instead");
         problems.add(format!("{path}.budget_min"), message, help);
+    }
+}
+
+/// An attempt that may take the whole call leaves no time for another one.
+fn check_attempt_timeout(
+    path: &str,
+    retry: &RetryParams,
+    timeout_ms: f64,
+    problems: &mut Problems,
+) {
+    let Some(bound) = retry.attempt_timeout_ms else {
+        return;
+    };
+    let at = format!("{path}.attempt_timeout_ms");
+    if !is_wait(bound) {
+        let message = format!("{bound} ms is no time for an attempt");
+        problems.add(at, message, "above 0, or leave it out");
+    } else if fills(bound, timeout_ms) {
+        let message =
+            format!("an attempt may take {bound} ms, the whole call takes at most {timeout_ms} ms");
+        problems.add(at, message, "lower it, raise the timeout or leave it out");
+    } else if retry.attempts == 1 {
+        let message = "no attempt follows the only one";
+        let help = "allow 2 attempts, or leave it out and lower the timeout";
+        problems.add(at, message, help);
     }
 }
 

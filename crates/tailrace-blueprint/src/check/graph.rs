@@ -9,8 +9,7 @@ use super::{body, Problems};
 use crate::{Part, Piece, View};
 
 pub(super) fn check_graph(path: &str, view: &View, problems: &mut Problems) {
-    let needs: Vec<Vec<usize>> = view.parts.iter().map(|part| needs(part, view)).collect();
-    let Some(cycle) = find_cycle(&needs) else {
+    let Some(cycle) = find_cycle(&needs_of(view)) else {
         return;
     };
     let Some(first) = cycle.first() else { return };
@@ -22,6 +21,42 @@ pub(super) fn check_graph(path: &str, view: &View, problems: &mut Problems) {
     let message = format!("parts wait for each other: {}", names.join(" -> "));
     let help = "take one of these references from a parameter instead";
     problems.add(format!("{path}.parts[{first}]"), message, help);
+}
+
+/// By part, the parts it waits for.
+pub(super) fn needs_of(view: &View) -> Vec<Vec<usize>> {
+    view.parts.iter().map(|part| needs(part, view)).collect()
+}
+
+/// All parts, each after those it waits for. Those of a cycle are left out.
+pub(super) fn in_order(needs: &[Vec<usize>]) -> Vec<usize> {
+    let mut done = vec![false; needs.len()];
+    let mut order = Vec::with_capacity(needs.len());
+    loop {
+        let free = |index: &usize| !done[*index] && needs[*index].iter().all(|one| done[*one]);
+        let ready: Vec<usize> = (0..needs.len()).filter(free).collect();
+        if ready.is_empty() {
+            return order;
+        }
+        for index in &ready {
+            done[*index] = true;
+        }
+        order.extend(ready);
+    }
+}
+
+/// By part, a bit for each part it waits for, directly or not. A view has at most 64 parts.
+pub(super) fn all_before(needs: &[Vec<usize>]) -> Vec<u64> {
+    let mut before = vec![0_u64; needs.len()];
+    for index in in_order(needs) {
+        let direct = needs[index].iter();
+        before[index] = direct.fold(0, |all, one| all | before[*one] | bit(*one));
+    }
+    before
+}
+
+pub(super) fn bit(index: usize) -> u64 {
+    1_u64.checked_shl(index as u32).unwrap_or(0)
 }
 
 /// The parts that `part` reads; names that nothing has are reported elsewhere.
@@ -55,16 +90,8 @@ fn needs_of_call(part: &Part, view: &View) -> Vec<usize> {
 /// every part that is left waits for another one that is left, so following them must come back.
 fn find_cycle(needs: &[Vec<usize>]) -> Option<Vec<usize>> {
     let mut done = vec![false; needs.len()];
-    loop {
-        let ready: Vec<usize> = (0..needs.len())
-            .filter(|index| !done[*index] && needs[*index].iter().all(|other| done[*other]))
-            .collect();
-        if ready.is_empty() {
-            break;
-        }
-        for index in ready {
-            done[index] = true;
-        }
+    for index in in_order(needs) {
+        done[index] = true;
     }
     let mut at = done.iter().position(|done| !done)?;
     let mut trail = Vec::new();

@@ -5,6 +5,7 @@ mod bodies;
 mod caches;
 mod guards;
 mod shapes;
+mod tail;
 mod upstreams;
 mod views;
 

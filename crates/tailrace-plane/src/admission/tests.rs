@@ -28,6 +28,7 @@ fn worker(admission: Value, view: Value) -> Rc<Worker> {
                        "bulkhead": {"limit": 100}}],
         "admission": {"shed": {"cpu": null}},
         "views": [{"name": "v", "method": "GET", "path": "/v", "deadline_ms": 100, "fanout": 3,
+                   "allow_overcommit": "what is tested here makes no call",
                    "parameters": [],
                    "parts": [part("a", "strong"), part("b", "weak"), part("c", "weak")]}],
     });

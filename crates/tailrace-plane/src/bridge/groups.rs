@@ -45,6 +45,7 @@ struct Job {
 struct Slot {
     token: Token,
     at: usize,
+    until: Nanos,
     wake: Rc<Cell<Nanos>>,
     answered: Rc<Cell<u16>>,
     running: Running,
@@ -224,6 +225,7 @@ impl Groups {
             self.running.push(Slot {
                 token: job.token,
                 at: job.at,
+                until,
                 wake,
                 answered,
                 running,
@@ -237,6 +239,8 @@ impl Groups {
         let mut index = 0;
         while index < self.running.len() {
             let slot = &mut self.running[index];
+            // What the call waits for before its end is said anew by each poll.
+            slot.wake.set(slot.until);
             let Poll::Ready(ended) = slot.running.as_mut().poll(context) else {
                 index += 1;
                 continue;

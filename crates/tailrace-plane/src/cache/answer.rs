@@ -3,7 +3,7 @@
 use super::flight::{self, Waiter};
 use super::key::{self, Key};
 use super::{Asked, Copy, Kept};
-use crate::call::{declared, governed, until, Answer, Call};
+use crate::call::{declared, governed, Answer, Call};
 use crate::json::Json;
 use crate::program::Part;
 use crate::reason::Reason;
@@ -11,7 +11,10 @@ use crate::source::Source;
 use crate::template::Rendered;
 use crate::worker::Worker;
 use std::cell::Cell;
+use std::future::{poll_fn, Future};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use tailrace_policy::flight::Flight;
 use tailrace_policy::freshness::{excuses, Use};
 use tailrace_policy::Nanos;
@@ -110,7 +113,13 @@ async fn waited(
         metrics.coalesced.add(1);
         worker.buffers.give(call.rendered.bytes);
     }
-    let fetched = match until(&worker, ends, waiter).await {
+    let mut waiter = pin!(waiter);
+    let fetched = poll_fn(|cx| match waiter.as_mut().poll(cx) {
+        Poll::Ready(fetched) => Poll::Ready(Some(fetched)),
+        Poll::Pending if worker.now.get() >= ends => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    let fetched = match fetched.await {
         Some(fetched) => fetched.and_then(|json| hold(json, &memory)),
         None if cut => Err(Reason::Deadline),
         None => Err(Reason::Timeout),

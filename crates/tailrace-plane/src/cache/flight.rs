@@ -155,12 +155,13 @@ pub(super) fn start(key: Key, flight: Flight, call: Call) {
 /// Drives the call as a request would: with one timer, at the times that the call asks for.
 async fn fetch(mut air: InAir, call: Call) {
     let worker = Rc::clone(&call.worker);
-    let wake = Rc::clone(&call.wake);
+    let (wake, until) = (Rc::clone(&call.wake), call.until);
     let mut running = pin!(governed(call));
     let mut timer = Timer::default();
     let answer = poll_fn(|context| {
         worker.tick();
         loop {
+            wake.set(until);
             if let Poll::Ready(answer) = running.as_mut().poll(context) {
                 return Poll::Ready(answer);
             }

@@ -61,6 +61,7 @@ struct Job {
 struct Slot {
     part: usize,
     item: usize,
+    until: Nanos,
     wake: Rc<Cell<Nanos>>,
     running: Running,
 }
@@ -326,13 +327,9 @@ impl FanOut {
                 }
             };
             // A naive call times itself, attempt by attempt.
-            let until = if worker.program.naive {
-                Nanos::MAX
-            } else {
-                until
-            };
+            let naive = worker.program.naive;
+            let until = if naive { Nanos::MAX } else { until };
             let wake = self.wakes.pop().unwrap_or_default();
-            wake.set(until);
             self.launched += 1;
             let running = call::start(Call {
                 worker: Rc::clone(worker),
@@ -352,6 +349,7 @@ impl FanOut {
             self.running.push(Slot {
                 part,
                 item,
+                until,
                 wake,
                 running,
             });
@@ -369,7 +367,10 @@ impl FanOut {
         let mut progress = false;
         let mut index = 0;
         while index < self.running.len() {
-            match self.running[index].running.as_mut().poll(context) {
+            let slot = &mut self.running[index];
+            // What the call waits for before its end is said anew by each poll.
+            slot.wake.set(slot.until);
+            match slot.running.as_mut().poll(context) {
                 Poll::Pending => index += 1,
                 Poll::Ready(answer) => {
                     let slot = self.running.swap_remove(index);

@@ -121,6 +121,7 @@ fn blueprint() -> Value {
         "views": [{
             "name": "all", "method": "GET", "path": "/all/{kind}/{at}",
             "deadline_ms": DEADLINE_MS as f64, "fanout": PARTS,
+            "allow_overcommit": "faults are about what happens when time runs out",
             "parameters": [parameter("kind"), parameter("at")],
             "parts": (0..PARTS).map(declared).collect::<Vec<_>>(),
         }],

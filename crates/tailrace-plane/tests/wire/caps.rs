@@ -33,7 +33,12 @@ fn one_request_never_has_more_calls_than_its_fanout() {
     let plane = Service::new()
         .upstream("up", &upstream)
         .view_with("wide", "/wide", parts, json!({"fanout": 3}))
-        .view_with("each", "/each", items, json!({"fanout": 4}))
+        .view_with(
+            "each",
+            "/each",
+            items,
+            json!({"fanout": 4, "deadline_ms": 100_000.0}),
+        )
         .start();
     for _ in 0..5 {
         assert_eq!(plane.get("/wide").status, 200);

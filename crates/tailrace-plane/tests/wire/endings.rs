@@ -78,7 +78,7 @@ fn number(config: &Value, pointer: &str) -> f64 {
 fn the_configuration_shows_every_limit_that_decides() {
     let upstream = Upstream::echo();
     let each = json!({"part": "it", "field": ["items"], "items_max": 9});
-    let each = json!({"each": each, "timeout_ms": 70.0, "shape": THING});
+    let each = json!({"each": each, "timeout_ms": 20.0, "shape": THING});
     let parts = vec![
         with(strong("it", "/one/{id}"), json!({"shape": LIST})),
         with(strong("list", "/item/{item.id}"), each),
@@ -112,7 +112,7 @@ fn the_configuration_shows_every_limit_that_decides() {
         ("/views/one/deadline_ms", 150.0),
         ("/views/one/fanout", 3.0),
         ("/views/one/parts/it/timeout_ms", 60.0),
-        ("/views/one/parts/list/timeout_ms", 70.0),
+        ("/views/one/parts/list/timeout_ms", 20.0),
         ("/views/one/parts/list/items_max", 9.0),
     ] {
         let shown = number(&config, pointer);

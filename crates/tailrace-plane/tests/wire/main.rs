@@ -21,6 +21,7 @@ mod hostile;
 mod admin;
 mod admission;
 mod answers;
+mod attempt_timeout;
 mod bodies;
 mod breaking;
 mod bridge;

@@ -137,6 +137,10 @@ impl Service {
             "parameters": parameters,
         });
         declared["parts"] = Value::Array(parts);
+        // A test with a deadline of its own is about what happens when time runs out.
+        if with.get("deadline_ms").is_some() {
+            declared["allow_overcommit"] = "the deadline is what is tested".into();
+        }
         merge(&mut declared, with);
         self.push("views", declared);
         self

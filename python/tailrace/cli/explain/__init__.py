@@ -98,10 +98,17 @@ def _as_json(target: str, resolved: Any) -> None:
     """The blueprint as it is, the analysis beside it."""
     from dataclasses import asdict
 
+    from tailrace._tail import check_tail
     from tailrace._worst import worst_cases
 
+    found = check_tail(resolved.blueprint)
     analysis = [
-        {**asdict(worst), "over_ms": worst.over_ms} for worst in worst_cases(resolved.blueprint)
+        {
+            **asdict(worst),
+            "over_ms": worst.over_ms,
+            "findings": [_finding(one) for one in found if one.view == worst.view],
+        }
+        for worst in worst_cases(resolved.blueprint)
     ]
     emit_json(
         {
@@ -111,3 +118,15 @@ def _as_json(target: str, resolved: Any) -> None:
             "origins": resolved.origins,
         }
     )
+
+
+def _finding(found: Any) -> dict[str, Any]:
+    """What does not fit, as data."""
+    return {
+        "verdict": found.verdict,
+        "code": found.code,
+        "message": found.message,
+        "sum": [text for text, _ in found.sums],
+        "why": found.why,
+        "helps": list(found.helps),
+    }

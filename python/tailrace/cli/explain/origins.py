@@ -46,6 +46,8 @@ def _rows(blueprint: dict[str, Any]) -> Iterator[Row]:
         yield table, "extra_attempts", str(view["extra_attempts"])
         yield table, "priority", view["priority"]
         yield from _policy(table, view, "rate")
+        if "allow_overcommit" in view:
+            yield table, "allow_overcommit", view["allow_overcommit"]
     limits = effective(blueprint)
     body_default = limits["limits"]["upstream_body_max_bytes"]
     for upstream in blueprint["upstreams"]:

@@ -11,7 +11,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tailrace._worst import Worst, attempts_per_call, needs, rounds, worst_cases
+from tailrace._tail import Finding, check_tail
+from tailrace._worst import Worst, attempts_per_call, needs, rounds, timeouts_of, worst_cases
 from tailrace.cli._output import WIDTH
 from tailrace.cli.explain.admission import admission_lines
 from tailrace.cli.explain.limits import body_max, effective, queue_of
@@ -28,9 +29,11 @@ def render(target: str, blueprint: dict[str, Any]) -> str:
         f"{blueprint['service']}   {_count(len(views), 'view')}, "
         f"{_count(len(upstreams), 'upstream')}   {target}"
     ]
-    timeouts = {row["name"]: float(row["timeout_ms"]) for row in upstreams}
+    timeouts = timeouts_of(blueprint)
+    found = check_tail(blueprint)
     for view, worst in zip(views, worst_cases(blueprint), strict=True):
         lines += ["", *_view(view, worst, timeouts)]
+        lines += _findings(view, [one for one in found if one.view == view["name"]])
     lines += ["", *_upstream_table(blueprint)]
     if any(attempts_per_call(row) > 1 for row in upstreams):
         lines += ["", *_attempt_table(upstreams)]
@@ -82,6 +85,15 @@ def _handler(view: dict[str, Any]) -> Iterator[str]:
     extra = view["extra_attempts"]
     text = f"made by its code; at most {extra} retries and hedges for all calls of a request"
     yield from _wrapped("calls", text)
+
+
+def _findings(view: dict[str, Any], found: list[Finding]) -> Iterator[str]:
+    """What does not fit: allowed with its reason, or only warned about."""
+    for one in found:
+        title = "allowed" if one.verdict == "allowed" else "warning"
+        yield from _wrapped(title, one.message.replace("`", ""))
+    if reason := view.get("allow_overcommit"):
+        yield from _wrapped("because", reason)
 
 
 def _tree(view: dict[str, Any], timeouts: dict[str, float]) -> Iterator[Row]:

@@ -159,6 +159,7 @@ impl Plan {
         json!({
             "name": format!("v{number}"), "method": "GET", "path": format!("/{number}"),
             "deadline_ms": self.deadline as f64, "fanout": self.fanout, "parameters": [],
+            "allow_overcommit": "plans are made by chance",
             "parts": parts.collect::<Vec<_>>(),
         })
     }

@@ -111,6 +111,7 @@ impl Service {
             json!({
                 "name": name, "method": "GET", "path": path,
                 "deadline_ms": DEADLINE_MS as f64, "fanout": 4,
+                "allow_overcommit": "stories are about what happens when time runs out",
                 "parameters": [{"name": "id", "in": "path", "shape": 0, "required": true}],
                 "parts": parts,
             })

@@ -1,0 +1,24 @@
+"""The last round of the list is after the deadline."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong
+
+
+class Order(BaseModel):
+    id: str
+    skus: list[str]
+
+
+class Stock(BaseModel):
+    left: int
+
+
+orders = Upstream("orders", "http://orders:9001", timeout="80ms")
+stocks = Upstream("stocks", "http://stocks:9003", timeout="60ms")
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))
+    stock: list[Stock] = strong(stocks.get("/stock/{item}"), each="order.skus", each_max=16)
