@@ -17,8 +17,8 @@ from tailrace.testing import hang, html, reset, status
 class Thing(BaseModel):
     id: str
 
-things = Upstream("things", "http://things.invalid", timeout="40ms", retry=None)
-service = Service("one", deadline="1s")
+things = Upstream("things", "http://things.invalid", timeout="800ms", retry=None)
+service = Service("one", deadline="5s")
 
 @service.view("/x")
 class X(View):
