@@ -19,6 +19,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
 from tailrace._codec import Encode, decoder, encoder
+from tailrace._collector import CollectorWatch
 from tailrace._pump import Bridge, Pump
 from tailrace._registry import Registry
 from tailrace._stalls import StallWatch
@@ -144,6 +145,7 @@ class Host:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pump: Pump | None = None
         self._watch: StallWatch | None = None
+        self._collector = CollectorWatch(bridge)
 
     def start(self) -> None:
         """Starts the thread and waits until its loop listens."""
@@ -158,6 +160,7 @@ class Host:
         self._ending = True
         if self._watch is not None:
             self._watch.end()
+        self._collector.end()
         try:
             loop.call_soon_threadsafe(loop.stop)
         except RuntimeError:
@@ -172,6 +175,7 @@ class Host:
         pump = Pump(self._bridge, loop, self._begin, self._cancel)
         self._pump = pump
         self._watch = StallWatch(self._bridge, threading.get_ident(), self._codes())
+        self._collector.start()
         loop.call_soon(self._ready.set)
         while not self._ending:  # A handler may stop its loop; the others still need it.
             loop.run_forever()

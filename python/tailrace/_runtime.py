@@ -23,6 +23,7 @@ __all__ = [
     "PlaneError",
     "Running",
     "build_info",
+    "catalogue",
     "check_blueprint",
     "end_engine",
     "engine",
@@ -74,6 +75,12 @@ def _end_engines() -> None:
 def problems() -> list[tuple[str, str, int, str]]:
     """Every problem a client can get, as (scope, code, status, detail)."""
     return _plane.problems()
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """Every event with its metrics and log fields."""
+    found: list[dict[str, Any]] = json.loads(_plane.catalogue())
+    return found
 
 
 def _is_terminal() -> bool:

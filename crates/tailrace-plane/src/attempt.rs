@@ -6,6 +6,7 @@
 use crate::call::{Call, Landed};
 use crate::client::{self, ExchangeError, Response};
 use crate::h1::Method;
+use crate::metrics::split::Answered;
 use crate::program::{Body, Part};
 use crate::reason::Reason;
 use crate::splice::{self, MismatchCode};
@@ -98,7 +99,8 @@ pub async fn attempt(
     let now = worker.now.get();
     let took = now.saturating_sub(started);
     let metrics = &worker.metrics.upstreams[part.upstream];
-    metrics.duration.record(took);
+    let ending = Answered::of(answered.as_ref());
+    metrics.durations.record(part.method, ending, took);
     let (outcome, result) = judge(answered, call.cut && until == call.until);
     if outcome.is_failure() {
         metrics.failures.add(1);

@@ -1,11 +1,14 @@
 //! What the workers, the admin port and the owner of the plane share.
 
+use crate::access_log::said::LogLines;
 use crate::admin::token::Token;
 use crate::admission::Admission;
 use crate::bridge::Bridge;
 use crate::cache::Cache;
 use crate::clock;
 use crate::live::{Current, Live};
+use crate::metrics::exemplars::Exemplars;
+use crate::metrics::floors::Floors;
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
@@ -46,6 +49,12 @@ pub struct Shared {
     pub admin_token: Option<Token>,
     /// Records whose line could not be written, e.g. because the disk is full.
     pub log_failed: AtomicU64,
+    /// What Python logs.
+    pub log_lines: LogLines,
+    /// Requests shown beside the buckets of their durations.
+    pub exemplars: Exemplars,
+    /// What worked-out counters have shown.
+    pub floors: Floors,
     /// Requests in flight when their worker was told to stop (req 11.4).
     pub cut_off: AtomicU64,
     /// Worker threads that ended while the service ran.
@@ -71,6 +80,7 @@ impl Shared {
         let metrics = (0..workers)
             .map(|_| Arc::new(WorkerMetrics::new(&program)))
             .collect();
+        let exemplars = Exemplars::new(program.views.len());
         let admission = Admission::new(&program, workers);
         let live = Live::new(Current {
             program,
@@ -85,6 +95,9 @@ impl Shared {
             bridge: None,
             admin_token: None,
             log_failed: AtomicU64::new(0),
+            log_lines: LogLines::default(),
+            exemplars,
+            floors: Floors::default(),
             cut_off: AtomicU64::new(0),
             workers_lost: AtomicU32::new(0),
             connections: AtomicU32::new(0),

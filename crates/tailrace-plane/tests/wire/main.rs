@@ -56,3 +56,4 @@ mod smuggling;
 mod spoofed;
 mod standing_in;
 mod upstream_limits;
+mod watched;

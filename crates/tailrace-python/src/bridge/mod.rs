@@ -172,4 +172,10 @@ impl Bridge {
     fn stalled(&self, view: usize) {
         self.inner.stalled(view);
     }
+
+    /// Python's garbage collector has run for so long. The caller holds the interpreter lock, so
+    /// there is one at a time.
+    fn collected(&self, generation: usize, nanoseconds: u64) {
+        self.inner.collected(generation, nanoseconds);
+    }
 }
