@@ -62,7 +62,7 @@ class Event:
 
 
 def events() -> list[Event]:
-    """Every event, in the order in which `/metrics` shows them."""
+    """Every event, in the order of `EVENTS` in events/mod.rs."""
     found = []
     for name in FILES:
         text = (EVENTS / f"{name}.rs").read_text(encoding="utf-8")

@@ -253,8 +253,8 @@ SERVICE: Final = (
                 "Threads and descriptors",
                 COUNT,
                 (
-                    (f"process_thread_count{{{JOB}}}", "{{instance}} threads"),
-                    (f"process_open_file_descriptor_count{{{JOB}}}", "{{instance}} descriptors"),
+                    (f"process_threads{{{JOB}}}", "{{instance}} threads"),
+                    (f"process_open_file_descriptors{{{JOB}}}", "{{instance}} descriptors"),
                 ),
             ),
             Panel(

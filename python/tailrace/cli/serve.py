@@ -184,7 +184,7 @@ def _run(sources: Sources, found: str, *, watch: bool) -> int:
         running = Running(source, resolved.origins, openapi=openapi, docs=docs)
     except PlaneError as error:
         raise _refused(*error.args) from None
-    logs = _logs.install(running.plane, blueprint["access_log"].get("format", "json"))
+    logs = _logs.install(running.plane, blueprint.get("access_log", {}).get("format", "json"))
     host = None
     if running.plane.bridge is not None:
         from tailrace._host import hosted

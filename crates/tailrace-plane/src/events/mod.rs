@@ -74,8 +74,7 @@ pub struct Event {
     pub fields: &'static [Field],
 }
 
-/// Every event, in the order in which `/metrics` shows them: what comes first goes last when there
-/// are too many series.
+/// Every event, in the order of the reference page.
 pub const EVENTS: &[&[Event]] = &[
     requests::EVENTS,
     upstreams::EVENTS,

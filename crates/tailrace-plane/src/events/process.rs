@@ -26,8 +26,8 @@ events! {
             Counter PROCESS_CPU "process_cpu_time_seconds" [cpu_mode]
                 "Processor time of all threads";
             Gauge PROCESS_MEMORY "process_memory_usage_bytes" [] "Memory that is resident";
-            Gauge PROCESS_THREADS "process_thread_count" [] "Threads";
-            Gauge PROCESS_DESCRIPTORS "process_open_file_descriptor_count" []
+            Gauge PROCESS_THREADS "process_threads" [] "Threads";
+            Gauge PROCESS_DESCRIPTORS "process_open_file_descriptors" []
                 "Open files and sockets";
             Gauge PROCESS_UPTIME "process_uptime_seconds" [] "Since the service was started";
         }

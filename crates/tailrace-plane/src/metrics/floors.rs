@@ -37,7 +37,7 @@ mod tests {
         let shown = |values: [u64; 2]| {
             let mut series = values.map(|value| ((), value));
             floors.hold(&events::PART_SOURCE, &mut series);
-            series.map(|(_, value)| value)
+            series.map(|((), value)| value)
         };
         assert_eq!(shown([5, 7]), [5, 7]);
         assert_eq!(shown([4, 8]), [5, 8]);

@@ -43,15 +43,19 @@ fn families(shared: &Shared) -> Vec<Family> {
     families
 }
 
-/// Cuts to `max` series: the last families first, zeros before what counts. How many went.
+/// Cuts to `max` series: zeros of the widest families first, then what counts, of the last families
+/// first. How many went.
 fn cap(families: &mut [Family], max: usize) -> usize {
     let series = |families: &[Family]| families.iter().map(Family::len).sum::<usize>();
     let before = series(families);
     let mut over = before.saturating_sub(max);
-    for zeros in [true, false] {
-        for family in families.iter_mut().rev() {
-            over = family.trim(over, zeros);
-        }
+    let mut widest: Vec<usize> = (0..families.len()).collect();
+    widest.sort_by_key(|index| std::cmp::Reverse(families[*index].len()));
+    for index in widest {
+        over = families[index].trim(over, true);
+    }
+    for family in families.iter_mut().rev() {
+        over = family.trim(over, false);
     }
     before - series(families)
 }
@@ -195,17 +199,21 @@ mod tests {
     }
 
     #[test]
-    fn zeros_of_the_last_families_go_first() {
-        let label = |name: &str| vec![("upstream", name.to_owned())];
-        let whole = |values: [u64; 2]| {
-            let series = vec![(label("a"), values[0]), (label("b"), values[1])];
-            Family::whole(&events::UPSTREAM_CALLS, series)
+    fn zeros_of_the_widest_go_first_and_what_counts_of_the_last() {
+        let whole = |values: &[u64]| {
+            let label = |index: usize| vec![("upstream", index.to_string())];
+            let series = values.iter().enumerate();
+            let series = series.map(|(index, value)| (label(index), *value));
+            Family::whole(&events::UPSTREAM_CALLS, series.collect())
         };
-        let mut families = [whole([0, 1]), whole([1, 0])];
-        assert_eq!(cap(&mut families, 3), 1);
-        assert_eq!((families[0].len(), families[1].len()), (2, 1));
+        let mut families = [whole(&[0, 1, 0, 2]), whole(&[1, 0])];
+        let lengths = |families: &[Family]| families.iter().map(Family::len).collect::<Vec<_>>();
+        assert_eq!(cap(&mut families, 5), 1);
+        assert_eq!(lengths(&families), [3, 2]);
+        assert_eq!(cap(&mut families, 3), 2);
+        assert_eq!(lengths(&families), [2, 1]);
         assert_eq!(cap(&mut families, 1), 2);
-        assert_eq!((families[0].len(), families[1].len()), (1, 0));
+        assert_eq!(lengths(&families), [1, 0]);
     }
 
     #[test]

@@ -185,7 +185,9 @@ impl Family {
 }
 
 fn push(out: &mut String, texts: &[&str]) {
-    texts.iter().for_each(|text| out.push_str(text));
+    for text in texts {
+        out.push_str(text);
+    }
 }
 
 fn line(out: &mut String, (name, end): (&str, &str), labels: &str, value: &str) {

@@ -3,7 +3,7 @@
 
 use crate::client::{get, Client};
 use crate::counts::count;
-use crate::patience::eventually;
+use crate::patience::{eventually, now};
 use crate::service::{strong, Running, Service};
 use crate::upstream::{answer, Step, Upstream};
 use serde_json::{json, Value};
@@ -337,4 +337,50 @@ fn a_log_has_as_many_lines_as_requests() {
             lines.len()
         );
     }
+}
+
+// req 12.1: what a scrape of a large service with eight workers takes, for people to read; how fast
+// a machine is decides no test.
+#[test]
+fn a_scrape_of_eight_workers_is_whole() {
+    let upstreams: Vec<_> = (0..8).map(|_| Upstream::echo()).collect();
+    let mut service = Service::new().workers(8);
+    for (index, upstream) in upstreams.iter().enumerate() {
+        service = service.upstream(&format!("up{index}"), upstream);
+    }
+    for view in 0..20 {
+        let part = |index: usize| {
+            let part = strong(&format!("part{index}"), "/one/{id}");
+            crate::service::with(part, json!({"upstream": format!("up{index}")}))
+        };
+        let parts = (0..6).map(part).collect();
+        service = service.view(
+            &format!("view{view}"),
+            &format!("/view{view}/{{id}}"),
+            parts,
+        );
+    }
+    let plane = service.start();
+    let mut client = plane.client();
+    for view in 0..20 {
+        assert_eq!(client.get(&format!("/view{view}/7")).status, 200);
+        client.get(&format!("/view{view}/{}", "x".repeat(400)));
+    }
+    let mut taken: Vec<f64> = (0..50)
+        .map(|_| {
+            let started = now();
+            let (_, text) = scrape(&plane, "application/openmetrics-text");
+            assert!(text.ends_with("# EOF\n"));
+            started.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    taken.sort_by(f64::total_cmp);
+    let size = scrape(&plane, "application/openmetrics-text").1.len();
+    println!(
+        "scrape: 8 workers, {} series, {} KiB: median {:.1} ms, slowest of 50 {:.1} ms",
+        series(&plane).len(),
+        size / 1024,
+        taken[25],
+        taken[49]
+    );
 }
