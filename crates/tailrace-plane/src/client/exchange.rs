@@ -88,28 +88,7 @@ const INTERIM_MAX: u32 = 8;
 /// Sends `request` on a connection of this worker and reads its answer.
 pub async fn exchange(worker: &Worker, request: Request<'_>) -> Result<Response, ExchangeError> {
     let metrics = &worker.metrics.upstreams[request.upstream];
-    metrics.attempts.add(1);
-    let idle = worker
-        .pools
-        .take(request.upstream, request.socket, worker.now.get());
-    let mut connection = match idle {
-        Some(connection) => connection,
-        None => {
-            metrics.connects.add(1);
-            pool::connect(request.socket)
-                .await
-                .map_err(|_| ExchangeError::Connect)?
-        }
-    };
-    let mut written = 0;
-    poll_fn(|cx| net::poll_write_all(&mut connection.stream, cx, request.bytes, &mut written))
-        .await
-        .map_err(|_| ExchangeError::Reset)?;
-    let mut reader = Reader {
-        connection,
-        buffer: worker.buffers.take(),
-        retry_after: None,
-    };
+    let mut reader = send(worker, &request).await?;
     let outcome = reader.answer(worker, &request).await;
     let Reader {
         connection,
@@ -149,6 +128,33 @@ pub async fn exchange(worker: &Worker, request: Request<'_>) -> Result<Response,
     }
 }
 
+/// Sends `request`; its answer is still to be read.
+pub(super) async fn send(worker: &Worker, request: &Request<'_>) -> Result<Reader, ExchangeError> {
+    let metrics = &worker.metrics.upstreams[request.upstream];
+    metrics.attempts.add(1);
+    let idle = worker
+        .pools
+        .take(request.upstream, request.socket, worker.now.get());
+    let mut connection = match idle {
+        Some(connection) => connection,
+        None => {
+            metrics.connects.add(1);
+            pool::connect(request.socket)
+                .await
+                .map_err(|_| ExchangeError::Connect)?
+        }
+    };
+    let mut written = 0;
+    poll_fn(|cx| net::poll_write_all(&mut connection.stream, cx, request.bytes, &mut written))
+        .await
+        .map_err(|_| ExchangeError::Reset)?;
+    Ok(Reader {
+        connection,
+        buffer: worker.buffers.take(),
+        retry_after: None,
+    })
+}
+
 /// When the peer says to come back; only a 429 or 503 is believed.
 fn told_wait(head: &ResponseHead, buffer: &[u8]) -> Option<Nanos> {
     if !matches!(head.status, 429 | 503) {
@@ -158,9 +164,10 @@ fn told_wait(head: &ResponseHead, buffer: &[u8]) -> Option<Nanos> {
     retry_after::parse(value, clock::epoch_ms() / 1000)
 }
 
-struct Reader {
-    connection: Connection,
-    buffer: Vec<u8>,
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) connection: Connection,
+    pub(super) buffer: Vec<u8>,
     retry_after: Option<Nanos>,
 }
 
@@ -198,7 +205,11 @@ impl Reader {
     }
 
     /// Reads until a final head is complete; returns where its body starts.
-    async fn read_head(&mut self, worker: &Worker, method: Method) -> Result<usize, ExchangeError> {
+    pub(super) async fn read_head(
+        &mut self,
+        worker: &Worker,
+        method: Method,
+    ) -> Result<usize, ExchangeError> {
         let limits = &worker.program.head_limits;
         let mut interim = 0;
         loop {
@@ -224,7 +235,7 @@ impl Reader {
         }
     }
 
-    async fn read_some(&mut self) -> Result<usize, ExchangeError> {
+    pub(super) async fn read_some(&mut self) -> Result<usize, ExchangeError> {
         if self.buffer.capacity() == self.buffer.len() {
             self.buffer
                 .reserve(self.buffer.len().max(crate::buffers::FRESH_BYTES));
