@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from tailrace._inbound import INBOUND, Inbound
 from tailrace._measures import CONTENT_TYPE, Measures
 from tailrace._routes import template
+from tailrace._watch_client import ClientWatch
 from tailrace.errors import CallFailed
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ class Middleware:
     `deadline` bounds every request until its answer begins; a caller that says it waits less gets
     less, and without either there is no bound. Past it the route is cancelled and the answer is
     504, a problem in JSON, as is a `CallFailed` that the app lets through. With `metrics`, a path,
-    the middleware answers there with `metrics()`; other paths are the app's.
+    the middleware answers there with `metrics()`; other paths are the app's. Servers tell of a
+    client that left and stop nothing: `cancel_on_disconnect` cancels the route, and so its calls,
+    for one task more per request.
 
     Raises `ValueError` for a deadline without a unit or a path without its `/`.
     """
@@ -70,6 +73,7 @@ class Middleware:
         *,
         deadline: Duration | None = None,
         metrics: str | None = None,
+        cancel_on_disconnect: bool = False,
     ) -> None:
         self.app = app
         self._client = client
@@ -77,6 +81,7 @@ class Middleware:
         if metrics is not None and not metrics.startswith("/"):
             raise ValueError(f"metrics of the middleware: {metrics!r} is no path (begin with `/`)")
         self._metrics_path = metrics
+        self._watches = cancel_on_disconnect
         self._measures = Measures()
         self._ids = count()
         self._id_prefix = ""
@@ -101,6 +106,10 @@ class Middleware:
         loop = asyncio.get_running_loop()
         inbound = Inbound(request_id, None if left is None else loop.time() + left)
         reply = _Reply(send, inbound)
+        watch = None
+        if self._watches:
+            watch = ClientWatch(receive, reply.is_over, scope["headers"])
+            receive = watch.receive
         measures = self._measures
         measures.in_flight += 1
         outer = INBOUND.set(inbound)
@@ -117,13 +126,16 @@ class Middleware:
             await reply.problem(failed.status, failed.reason, _detail(failed), failed.upstream)
         except asyncio.CancelledError:
             reply.cancelled = not reply.status
-            raise
+            if watch is None or not watch.absorbs():
+                raise
         except Exception:
             # Whoever is around this answers 500; what was answered already stays what it was.
             reply.status = reply.status or 500
             raise
         finally:
             INBOUND.reset(outer)
+            if watch is not None:
+                watch.close()
             measures.in_flight -= 1
             view = measures.view(scope["method"], template(scope, self.app, root))
             if reply.cancelled:
@@ -139,7 +151,10 @@ class Middleware:
         try:
             async with asyncio.timeout_at(deadline) as limit:
                 reply.limit = limit
-                await self.app(scope, receive, reply.send)
+                try:
+                    await self.app(scope, receive, reply.send)
+                finally:
+                    reply.limit = None
         except TimeoutError:
             if reply.status or not limit.expired():
                 raise
@@ -197,12 +212,16 @@ class _Reply:
         kind = message["type"]
         if kind == "http.response.start":
             if self.limit is not None and not self.limit.expired():
-                self.limit.reschedule(None)
+                self.limit.reschedule(None)  # What has begun may be a stream.
             self.status = message["status"]
             message = {**message, "headers": self._headers(message.get("headers", ()))}
         await self._send(message)
         if kind == "http.response.body" and not message.get("more_body", False):
             self.ended = perf_counter()
+
+    def is_over(self) -> bool:
+        """Whether the answer was sent whole."""
+        return self.ended > 0
 
     def _headers(self, given: Any) -> list[tuple[bytes, bytes]]:
         """The app's headers, ours instead of its own of that name."""

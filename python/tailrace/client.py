@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from tailrace._inbound import INBOUND
 from tailrace._source import caller
 from tailrace._together import Together, make
-from tailrace.bound import Asked, BoundCall
+from tailrace.bound import NOTHING, Asked, BoundCall
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -125,7 +125,8 @@ class Client(Together):
 
         Raises `CallFailed`.
         """
-        asked = Asked(query=query, headers=headers)
+        plain = query is None and headers is None
+        asked = NOTHING if plain else Asked(query=query, headers=headers)
         call: BoundCall[Any] = BoundCall(upstream, "GET", path, model, asked, timeout, values)
         return (await make(self, (call,)))[0]
 
