@@ -132,16 +132,20 @@ pub fn declared<'a>(worker: &'a Worker, call: &Call) -> Option<&'a Part> {
 }
 
 /// A call as far as it goes on beyond the cache.
-pub async fn governed(mut call: Call) -> Answer {
-    let rendered = std::mem::take(&mut call.rendered);
-    let landed = attempts(&call, &rendered).await;
-    call.worker.buffers.give(rendered.bytes);
-    call.worker.buffers.give(rendered.body);
-    landed.into()
+// An `async fn` would hold its argument twice, and what a call holds is what its polls must fetch.
+#[allow(clippy::manual_async_fn)]
+pub fn governed(mut call: Call) -> impl Future<Output = Answer> {
+    async move {
+        let landed = attempts(&call).await;
+        let rendered = std::mem::take(&mut call.rendered);
+        call.worker.buffers.give(rendered.bytes);
+        call.worker.buffers.give(rendered.body);
+        landed.into()
+    }
 }
 
 /// The policies in their order, around the attempts.
-async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
+async fn attempts(call: &Call) -> Landed {
     let worker = &*call.worker;
     let part = call.part();
     let upstream = &worker.program.upstreams[part.upstream];
@@ -172,7 +176,7 @@ async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
         let attempted = match chosen {
             Ok(chosen) => {
                 let sent = worker.now.get();
-                let attempted = extra::hedged(call, rendered, part, upstream, chosen).await;
+                let attempted = extra::hedged(call, part, upstream, chosen).await;
                 permit.settle(worker.now.get().saturating_sub(sent));
                 attempted
             }
@@ -238,15 +242,14 @@ impl Call {
 
     /// Waits until `at`, or until the call's own end.
     pub async fn pause(&self, at: Nanos) {
-        self.before(at, std::future::pending::<()>()).await;
+        self.before(at, pin!(std::future::pending::<()>())).await;
     }
 
     /// The output of `future` if it comes before `at`, or before the call's own end. Waits may
     /// stand inside one another and side by side: each that goes on waiting brings the next poll
     /// forward to its own end, and the owner puts it back to the call's end before every poll.
-    pub async fn before<F: Future>(&self, at: Nanos, future: F) -> Option<F::Output> {
+    pub async fn before<F: Future>(&self, at: Nanos, mut future: Pin<&mut F>) -> Option<F::Output> {
         let at = at.min(self.until);
-        let mut future = pin!(future);
         poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending if self.worker.now.get() >= at => Poll::Ready(None),

@@ -12,7 +12,7 @@ use crate::net;
 use crate::reason::Reason;
 use crate::worker::Worker;
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{poll_fn, Future};
 use std::net::SocketAddr;
 use std::ops::Range;
 use tailrace_policy::{retry_after, Nanos};
@@ -86,65 +86,72 @@ impl From<BodyError> for ExchangeError {
 const INTERIM_MAX: u32 = 8;
 
 /// Sends `request` on a connection of this worker and reads its answer.
-pub async fn exchange(worker: &Worker, request: Request<'_>) -> Result<Response, ExchangeError> {
-    let metrics = &worker.metrics.upstreams[request.upstream];
-    metrics.attempts.add(1);
-    let idle = worker
-        .pools
-        .take(request.upstream, request.socket, worker.now.get());
-    let mut connection = match idle {
-        Some(connection) => connection,
-        None => {
-            metrics.connects.add(1);
-            pool::connect(request.socket)
-                .await
-                .map_err(|_| ExchangeError::Connect)?
-        }
-    };
-    let mut written = 0;
-    poll_fn(|cx| net::poll_write_all(&mut connection.stream, cx, request.bytes, &mut written))
-        .await
-        .map_err(|_| ExchangeError::Reset)?;
-    let mut reader = Reader {
-        connection,
-        buffer: worker.buffers.take(),
-        retry_after: None,
-    };
-    let outcome = reader.answer(worker, &request).await;
-    let Reader {
-        connection,
-        buffer,
-        retry_after,
-    } = reader;
-    match outcome {
-        Ok((range, decoded)) => {
-            metrics.bytes_in.add(range.end as u64);
-            let (status, json) = (connection.head.status, connection.head.json);
-            if connection.head.keep_alive {
-                worker
-                    .pools
-                    .give(request.upstream, connection, worker.now.get());
+// An `async fn` would hold its argument twice (`call::governed`).
+#[allow(clippy::manual_async_fn)]
+pub fn exchange<'a>(
+    worker: &'a Worker,
+    request: Request<'a>,
+) -> impl Future<Output = Result<Response, ExchangeError>> + 'a {
+    async move {
+        let metrics = &worker.metrics.upstreams[request.upstream];
+        metrics.attempts.add(1);
+        let idle = worker
+            .pools
+            .take(request.upstream, request.socket, worker.now.get());
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => {
+                metrics.connects.add(1);
+                pool::connect(request.socket)
+                    .await
+                    .map_err(|_| ExchangeError::Connect)?
             }
-            let body = match decoded {
-                None => Body { buffer, range },
-                Some(decoded) => {
-                    worker.buffers.give(buffer);
-                    Body {
-                        range: 0..decoded.len(),
-                        buffer: decoded,
-                    }
+        };
+        let mut written = 0;
+        poll_fn(|cx| net::poll_write_all(&mut connection.stream, cx, request.bytes, &mut written))
+            .await
+            .map_err(|_| ExchangeError::Reset)?;
+        let mut reader = Reader {
+            connection,
+            buffer: worker.buffers.take(),
+            retry_after: None,
+        };
+        let outcome = reader.answer(worker, &request).await;
+        let Reader {
+            connection,
+            buffer,
+            retry_after,
+        } = reader;
+        match outcome {
+            Ok((range, decoded)) => {
+                metrics.bytes_in.add(range.end as u64);
+                let (status, json) = (connection.head.status, connection.head.json);
+                if connection.head.keep_alive {
+                    worker
+                        .pools
+                        .give(request.upstream, connection, worker.now.get());
                 }
-            };
-            Ok(Response {
-                status,
-                json,
-                retry_after,
-                body,
-            })
-        }
-        Err(error) => {
-            worker.buffers.give(buffer);
-            Err(error)
+                let body = match decoded {
+                    None => Body { buffer, range },
+                    Some(decoded) => {
+                        worker.buffers.give(buffer);
+                        Body {
+                            range: 0..decoded.len(),
+                            buffer: decoded,
+                        }
+                    }
+                };
+                Ok(Response {
+                    status,
+                    json,
+                    retry_after,
+                    body,
+                })
+            }
+            Err(error) => {
+                worker.buffers.give(buffer);
+                Err(error)
+            }
         }
     }
 }
@@ -159,7 +166,7 @@ fn told_wait(head: &ResponseHead, buffer: &[u8]) -> Option<Nanos> {
 }
 
 struct Reader {
-    connection: Connection,
+    connection: Box<Connection>,
     buffer: Vec<u8>,
     retry_after: Option<Nanos>,
 }
