@@ -80,11 +80,12 @@ pub async fn attempt(call: &Call, part: &Part, upstream: &Upstream, chosen: Chos
         left,
         &mut bytes,
     );
+    call.line_up().await;
     let request = client::Request {
         upstream: part.upstream,
         socket: address.socket,
         method: part.method,
-        bytes: &bytes,
+        bytes,
         body_max: upstream.body_max,
         memory: &call.memory,
     };
@@ -92,7 +93,6 @@ pub async fn attempt(call: &Call, part: &Part, upstream: &Upstream, chosen: Chos
         let exchange = pin!(client::exchange(worker, request));
         call.before(until, exchange).await
     };
-    worker.buffers.give(bytes);
     let now = worker.now.get();
     let took = now.saturating_sub(started);
     let metrics = &worker.metrics.upstreams[part.upstream];

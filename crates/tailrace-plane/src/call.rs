@@ -35,6 +35,9 @@ use tailrace_policy::deadline::Deadline;
 use tailrace_policy::purse::Purse;
 use tailrace_policy::Nanos;
 
+/// In `Call::wake`: the owner polls again when it has polled the calls beside this one.
+pub const AT_ONCE: Nanos = 0;
+
 /// A call below this is not worth sending (ALGORITHMS 3).
 const BUDGET_MIN: Nanos = MILLI;
 
@@ -64,6 +67,8 @@ pub struct Call {
     pub cut: bool,
     /// When the owner must poll again; never after `until`, which the owner sets before each poll.
     pub wake: Rc<Cell<Nanos>>,
+    /// Set by the owner when it starts other calls in the same turn.
+    pub together: Cell<bool>,
     /// Extra attempts of the whole request, shared by its calls.
     pub purse: Rc<Purse>,
     /// Where the status of the last answer is put, for a caller that tells it on.
@@ -238,6 +243,21 @@ impl Call {
             Made::Part { .. } => &self.worker.program.shapes,
             Made::Template(template) => &template.shapes,
         }
+    }
+
+    /// Lets the calls that start in the same turn come as far as this one. Then all of them write,
+    /// one after another: our code and the kernel's each run while they are in the caches, and a
+    /// peer that has been woken finds more than one request.
+    pub async fn line_up(&self) {
+        let mut waits = self.together.take();
+        poll_fn(|_| {
+            if std::mem::take(&mut waits) {
+                self.wake.set(AT_ONCE);
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Waits until `at`, or until the call's own end.
