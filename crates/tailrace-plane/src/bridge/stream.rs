@@ -233,12 +233,11 @@ async fn open(
         upstream: part.upstream,
         socket: address.socket,
         method: part.method,
-        bytes: &bytes,
+        bytes,
         body_max: wish.body_max.unwrap_or(upstream.body_max),
         memory: &memory,
     };
     let answered = before(worker, until, client::open(worker, request)).await;
-    worker.buffers.give(bytes);
     let (outcome, result) = attempt::judge(answered, cut);
     let took = worker.now.get().saturating_sub(started);
     attempt::settle(worker, part.upstream, pending, chosen.guard, took, outcome);

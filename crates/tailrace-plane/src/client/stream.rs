@@ -5,9 +5,12 @@
 //! other answer; only then does the connection go back to its pool. Dropping it closes the
 //! connection.
 
-use super::exchange::{send, ExchangeError, Reader, Request};
+use super::exchange::{ExchangeError, Reader, Request};
+use super::pool;
 use crate::h1::{BodyDecoder, Framing};
+use crate::net;
 use crate::worker::Worker;
+use std::future::poll_fn;
 
 /// Most bytes of one piece.
 const PIECE_MAX: usize = 64 * 1024;
@@ -25,8 +28,8 @@ pub struct Opened {
 }
 
 /// Sends `request` and reads the head of its answer.
-pub async fn open(worker: &Worker, request: Request<'_>) -> Result<Opened, ExchangeError> {
-    let mut reader = send(worker, &request).await?;
+pub async fn open(worker: &Worker, mut request: Request<'_>) -> Result<Opened, ExchangeError> {
+    let mut reader = send(worker, &mut request).await?;
     let from = reader.read_head(worker, request.method).await?;
     let came = reader.buffer.len() as u64;
     worker.metrics.upstreams[request.upstream]
@@ -39,6 +42,35 @@ pub async fn open(worker: &Worker, request: Request<'_>) -> Result<Opened, Excha
         decoder,
         upstream: request.upstream,
         from,
+    })
+}
+
+/// As `exchange` does it, which holds what it holds in one future.
+async fn send(worker: &Worker, request: &mut Request<'_>) -> Result<Reader, ExchangeError> {
+    let metrics = &worker.metrics.upstreams[request.upstream];
+    metrics.attempts.add(1);
+    let idle = worker
+        .pools
+        .take(request.upstream, request.socket, worker.now.get());
+    let mut connection = match idle {
+        Some(connection) => connection,
+        None => {
+            metrics.connects.add(1);
+            pool::connect(request.socket)
+                .await
+                .map_err(|_| ExchangeError::Connect)?
+        }
+    };
+    let mut written = 0;
+    let sent =
+        poll_fn(|cx| net::poll_write_all(&mut connection.stream, cx, &request.bytes, &mut written));
+    let sent = sent.await;
+    worker.buffers.give(std::mem::take(&mut request.bytes));
+    sent.map_err(|_| ExchangeError::Reset)?;
+    Ok(Reader {
+        connection,
+        buffer: Vec::new(),
+        retry_after: None,
     })
 }
 
@@ -85,7 +117,7 @@ impl Opened {
             if room < PIECE_MAX && reader.buffer.is_empty() {
                 reader.buffer.reserve(PIECE_MAX);
             }
-            let count = reader.read_some().await?;
+            let count = reader.read_some(worker).await?;
             worker.metrics.upstreams[self.upstream]
                 .bytes_in
                 .add(count as u64);
