@@ -7,7 +7,7 @@
 use crate::attempt;
 use crate::call::{Answer, Call};
 use crate::client;
-use crate::metrics::split::Answered;
+use crate::metrics::split::Ended;
 use crate::reason::Reason;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub async fn call(call: Call) -> Answer {
             upstream: part.upstream,
             socket: address.socket,
             method: part.method,
-            bytes: &bytes,
+            bytes,
             body_max: u64::MAX,
             memory: &call.memory,
         };
@@ -49,7 +49,7 @@ pub async fn call(call: Call) -> Answer {
         worker.tick();
         let metrics = &worker.metrics.upstreams[part.upstream];
         let took = worker.now.get().saturating_sub(started);
-        let ending = Answered::of(answered.as_ref());
+        let ending = Ended::of(answered.as_ref());
         metrics.durations.record(part.method, ending, took);
         let (outcome, response) = attempt::judge(answered, false);
         if outcome.is_failure() {

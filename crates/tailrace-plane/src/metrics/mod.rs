@@ -23,7 +23,7 @@ use crate::program::Program;
 use crate::reason::Reason;
 use crate::source::Source;
 use histogram::Histogram;
-use split::{Answered, Replied, Split};
+use split::{Ended, Replied, Split};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tailrace_policy::freshness::Use;
 
@@ -83,7 +83,7 @@ pub struct PartMetrics {
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct UpstreamMetrics {
-    pub durations: Split<Answered>,
+    pub durations: Split<Ended>,
     pub calls: Count,
     pub attempts: Count,
     pub retries: Count,

@@ -9,7 +9,7 @@
 //! writer; from then on recording is four stores, as for any histogram.
 
 use super::histogram::{Coarse, Fine, Merged};
-use crate::client::{ExchangeError, Response};
+use crate::client::{Answered, ExchangeError};
 use crate::h1::Method;
 use crate::reason::Reason;
 use std::sync::OnceLock;
@@ -88,23 +88,23 @@ const ANSWER_NAMES: [&str; ANSWERS.len()] = [
 
 /// How an attempt ended: with a status, or without an answer.
 #[derive(Debug, Clone, Copy)]
-pub enum Answered {
+pub enum Ended {
     Status(u16),
     Not(Reason),
 }
 
-impl Answered {
+impl Ended {
     /// How an attempt ended; `None` is one that ran out of time.
-    pub fn of(answered: Option<&Result<Response, ExchangeError>>) -> Self {
+    pub fn of<T: Answered>(answered: Option<&Result<T, ExchangeError>>) -> Self {
         match answered {
             None => Self::Not(Reason::Timeout),
             Some(Err(error)) => Self::Not(Reason::from(*error)),
-            Some(Ok(response)) => Self::Status(response.status),
+            Some(Ok(answer)) => Self::Status(answer.status()),
         }
     }
 }
 
-impl Ending for Answered {
+impl Ending for Ended {
     const COUNT: usize = ANSWERS.len() + Reason::ALL.len();
 
     fn index(self) -> usize {
@@ -207,7 +207,7 @@ pub fn rows<'a, E: Ending>(
 
 #[cfg(test)]
 mod tests {
-    use super::{rows, Answered, Ending, Replied, Split, ANSWERS, METHODS, STATUSES};
+    use super::{rows, Ended, Ending, Replied, Split, ANSWERS, METHODS, STATUSES};
     use crate::h1::Method;
     use crate::reason::Reason;
 
@@ -222,14 +222,14 @@ mod tests {
             assert_eq!(error.is_some(), *status >= 500);
         }
         for status in &ANSWERS[..ANSWERS.len() - 1] {
-            let (name, error) = Answered::labels(Answered::Status(*status).index());
+            let (name, error) = Ended::labels(Ended::Status(*status).index());
             assert_eq!(name, Some(status.to_string().as_str()));
             assert_eq!(error.is_some(), *status >= 400);
         }
         assert_eq!(Replied::labels(Replied(299).index()).0, Some("other"));
         let gone = Replied::labels(Replied(499).index());
         assert_eq!(gone, (None, Some("client_gone")));
-        let silent = Answered::labels(Answered::Not(Reason::Timeout).index());
+        let silent = Ended::labels(Ended::Not(Reason::Timeout).index());
         assert_eq!(silent, (None, Some("timeout")));
     }
 

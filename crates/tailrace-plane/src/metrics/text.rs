@@ -101,7 +101,7 @@ mod tests {
     use crate::bridge::Bridge;
     use crate::events::{self, Kind, Metric};
     use crate::h1::Method;
-    use crate::metrics::split::{Answered, Replied};
+    use crate::metrics::split::{Ended, Replied};
     use crate::metrics::write::{Family, Format, Labels, Series};
     use crate::program::Program;
     use crate::reason::Reason;
@@ -142,7 +142,7 @@ mod tests {
             }
             worker.unmatched.record(Method::Other, Replied(501), 1_000);
             let attempts = &worker.upstreams[0].durations;
-            attempts.record(Method::Get, Answered::Not(Reason::Timeout), 1_000);
+            attempts.record(Method::Get, Ended::Not(Reason::Timeout), 1_000);
         }
         shared
     }

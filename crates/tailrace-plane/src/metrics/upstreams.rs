@@ -4,7 +4,7 @@
 //! every refused extra attempt are separate series, all there from the start with 0.
 
 use super::histogram::Merged;
-use super::split::{rows, Answered};
+use super::split::{rows, Ended};
 use super::text::{sum, Read};
 use super::write::{Family, Labelled};
 use super::{WorkerMetrics, REFUSALS};
@@ -79,7 +79,7 @@ fn durations(shared: &Shared, program: &Program) -> Labelled<Merged> {
         let (address, port) = server(upstream);
         let own = shared.metrics.iter();
         let own = own.map(|worker| &worker.upstreams[index].durations);
-        for row in rows(own, Some((Method::Get, Answered::Status(200)))) {
+        for row in rows(own, Some((Method::Get, Ended::Status(200)))) {
             let mut labels = vec![
                 ("upstream", upstream.name.clone()),
                 ("server_address", address.clone()),
