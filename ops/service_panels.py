@@ -85,6 +85,7 @@ SERVICE: Final = (
                 (
                     (f"sum(tailrace_in_flight_requests{{{JOB}}})", "requests"),
                     (f"sum(tailrace_connections{{{JOB}}})", "connections"),
+                    (f"sum(tailrace_tasks{{{JOB}}})", "tasks"),
                 ),
             ),
             Panel(

@@ -12,8 +12,9 @@ use crate::metrics::floors::Floors;
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tailrace_policy::Nanos;
+use tokio::runtime::RuntimeMetrics;
 use tokio::sync::watch;
 
 /// Where the process stands between start and exit (req 11.4).
@@ -59,6 +60,8 @@ pub struct Shared {
     pub cut_off: AtomicU64,
     /// Worker threads that ended while the service ran.
     pub workers_lost: AtomicU32,
+    /// What the workers' runtimes say of themselves.
+    runtimes: Mutex<Vec<RuntimeMetrics>>,
     /// Client connections over all workers.
     connections: AtomicU32,
     phase: watch::Sender<Phase>,
@@ -100,6 +103,7 @@ impl Shared {
             floors: Floors::default(),
             cut_off: AtomicU64::new(0),
             workers_lost: AtomicU32::new(0),
+            runtimes: Mutex::default(),
             connections: AtomicU32::new(0),
             phase: watch::Sender::new(Phase::Running),
             phase_now: AtomicU8::new(Phase::Running as u8),
@@ -170,6 +174,18 @@ impl Shared {
 
     pub fn connections(&self) -> u32 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// A worker's runtime has started.
+    pub fn watch_runtime(&self, metrics: RuntimeMetrics) {
+        let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
+        runtimes.push(metrics);
+    }
+
+    /// Tasks alive in the workers (req 12.1).
+    pub fn tasks(&self) -> usize {
+        let runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
+        runtimes.iter().map(RuntimeMetrics::num_alive_tasks).sum()
     }
 
     pub fn in_flight(&self) -> u64 {

@@ -7,6 +7,8 @@ events! {
         metrics {
             Gauge READY "tailrace_ready" [] "1 while the service takes requests";
             Gauge WORKERS "tailrace_workers" [] "Worker threads";
+            Gauge TASKS "tailrace_tasks" []
+                "Tasks alive in the workers: one for each connection, and a few of each worker";
             Gauge CONFIG_REVISION "tailrace_config_revision" []
                 "The configuration in force, counted from 1";
             Counter CONFIG_CHANGES "tailrace_config_changes" [result]

@@ -20,6 +20,7 @@ pub fn families(shared: &Shared) -> Vec<Family> {
     let mut found = vec![
         Family::real(&events::READY, one(ready)),
         Family::real(&events::WORKERS, one(workers.len() as f64)),
+        Family::real(&events::TASKS, one(shared.tasks() as f64)),
         Family::real(&events::CONFIG_REVISION, one(shared.live.revision() as f64)),
         Family::whole(&events::CONFIG_CHANGES, changes.to_vec()),
         Family::whole(

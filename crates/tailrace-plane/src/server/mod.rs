@@ -62,6 +62,7 @@ pub fn run(
         .enable_io()
         .enable_time()
         .build_local(LocalOptions::default())?;
+    shared.watch_runtime(runtime.handle().metrics());
     runtime.block_on(async move {
         let worker = Worker::new(index, shared, log, seed);
         match listener {

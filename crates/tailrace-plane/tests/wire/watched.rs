@@ -194,6 +194,8 @@ fn the_pool_of_buffers_is_counted() {
     for _ in 0..20 {
         assert_eq!(client.get("/one/7").status, 200);
     }
+    // The connection of this client, at least.
+    assert!(plane.counter("tailrace_tasks", "") >= 1);
     let hits = plane.counter("tailrace_buffer_pool_hits_total", "");
     let misses = plane.counter("tailrace_buffer_pool_misses_total", "");
     assert!(misses > 0 && hits > misses, "{hits} hits, {misses} misses");
