@@ -43,10 +43,6 @@ class PlaneHandler(logging.Handler):
         self._plane = plane
         self._formatter = logging.Formatter()
 
-    def createLock(self) -> None:  # noqa: N802 - a name of the library
-        """None is needed: the ring takes one record at a time, and nothing else is shared."""
-        self.lock = None
-
     def emit(self, record: logging.LogRecord) -> None:
         try:
             taken = self._say(record)
