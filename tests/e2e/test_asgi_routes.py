@@ -143,6 +143,27 @@ def test_litestar_says_its_template() -> None:
     assert numbers['tailrace_unmatched_requests_total{status="404"}'] == 3
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_root_path_is_no_mount(inside: bool) -> None:
+    """It says where a proxy has put the app, and is no part of a route."""
+    app = FastAPI(root_path="/api")
+
+    @app.get("/orders/{order_id}")
+    async def order(order_id: str) -> str:
+        return order_id
+
+    if inside:
+        app.add_middleware(Middleware, metrics="/metrics")
+    served = app if inside else Middleware(app, metrics="/metrics")
+
+    async def main() -> dict[str, float]:
+        assert (await ask(served, "/orders/1")).status == 200
+        return series((await ask(served, "/metrics")).body.decode())
+
+    numbers = asyncio.run(main())
+    assert numbers['tailrace_requests_total{view="GET /orders/{order_id}",status="200"}'] == 1
+
+
 def test_there_is_an_end_to_labels() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         scope["path_template"] = scope["path"]  # A framework that gives the raw path away.
