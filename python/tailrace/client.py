@@ -56,7 +56,7 @@ class Client(Together):
         import asyncio
 
         from tailrace._pump import Pump
-        from tailrace._registry import Registered, Registry
+        from tailrace._registry import Registry
         from tailrace._runtime import engine
 
         if self._pump is not None:

@@ -63,7 +63,7 @@ fn no_more_is_sent_than_was_granted_and_a_withdrawn_stream_closes_its_connection
     let upstream = Upstream::start(|_| {
         let head = b"HTTP/1.1 200 OK\r\ncontent-type: a/b\r\ntransfer-encoding: chunked\r\n\r\n";
         let mut chunk = b"8000\r\n".to_vec();
-        chunk.extend_from_slice(&[b'x'; 0x8000]);
+        chunk.resize(chunk.len() + 0x8000, b'x');
         chunk.extend_from_slice(b"\r\n");
         vec![Step::Send(head.to_vec()), Step::Endless(chunk)]
     });
