@@ -140,6 +140,9 @@ def test_a_hostile_handler_hurts_nobody_else(name: str, upstream: Upstream, tmp_
             )
             if hostile.log:
                 eventually("the log says so", lambda: hostile.log in log.read_text())
+            if hostile.code == "handler_error":
+                assert metric(service, "tailrace_handler_errors_total", 'view="hostile"') == 1
+                assert "handler `hostile` failed (request " in log.read_text()
             if hostile.holds:
                 assert "handler `hostile` has held" in log.read_text()
                 assert metric(service, "tailrace_handler_stalls_total", 'view="hostile"') == 1
@@ -150,6 +153,11 @@ def test_a_hostile_handler_hurts_nobody_else(name: str, upstream: Upstream, tmp_
                 refused = get(service.port, "/hostile")
                 held = hostile.holds and refused.status == 504
                 assert held or (refused.status, refused.json["code"]) == (503, "handler_full")
+                if not hostile.holds:
+                    said = "handler `hostile` still runs 1 s after it was cancelled"
+                    eventually("the log names it", lambda: said in log.read_text())
+                    series = ("tailrace_handler_overdue_total", 'view="hostile"')
+                    eventually("and the metrics", lambda: metric(service, *series) == 2)
             assert get(service.port, "/declared/z").status == 200
             service.program.signal(signal.SIGTERM)
             assert service.program.wait() == TERMINATED

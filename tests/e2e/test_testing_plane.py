@@ -194,10 +194,12 @@ def test_time_can_be_stretched() -> None:
 def test_several_addresses_are_several_fakes() -> None:
     routes: dict[str, object] = {"/orders/{id}": order}
     pair = [FakeUpstream(routes), FakeUpstream(routes)]
-    with shop(orders=pair) as plane:
-        for _ in range(40):
-            assert plane.get("/orders/7").status == 200
-        assert sum(fake.calls() for fake in pair) == 40
+    with shop(orders=pair, clock="virtual") as plane:
+        plane.fault("orders", slow("5ms"))
+        # All at once: one after the other would all go to the one that was quicker by chance.
+        for waiting in [plane.send("GET", "/orders/7") for _ in range(20)]:
+            assert waiting.reply().status == 200
+        assert sum(fake.calls() for fake in pair) == 20
         assert min(fake.calls() for fake in pair) > 0
 
 

@@ -46,6 +46,7 @@ mod upstream;
 mod worker;
 
 pub use catalogue::problems;
+pub use clock::manual;
 pub use live::{Ask, Change, Next, Reply, Wanted};
 pub use plane::{Engine, Pages, Plane, StartError};
 pub use reason::Reason;
