@@ -12,6 +12,7 @@ use crate::splice::{self, MismatchCode};
 use crate::template::Rendered;
 use crate::upstream::{AddressSet, Upstream};
 use crate::worker::Worker;
+use std::pin::pin;
 use std::rc::Rc;
 use tailrace_policy::balance;
 use tailrace_policy::breaker::Guard;
@@ -55,13 +56,7 @@ pub struct Chosen {
 
 /// One wire attempt, bounded by its own time and by the call's. One that runs out of time is
 /// dropped, which closes its connection.
-pub async fn attempt(
-    call: &Call,
-    rendered: &Rendered,
-    part: &Part,
-    upstream: &Upstream,
-    chosen: Chosen,
-) -> Attempted {
+pub async fn attempt(call: &Call, part: &Part, upstream: &Upstream, chosen: Chosen) -> Attempted {
     let Chosen {
         addresses,
         index: picked,
@@ -79,22 +74,25 @@ pub async fn attempt(
     let left = until.saturating_sub(started);
     push_request(
         part,
-        rendered,
+        &call.rendered,
         &address.base,
         &address.authority,
         left,
         &mut bytes,
     );
+    call.line_up().await;
     let request = client::Request {
         upstream: part.upstream,
         socket: address.socket,
         method: part.method,
-        bytes: &bytes,
+        bytes,
         body_max: upstream.body_max,
         memory: &call.memory,
     };
-    let answered = call.before(until, client::exchange(worker, request)).await;
-    worker.buffers.give(bytes);
+    let answered = {
+        let exchange = pin!(client::exchange(worker, request));
+        call.before(until, exchange).await
+    };
     let now = worker.now.get();
     let took = now.saturating_sub(started);
     let metrics = &worker.metrics.upstreams[part.upstream];
