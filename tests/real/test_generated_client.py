@@ -115,12 +115,12 @@ def asked(client: Path, plane: TestPlane) -> str:
 
 
 def test_a_generated_client_reads_a_full_reply(client: Path) -> None:
-    with TestPlane(service, upstreams(), time_scale=10) as plane:
+    with TestPlane(service, upstreams(), time_scale=50) as plane:
         assert asked(client, plane) == "reply 7 12.50 C []"
 
 
 def test_a_generated_client_reads_a_degraded_reply(client: Path) -> None:
-    with TestPlane(service, upstreams(), time_scale=10) as plane:
+    with TestPlane(service, upstreams(), time_scale=50) as plane:
         plane.fault("coupons", hang())
         assert asked(client, plane) == "reply 7 12.50 None ['coupon']"
 
@@ -128,5 +128,5 @@ def test_a_generated_client_reads_a_degraded_reply(client: Path) -> None:
 def test_a_generated_client_reads_a_problem(client: Path) -> None:
     fakes: dict[str, Any] = upstreams()
     fakes["orders"].on("/orders/{id}", status(404))
-    with TestPlane(service, fakes, time_scale=10) as plane:
+    with TestPlane(service, fakes, time_scale=50) as plane:
         assert asked(client, plane) == "problem 404 not_found order"
