@@ -22,6 +22,7 @@ mod extra;
 mod fanout;
 pub mod h1;
 mod json;
+mod lane;
 mod live;
 mod metrics;
 mod naive;

@@ -174,8 +174,14 @@ async fn sweep(mut worker: Rc<Worker>) {
     loop {
         due = clock::reach(due + TICK).await;
         let now = clock::now();
-        meter.note(&worker, now, now.saturating_sub(due));
+        let waited = worker.lane.take_waited();
+        meter.note(&worker, now, now.saturating_sub(due).max(waited));
         due = now;
+        // What is ready now, and what the kernel has by then, runs before this goes on.
+        tokio::task::yield_now().await;
+        // Who comes waits for the rest of one such round and for the next.
+        let round = clock::now().saturating_sub(now);
+        worker.gate.note_wait(waited.max(2 * round));
         turn = turn.wrapping_add(1);
         // Where a test moves the clock, one move may be all that is coming.
         if !turn.is_multiple_of(SWEEP) && !manual::is_on() {
