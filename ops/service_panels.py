@@ -171,6 +171,12 @@ SERVICE: Final = (
                 ((f"max by (instance) (tailrace_ready_delay_seconds{{{JOB}}})", "{{instance}}"),),
             ),
             Panel(
+                "Requests worked on at once",
+                COUNT,
+                ((f"min by (instance) (tailrace_room_requests{{{JOB}}})", "{{instance}}"),),
+                "Empty while there is no limit.",
+            ),
+            Panel(
                 "Weak parts left out",
                 COUNT,
                 ((f"max by (view) (tailrace_brownout_rung{{{VIEW}}})", "{{view}}"),),
@@ -227,6 +233,7 @@ SERVICE: Final = (
                     (rate("tailrace_handler_errors_total", VIEW, "view"), "{{view}} failed"),
                     (rate("tailrace_handler_refused_total", VIEW, "view"), "{{view}} full"),
                     (rate("tailrace_handler_stalls_total", VIEW, "view"), "{{view}} held"),
+                    (rate("tailrace_handler_overdue_total", VIEW, "view"), "{{view}} overdue"),
                 ),
                 width=16,
             ),

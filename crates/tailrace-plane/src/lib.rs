@@ -23,6 +23,7 @@ mod extra;
 mod fanout;
 pub mod h1;
 mod json;
+mod lane;
 mod live;
 mod metrics;
 mod naive;
@@ -48,6 +49,7 @@ mod worker;
 
 pub use access_log::said::Said;
 pub use catalogue::problems;
+pub use clock::manual;
 pub use events::catalogue;
 pub use live::{Ask, Change, Next, Reply, Wanted};
 pub use plane::{Engine, Pages, Plane, StartError};

@@ -27,6 +27,8 @@ events! {
                 "Share of requests refused under overload, of the worker that refuses most";
             Gauge READY_DELAY "tailrace_ready_delay_seconds" []
                 "How long what is ready waits to run, of the worker where it waits longest";
+            Gauge ROOM "tailrace_room_requests" []
+                "Requests worked on at once while turns are too long, of the worker with least";
             Gauge CPU_RATIO "tailrace_cpu_ratio" []
                 "Processor used, of what this process may have, of the busiest worker";
             Gauge BROWNOUT_RUNG "tailrace_brownout_rung" [view]

@@ -13,6 +13,8 @@ events! {
                 "Handlers that ended with an exception of their own";
             Counter HANDLER_STALLS "tailrace_handler_stalls" [view]
                 "Times this handler was seen to hold the event loop";
+            Counter HANDLER_OVERDUE "tailrace_handler_overdue" [view]
+                "Times this handler was seen to run on after it was cancelled";
         }
         fields {}
 

@@ -60,6 +60,17 @@ fn decisions(shared: &Shared) -> Labelled<u64> {
     found
 }
 
+/// Nothing while there is no limit.
+fn room(shared: &Shared) -> Labelled<f64> {
+    let loads = shared.admission.loads.iter();
+    let rooms = loads.map(|load| load.room.load(Ordering::Relaxed));
+    let least = rooms.min().filter(|room| *room != u64::MAX);
+    least
+        .map(|room| (vec![], room as f64))
+        .into_iter()
+        .collect()
+}
+
 fn gauges(shared: &Shared) -> Vec<Family> {
     let admission = &shared.admission;
     let worst = |read: &dyn Fn(&Load) -> f64| {
@@ -84,6 +95,7 @@ fn gauges(shared: &Shared) -> Vec<Family> {
             &events::READY_DELAY,
             worst(&|load| load.delay.load(Ordering::Relaxed) as f64 / 1e9),
         ),
+        Family::real(&events::ROOM, room(shared)),
         Family::real(&events::CPU_RATIO, worst(&Load::cpu)),
         Family::real(&events::BROWNOUT_RUNG, rungs.collect()),
         Family::real(&events::INBOUND_CALLS, one(f64::from(inbound.in_use()))),

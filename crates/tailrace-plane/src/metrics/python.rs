@@ -31,6 +31,10 @@ pub fn families(shared: &Shared) -> Vec<Family> {
             &events::HANDLER_STALLS,
             whole(&|gate| gate.stalls.load(Ordering::Relaxed)),
         ),
+        Family::whole(
+            &events::HANDLER_OVERDUE,
+            whole(&|gate| gate.overdue.load(Ordering::Relaxed)),
+        ),
         Family::distributions(&events::PYTHON_LOOP_LAG, vec![(vec![], one(&bridge.lag))]),
         Family::distributions(
             &events::PYTHON_LOCK_WAIT,

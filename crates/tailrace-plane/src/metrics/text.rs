@@ -107,6 +107,7 @@ mod tests {
     use crate::reason::Reason;
     use crate::shared::Shared;
     use std::collections::BTreeSet;
+    use std::sync::atomic::Ordering;
     use std::sync::Arc;
 
     /// A service of `views` views that has all that can be measured.
@@ -136,6 +137,7 @@ mod tests {
         let bridge = Bridge::new(&shared.program(), 2).unwrap();
         bridge.gc_pauses[2].record(1_000_000);
         shared.bridge = Some(Arc::new(bridge));
+        shared.admission.loads[0].room.store(9, Ordering::Relaxed);
         for worker in &shared.metrics {
             for view in &worker.views {
                 view.durations.record(Method::Get, Replied(502), 1_000);

@@ -55,5 +55,6 @@ mod slow_sockets;
 mod smuggling;
 mod spoofed;
 mod standing_in;
+mod streams;
 mod upstream_limits;
 mod watched;

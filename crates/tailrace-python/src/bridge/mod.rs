@@ -215,4 +215,9 @@ impl Bridge {
     fn collected(&self, generation: usize, nanoseconds: u64) {
         self.inner.collected(generation, nanoseconds);
     }
+
+    /// The handler of `view` was seen to run on after it was cancelled.
+    fn overdue(&self, view: usize) {
+        self.inner.overdue(view);
+    }
 }
