@@ -101,7 +101,11 @@ mod tests {
         );
         room.note(40 * MS, 61);
         room.note(40 * MS, 61);
-        assert_eq!(room.limit(), Some(6), "never by more than nine tenths at once");
+        assert_eq!(
+            room.limit(),
+            Some(6),
+            "never by more than nine tenths at once"
+        );
     }
 
     #[test]
