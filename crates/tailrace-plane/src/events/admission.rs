@@ -28,7 +28,7 @@ events! {
             Gauge READY_DELAY "tailrace_ready_delay_seconds" []
                 "How long what is ready waits to run, of the worker where it waits longest";
             Gauge ROOM "tailrace_room_requests" []
-                "Requests worked on at once while turns are too long, of the worker with least";
+                "Requests a worker works on at once under overload, of the worker with least";
             Gauge CPU_RATIO "tailrace_cpu_ratio" []
                 "Processor used, of what this process may have, of the busiest worker";
             Gauge BROWNOUT_RUNG "tailrace_brownout_rung" [view]
