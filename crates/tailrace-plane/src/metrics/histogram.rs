@@ -96,6 +96,13 @@ impl Merged {
         merged
     }
 
+    /// The buckets that hold anything, as (upper bound in microseconds, count).
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let counts = self.fine.iter().enumerate();
+        let some = counts.filter(|(_, count)| **count > 0);
+        some.map(|(index, count)| (fine_bound(index), *count))
+    }
+
     /// The duration in milliseconds that `share` of the records do not exceed; `None` when empty.
     pub fn percentile_ms(&self, share: f64) -> Option<f64> {
         let total: u64 = self.fine.iter().sum();
@@ -146,6 +153,10 @@ mod tests {
         assert!((merged.sum_s - 5.05).abs() < 1e-9);
         let p99 = merged.percentile_ms(0.99).unwrap();
         assert!((99.0..=112.0).contains(&p99), "{p99}");
+        let buckets: Vec<_> = merged.buckets().collect();
+        assert_eq!(buckets.iter().map(|(_, count)| count).sum::<u64>(), 100);
+        assert_eq!(buckets.first(), Some(&(1_023, 1)));
         assert_eq!(Merged::of(std::iter::empty()).percentile_ms(0.5), None);
+        assert_eq!(Merged::of(std::iter::empty()).buckets().count(), 0);
     }
 }

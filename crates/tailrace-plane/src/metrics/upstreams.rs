@@ -9,10 +9,15 @@ use crate::shared::Shared;
 use std::sync::Arc;
 
 pub fn counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u64>)> {
-    let list: [(&'static str, &'static str, Read); 9] = [
+    let list: [(&'static str, &'static str, Read); 10] = [
         ("tailrace_upstream_calls", "Logical calls", |w, i| {
             &w.upstreams[i].calls
         }),
+        (
+            "tailrace_upstream_failed_calls",
+            "Logical calls that ended without an answer, whatever was tried",
+            |w, i| &w.upstreams[i].calls_failed,
+        ),
         ("tailrace_upstream_attempts", "Wire exchanges", |w, i| {
             &w.upstreams[i].attempts
         }),

@@ -8,6 +8,7 @@ replaced and said so.
 from __future__ import annotations
 
 import random
+import secrets
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ class Addresses:
     lab_port: int
     lab_admin_port: int
     notes: list[str] = field(default_factory=list)
+    # What a change of faults from the console must carry; of this run only.
+    token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
 
     @property
     def governed(self) -> str:
@@ -47,6 +50,11 @@ class Addresses:
     @property
     def admin(self) -> str:
         return f"http://{HOST}:{self.admin_port}"
+
+    @property
+    def console(self) -> str:
+        """The console with the token: behind `#`, which a browser sends to nobody."""
+        return f"{self.admin}/#token={self.token}"
 
     @property
     def naive(self) -> str:
@@ -80,7 +88,7 @@ def choose(given: dict[str, int | None]) -> Addresses:
             raise Stop(Exit.ENVIRONMENT, in_use(taken, HOST, f"--{name.replace('_', '-')}"))
         else:
             chosen[name] = port
-    return Addresses(**chosen, notes=notes)
+    return Addresses(**chosen, notes=notes)  # type: ignore[arg-type]
 
 
 def _free_block(width: int) -> int:
