@@ -177,6 +177,8 @@ class Console {
     say(phase, state);
     mark(phase, "data-state", state === "running" ? "ok" : "warn");
     say(at("service"), now.service);
+    // Receipts may be off, and then there is nothing to show.
+    document.querySelector('[data-page="requests"]').hidden = !now.receipts;
     document.title = `${now.service} · tailrace console`;
     const workers = now.workers === 1 ? "1 worker" : `${now.workers} workers`;
     say(at("about"), `${workers} · revision ${now.revision} · up ${age(now.epoch_ms - now.started_epoch_ms)}`);

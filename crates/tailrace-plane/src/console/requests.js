@@ -41,7 +41,7 @@ export class Requests {
   }
 
   async look() {
-    this.list = read(await this.get("/receipts"));
+    this.list = read(await this.get(`/receipts?limit=${SHOWN}`));
     const views = ["all views", ...new Set(this.list.map((one) => one.view))];
     if (this.view.options.length !== views.length) {
       const chosen = this.view.value;
@@ -102,15 +102,90 @@ export class Requests {
     const head = el("p", {}, el("strong", {}, el("bdi", {}, one.view)), ` ${one.status} ${one.code ?? ""} · ${duration(one.duration_ms)} of ${duration(one.deadline_ms)} · `, el("code", {}, one.id));
     const line = (kind, at, words) => place(el("div", { class: `mark ${kind}` }, el("span", {}, words)), at, at);
     const marks = el("div", { class: "marks" }, line("reply", one.duration_ms, `reply ${duration(one.duration_ms)}`), line("deadline", one.deadline_ms, `deadline ${duration(one.deadline_ms)}`));
-    const key = el("p", { class: "quiet key" }, ["wait", "attempt", "hedge", "lost"].map((kind) => el("span", {}, el("i", { class: `bar ${kind}` }), KEY[kind])));
+    const key = el("p", { class: "quiet key" }, Object.keys(KEY).map((kind) => el("span", {}, el("i", { class: `bar ${kind}` }), KEY[kind])));
     const bill = el("dl", { class: "bill" }, one.bill.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
     this.fall.replaceChildren(head, el("div", { class: "lanes" }, rows, marks), key, bill);
   }
 }
 
-const KEY = { wait: "waits", attempt: "attempt that decided", hedge: "hedge", lost: "failed or cancelled" };
+const KEY = { wait: "waits", attempt: "attempt that answered", hedge: "hedge that answered", lost: "failed or cancelled", kept: "from the cache" };
 
-/** Receipts as they come, newest first, in the page's own words. */
+/** Receipts as they come, in the page's own words. */
 function read({ receipts }) {
-  return receipts.map((one) => ({ ...one, missing: [], parts: [], bill: [] }));
+  return receipts.map((one) => {
+    const parts = one.parts.map((part) => partOf(part, one));
+    const path = one.tail.path;
+    const last = path.at(-1);
+    return {
+      key: one.id,
+      id: one.request_id,
+      view: one.view ?? "no view",
+      status: one.status,
+      code: one.code,
+      epoch_ms: one.time_ms,
+      duration_ms: one.duration_ms,
+      deadline_ms: one.deadline_ms ?? one.duration_ms,
+      parts,
+      missing: parts.filter((part) => part.why),
+      held_up_by: last && `${last.part} (without it ${duration(last.saving_ms)} less)`,
+      bill: bill(one),
+    };
+  });
+}
+
+function partOf(part, receipt) {
+  const end = part.done_ms ?? receipt.duration_ms;
+  const calls = part.calls.map((call) => ({ ...call, end: call.ended_ms ?? end }));
+  const begin = part.ready_ms ?? calls[0]?.ready_ms ?? end;
+  const away = ["fresh", "cached"].includes(part.source ?? "fresh") ? null : part.source;
+  const held = receipt.tail.path.some((one) => one.part === part.name);
+  const failed = part.failed ?? (part.done_ms === null ? "cancelled" : null);
+  const words = `${part.name}: ${failed ?? "ok"}, ${duration(begin)} to ${duration(end)}${held ? ", on the critical path" : ""}`;
+  return {
+    name: part.name,
+    strength: part.strength,
+    begin,
+    end,
+    held,
+    failed,
+    why: part.failed ?? away,
+    words,
+    waits: calls.flatMap(waitsOf),
+    attempts: calls.flatMap(attemptsOf),
+  };
+}
+
+/** Until a call was made, and until it had its place. */
+function waitsOf(call) {
+  const waits = [
+    { kind: "fan", from: call.ready_ms, to: call.started_ms, words: "fan-out cap" },
+    { kind: "place", from: call.started_ms, to: call.permitted_ms, words: "bulkhead" },
+  ];
+  return waits.filter(({ from, to }) => from !== null && to !== null && to > from);
+}
+
+function attemptsOf(call) {
+  const to = call.upstream + (call.otherwise ? " (otherwise)" : "");
+  if (!call.attempts.length) {
+    const kind = call.outcome === "ok" ? "kept" : "lost";
+    return [{ kind, from: call.started_ms ?? call.end, to: call.end, words: `${to}: ${call.source}, ${call.outcome}` }];
+  }
+  return call.attempts.map((one) => {
+    const end = one.end_ms ?? call.end;
+    const good = one.kind === "hedge" ? "hedge" : "attempt";
+    const words = `${to}, attempt ${one.number} (${one.kind}): ${one.outcome}, ${duration(end - one.start_ms)}`;
+    return { kind: one.outcome === "ok" ? good : "lost", from: one.start_ms, to: end, words };
+  });
+}
+
+/** The five dimensions of the receipt. */
+function bill({ cpu, memory, concurrency, io, tail }) {
+  const kib = (bytes) => `${(bytes / 1024).toFixed(1)} KiB`;
+  return [
+    ["CPU", `${duration(cpu.poll_ms)} in ${cpu.polls} polls`],
+    ["Memory", `${kib(memory.peak_bytes)} of ${kib(memory.limit_bytes)} at most`],
+    ["Concurrency", `${concurrency.calls} calls, ${concurrency.in_flight_max} at once; waited ${duration(concurrency.fanout_wait_ms)} for the fan-out cap, ${duration(concurrency.bulkhead_wait_ms)} for places`],
+    ["IO", `${io.attempts} attempts (${io.retries} retries, ${io.hedges} hedges), ${io.connects} connects, ${kib(io.bytes_out)} out, ${kib(io.bytes_in)} in`],
+    ["Tail", tail.path.map((one) => `${one.part} saves ${duration(one.saving_ms)}`).join(", ") || "no part on the critical path"],
+  ];
 }
