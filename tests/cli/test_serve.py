@@ -58,7 +58,7 @@ def test_ready_line_talk_and_exit_code(number: signal.Signals, code: int, folder
     lines = err.splitlines()
     assert lines[0] == f"shop serves on {ready['service']}"
     assert lines[1] == "  GET /api/orders/{order_id}  150 ms  order user?"
-    assert lines[2].startswith(f"admin {ready['admin']} (/docs /readyz /metrics /config) · ")
+    assert lines[2].startswith(f"console {ready['admin']} (/docs /readyz /metrics /config) · ")
     assert lines[3:] == ["Ctrl-C drains, twice stops now", "drained; every request was answered"]
 
 

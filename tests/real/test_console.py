@@ -216,8 +216,8 @@ def test_page_and_terminal_say_the_same(page: Seen) -> None:
         }""",
         [now, before],
     )
-    # Nothing is an en dash where there is room for one.
-    assert [[cell.replace("–", "-") for cell in row] for row in in_page] == in_python
+    # Nothing at all is an en dash where there is room for one.
+    assert [[cell.replace("\u2013", "-") for cell in row] for row in in_page] == in_python
 
 
 def test_without_the_token_nothing_can_be_changed(browser: Any, demo: Demo) -> None:
