@@ -91,7 +91,7 @@ def test_a_share_that_is_not_all_is_never_shown_as_all(value: float | None, show
         (["--interval", "1"], 2, "error: --interval "),
         (["--interval", "10ms"], 2, "error: --interval is from 100ms to 60s, not 10ms"),
         (["--admin", "9900"], 2, "error: --admin is like 127.0.0.1:9900, not '9900'"),
-        (["--admin", "127.0.0.1:1"], 3, "error: no service's admin port at 127.0.0.1:1 ("),
+        (["--admin", "127.0.0.1:1"], 3, "error: no admin port at 127.0.0.1:1 ("),
     ],
 )
 def test_what_cannot_be_done_is_one_line(words: list[str], code: int, said: str, run: Run) -> None:
@@ -111,7 +111,7 @@ def test_an_unknown_view_and_a_strange_port_are_told(run: Run) -> None:
         with serving(answer, status=status) as admin:
             ended = run("top", "--admin", admin)
             assert ended.code == 3
-            assert "is not the admin port of this tailrace" in ended.err
+            assert "is not this version's admin port" in ended.err
 
 
 # RELIABILITY S30, S21: a name moves no cursor and takes no more room than there is.
@@ -120,8 +120,7 @@ def test_hostile_names_are_text_of_eighty_columns() -> None:
         now, before = (renamed(sample(at), name) for at in (2, 1))
         for line in page(_figures.figures(now, before)):
             assert line.isprintable(), repr(line)
-            if not line.startswith("shop"):
-                assert len(line) <= 80 or "order.re" in line, line
+            assert len(line) <= 80, line
     print(f"S30: {len(NAMES)} hostile names in a terminal, 0 control characters")
 
 
@@ -185,7 +184,7 @@ def test_ctrl_c_ends_it_and_a_silent_service_does_not(tmp_path: Path) -> None:
         process, ours = terminal.__enter__()
         until(ours, b"order.recommend")
     try:
-        until(ours, b"no service's admin port")
+        until(ours, b"no admin port at")
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_SECONDS) == 130
         assert termios.tcgetattr(ours)[3] & termios.ECHO

@@ -15,12 +15,12 @@ from typing import Annotated, Any, Final
 import typer
 
 from tailrace.cli import _output
-from tailrace.cli._admin_port import ADMIN, AdminPort
+from tailrace.cli._admin import ADMIN, Admin
 from tailrace.cli._exit import Exit, Stop, did_you_mean
 from tailrace.cli._figures import duration, figures, plain, rate, share
 from tailrace.cli._output import WIDTH, emit_json
 
-PURPOSE = "a running service as a live table: views, upstreams, what is missing"
+PURPOSE = "a running service as a live table of figures"
 EXAMPLES = (
     "tailrace top",
     "tailrace top --view order --interval 5s",
@@ -30,8 +30,9 @@ INTERVAL_MIN_MS: Final = 100.0
 INTERVAL_MAX_MS: Final = 60_000.0
 # Rows of each table on a terminal: a screen is no report.
 ROWS_MAX: Final = 12
+SERVICE_WIDTH: Final = 24
 
-Admin = Annotated[
+AdminAddress = Annotated[
     str, typer.Option(metavar="ADDR", help="The service's admin port.", envvar="TAILRACE_ADMIN")
 ]
 View = Annotated[
@@ -44,7 +45,7 @@ Interval = Annotated[
 ]
 
 
-def top(*, admin: Admin = ADMIN, view: View = None, interval: Interval = "1s") -> int:
+def top(*, admin: AdminAddress = ADMIN, view: View = None, interval: Interval = "1s") -> int:
     """Shows a running service."""
     from tailrace.quantities import QuantityError, duration_ms
 
@@ -54,15 +55,15 @@ def top(*, admin: Admin = ADMIN, view: View = None, interval: Interval = "1s") -
         raise Stop(Exit.USAGE, f"error: --interval {error}", error.hint) from None
     if not INTERVAL_MIN_MS <= milliseconds <= INTERVAL_MAX_MS:
         raise Stop(Exit.USAGE, f"error: --interval is from 100ms to 60s, not {interval}")
-    seconds, port = milliseconds / 1000, AdminPort(admin)
-    first = port.get("/live")
+    seconds, port = milliseconds / 1000, Admin(admin)
+    first = port.read("/live")
     names = [one["name"] for one in first["views"]]
     if view is not None and view not in names:
         raise Stop(Exit.USAGE, f"error: there is no view `{view}`", did_you_mean(view, names))
     if not _output.choices.json and _has_terminal():
         return _live(port, first, view, seconds)
     time.sleep(seconds)
-    found = chosen(figures(port.get("/live"), first), view)
+    found = chosen(figures(port.read("/live"), first), view)
     if _output.choices.json:
         emit_json({"type": "sample", **found})
     else:
@@ -91,7 +92,7 @@ def page(found: dict[str, Any], rows_max: int | None = None) -> list[str]:
     refused = ", ".join(f"{name} {rate(one)}/s" for name, one in found["refused"].items())
     state = found["phase"] if found["protections"] == "on" else "protections OFF"
     lines = [
-        f"{plain(found['service'])} · {state} · revision {found['revision']}"
+        f"{_cut(plain(found['service']), SERVICE_WIDTH)} · {state} · revision {found['revision']}"
         f" · {found['in_flight']} in flight · last {found['seconds']:.1f} s",
     ]
     if refused:
@@ -171,7 +172,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], rows_max: int | N
     widths[0] = max(8, min(widths[0], WIDTH - rest))
     lines = []
     for row in [head, *plainly]:
-        name = row[0] if len(row[0]) <= widths[0] else row[0][: widths[0] - 1] + "…"
+        name = _cut(row[0], widths[0])
         cells = "".join(f"  {cell:>{widths[n]}}" for n, cell in enumerate(row[1:], start=1))
         lines.append(f"{name:<{widths[0]}}{cells}".rstrip())
     if len(shown) < len(rows):
@@ -179,7 +180,11 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], rows_max: int | N
     return lines
 
 
-def _live(port: AdminPort, first: dict[str, Any], view: str | None, seconds: float) -> int:
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _live(port: Admin, first: dict[str, Any], view: str | None, seconds: float) -> int:
     """Draws until `q`; a service that is silent for a while is waited for."""
     from rich.console import Console
     from rich.live import Live
@@ -198,7 +203,7 @@ def _live(port: AdminPort, first: dict[str, Any], view: str | None, seconds: flo
             if pressed(seconds) == "q":
                 return Exit.OK
             try:
-                samples.append(port.get("/live"))
+                samples.append(port.read("/live"))
             except Stop as stop:
                 lines = [stop.message.splitlines()[0], "asked again each interval"]
                 continue

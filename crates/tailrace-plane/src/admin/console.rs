@@ -1,9 +1,9 @@
 //! The console: a page of the admin port that shows this service live, and its files.
 //!
 //! The failure prevented: an operations page that needs a build step, a network or trust. The files
-//! are compiled in and total at most 150 KB; the page asks nothing but this port, works offline, and
-//! its policy allows neither script nor style in markup, nor markup made from text. So a name that
-//! is HTML stays a name (RELIABILITY S30).
+//! are compiled in and total at most 150 KB; the page asks nothing but this port, works offline,
+//! and its policy allows neither script nor style in markup, nor markup made from text. So a name
+//! that is HTML stays a name (RELIABILITY S30).
 
 use super::Answer;
 

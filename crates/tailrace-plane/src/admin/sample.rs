@@ -4,7 +4,7 @@
 //! made from the workers' own counters, and make rates of two of them; nothing is kept here per
 //! reader, so any number of them costs what their reads cost. Counters only grow; what is zero is
 //! left out of lists of reasons and statuses. Durations are histograms since start, as pairs of
-//! (upper bound in microseconds, count): percentiles of a stretch of time are those of a difference.
+//! (upper bound in microseconds, count): percentiles of a stretch of time are of a difference.
 //!
 //! The size is bounded by the declaration: no request adds a name.
 

@@ -23,7 +23,7 @@ const at = (id) => document.getElementById(id);
 function takeToken() {
   const given = /^#token=([!-~]{16,})$/.exec(location.hash);
   if (given) {
-    sessionStorage.setItem("tailrace-token", decodeURIComponent(given[1]));
+    sessionStorage.setItem("tailrace-token", given[1]);
     history.replaceState(null, "", `${location.pathname}#/overview`);
   }
   return () => sessionStorage.getItem("tailrace-token") ?? "";
@@ -94,6 +94,7 @@ class Console {
     this.paused = !this.paused;
     mark(at("pause"), "aria-pressed", String(this.paused));
     say(at("pause"), this.paused ? "Go on" : "Pause");
+    this.head();
     this.soon(0);
   }
 

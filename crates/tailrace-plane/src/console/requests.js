@@ -36,7 +36,7 @@ export class Requests {
   }
 
   open(key) {
-    this.key = decodeURIComponent(key);
+    this.key = key;
     this.update();
   }
 
@@ -70,7 +70,7 @@ export class Requests {
 
   row(one) {
     const time = new Date(one.epoch_ms).toLocaleTimeString("en-GB");
-    const link = el("a", { href: `#/requests/${encodeURIComponent(one.key)}` }, time);
+    const link = el("a", { href: `#/requests/${one.key}` }, time);
     const took = el("td", { class: "n" }, `${duration(one.duration_ms)} of ${duration(one.deadline_ms)}`);
     if (one.duration_ms > one.deadline_ms / 2) mark(took, "data-state", "warn");
     const missing = one.missing.map(({ name, why }) => `${name} (${why})`).join(", ");
