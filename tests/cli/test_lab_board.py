@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tailrace.cli import _lab_board
@@ -19,7 +19,7 @@ class Lab:
     def __init__(self, address: str) -> None:
         assert address == "127.0.0.1:9109"
 
-    faults: dict[str, Any] = {}
+    faults: ClassVar[dict[str, Any]] = {}
 
     def state(self) -> list[dict[str, Any]]:
         return [{"name": name, "fault": self.faults.get(name)} for name in ("orders", "users")]
