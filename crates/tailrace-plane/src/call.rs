@@ -158,23 +158,8 @@ async fn attempts(call: &Call) -> Landed {
     let worker = &*call.worker;
     let part = call.part();
     let upstream = &worker.program.upstreams[part.upstream];
-    worker.metrics.upstreams[part.upstream].calls.add(1);
     extra::earn(upstream, worker.now.get());
-
-    // Throttle first: an upstream that refuses is not worth a place, nor a wait.
-    if let Some(throttle) = &upstream.policies.throttle {
-        let admitted = throttle.admit(worker.now.get(), worker.draw());
-        admitted.map_err(|_| Reason::Throttled)?;
-    }
-
-    // Rate before bulkhead: an attempt that may not be sent must not hold a place meanwhile. After
-    // the throttle, for what that refuses was never sent (req 9.1a).
-    let spent = upstream.policies.spend(worker.now.get());
-    spent.map_err(|_| Reason::UpstreamRate)?;
-
-    // Bulkhead before address: a call that may not run must not disturb the load statistics, and
-    // the limit is the upstream's, whatever the number of its addresses (req 4.4).
-    let mut permit = enter(worker, part.upstream, upstream, call.until).await?;
+    let mut permit = admit(worker, part.upstream, call.until).await?;
     let mut number = 1;
     let mut avoid = None;
     let addresses = worker.pools.addresses(part.upstream, upstream);
@@ -205,6 +190,27 @@ async fn attempts(call: &Call) -> Landed {
         chosen = Ok(next.chosen);
         number += 1;
     }
+}
+
+/// A place for one call of the upstream, or why it may not be made; the cheapest refusals first.
+pub async fn admit(worker: &Worker, index: usize, until: Nanos) -> Result<Permit, Reason> {
+    let upstream = &worker.program.upstreams[index];
+    worker.metrics.upstreams[index].calls.add(1);
+
+    // Throttle first: an upstream that refuses is not worth a place, nor a wait.
+    if let Some(throttle) = &upstream.policies.throttle {
+        let admitted = throttle.admit(worker.now.get(), worker.draw());
+        admitted.map_err(|_| Reason::Throttled)?;
+    }
+
+    // Rate before bulkhead: an attempt that may not be sent must not hold a place meanwhile. After
+    // the throttle, for what that refuses was never sent (req 9.1a).
+    let spent = upstream.policies.spend(worker.now.get());
+    spent.map_err(|_| Reason::UpstreamRate)?;
+
+    // Bulkhead before address: a call that may not run must not disturb the load statistics, and
+    // the limit is the upstream's, whatever the number of its addresses (req 4.4).
+    enter(worker, index, upstream, until).await
 }
 
 /// Takes a place in the upstream's bulkhead, waiting in its bounded queue when it is full.

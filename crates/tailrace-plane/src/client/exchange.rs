@@ -171,10 +171,11 @@ fn told_wait(head: &ResponseHead, buffer: &[u8]) -> Option<Nanos> {
     retry_after::parse(value, clock::epoch_ms() / 1000)
 }
 
-struct Reader {
-    connection: Box<Connection>,
-    buffer: Vec<u8>,
-    retry_after: Option<Nanos>,
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) connection: Box<Connection>,
+    pub(super) buffer: Vec<u8>,
+    pub(super) retry_after: Option<Nanos>,
 }
 
 impl Reader {
@@ -211,7 +212,11 @@ impl Reader {
     }
 
     /// Reads until a final head is complete; returns where its body starts.
-    async fn read_head(&mut self, worker: &Worker, method: Method) -> Result<usize, ExchangeError> {
+    pub(super) async fn read_head(
+        &mut self,
+        worker: &Worker,
+        method: Method,
+    ) -> Result<usize, ExchangeError> {
         let limits = &worker.program.head_limits;
         let mut interim = 0;
         loop {
@@ -239,7 +244,7 @@ impl Reader {
 
     /// Takes no buffer before there is something to put into it: a call that waits holds none, and
     /// answers that come one after another land in the same memory, which is in the cache.
-    async fn read_some(&mut self, worker: &Worker) -> Result<usize, ExchangeError> {
+    pub(super) async fn read_some(&mut self, worker: &Worker) -> Result<usize, ExchangeError> {
         let (stream, buffer) = (&mut self.connection.stream, &mut self.buffer);
         poll_fn(|cx| {
             if buffer.capacity() == 0 {
