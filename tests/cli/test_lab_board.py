@@ -58,7 +58,8 @@ def served(
 
 def interval(**changes: Any) -> dict[str, Any]:
     line = {"p99_ms": 20.0, "rate": 99.5, "done": 100, "errors": 0, "degraded": 5, "in_flight": 2}
-    return {**line, **changes}
+    unanswered = {"failed": 0, "timed_out": 0, "unsent": 0}
+    return {**line, **unanswered, **changes}
 
 
 def test_what_the_load_measured_is_shown_with_the_lab(
@@ -77,6 +78,12 @@ def test_what_the_load_measured_is_shown_with_the_lab(
     assert governed["at_s"] <= state["load"]["now_s"]
     # Without a reply while clients wait: as bad as their patience. Without clients: nothing.
     assert [one["p99_ms"] for one in state["load"]["naive"]] == [3_000, None]
+
+
+def test_shares_are_of_all_that_ended(board: Board, served: LabBoard) -> None:
+    board.point("naive", interval(done=60, errors=50, timed_out=40))
+    board.point("naive", interval(done=0, errors=90, degraded=0, timed_out=90))
+    assert [one["errors"] for one in served.state()["load"]["naive"]] == [0.5, 1]
 
 
 def test_the_board_is_bounded(board: Board, served: LabBoard) -> None:

@@ -137,9 +137,9 @@ def test_a_fault_from_the_page_is_in_the_lab_and_shows_where_it_hurts(
     slider.focus()
     for _ in range(5):
         page.page.keyboard.press("ArrowRight")
-    row.get_by_text("55% of requests").wait_for()
+    row.get_by_text("55%").wait_for()
     demo.until("recommend", {"kind": "errors", "status": 500, "probability": 0.55})
-    page.page.locator("fieldset[data-state=bad]", has_text="55% of requests").wait_for()
+    page.page.locator("fieldset[data-state=bad]", has_text="55%").wait_for()
     page.page.get_by_role("button", name="All well again").click()
     row.get_by_text("as simulated").wait_for()
     assert demo.fault("recommend") is None

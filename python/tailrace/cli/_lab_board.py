@@ -53,7 +53,9 @@ class Board:
         p99 = line["p99_ms"]
         if p99 is None and line["in_flight"]:
             p99 = self._client_ms
-        ended = max(1, line["done"])
+        # `done` is what was answered, also with an error; the others ended without an answer.
+        unanswered = line["failed"] + line["timed_out"] + line["unsent"]
+        ended = max(1, line["done"] + unanswered)
         point = {
             "at_s": time.monotonic(),
             "p99_ms": p99,

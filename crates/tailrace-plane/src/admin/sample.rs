@@ -8,6 +8,7 @@
 //!
 //! The size is bounded by the declaration: no request adds a name.
 
+use crate::admission::load::Load;
 use crate::clock;
 use crate::metrics::histogram::{Histogram, Merged};
 use crate::metrics::{Count, PartMetrics, UpstreamMetrics, ViewMetrics, REFUSALS, STATUSES};
@@ -80,15 +81,13 @@ fn admission(shared: &Shared) -> Value {
         let count = total(loads.iter().map(|load| &load.refused[limit.index()]));
         (limit.name().to_owned(), count)
     });
-    let worst = |read: fn(&crate::admission::load::Load) -> f64| {
-        loads.iter().map(|load| read(load)).fold(0.0, f64::max)
-    };
+    let worst = |read: fn(&Load) -> f64| loads.iter().map(|load| read(load)).fold(0.0, f64::max);
     let inbound = &shared.admission.inbound;
     json!({
         "asked": total(loads.iter().map(|load| &load.asked)),
         "refused": named(refused),
-        "shed_share": worst(|load| load.shed_rate()),
-        "cpu_share": worst(|load| load.cpu()),
+        "shed_share": worst(Load::shed_rate),
+        "cpu_share": worst(Load::cpu),
         "ready_delay_ms": worst(|load| load.delay.load(Ordering::Relaxed) as f64 / 1e6),
         "inbound_calls": inbound.in_use(),
         "inbound_calls_max": inbound.calls_max(),

@@ -118,9 +118,9 @@ export class Lab {
   measure(node, known, amount) {
     for (const one of ["max", "step"]) mark(node.slider, one, known[one]);
     node.slider.value = amount;
-    const what = known.unit === "%" ? `${Math.round(amount)}% of requests` : `+${Math.round(amount)} ms`;
-    say(node.amount, what);
-    mark(node.slider, "aria-valuetext", what);
+    const percent = known.unit === "%";
+    say(node.amount, percent ? `${Math.round(amount)}%` : `+${Math.round(amount)} ms`);
+    mark(node.slider, "aria-valuetext", percent ? `${Math.round(amount)}% of requests` : `${Math.round(amount)} ms more`);
   }
 
   pick(node, name, kind) {
