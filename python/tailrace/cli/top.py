@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -163,7 +164,9 @@ def _percentiles(one: dict[str, Any]) -> tuple[str, str, str]:
     return duration(one["p50_ms"]), duration(one["p95_ms"]), duration(one["p99_ms"])
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], rows_max: int | None) -> list[str]:
+def _table(
+    head: tuple[str, ...], rows: Sequence[tuple[str, ...]], rows_max: int | None
+) -> list[str]:
     """Names on the left, figures on the right; the name gives way when the line is too long."""
     shown = rows if rows_max is None else rows[:rows_max]
     plainly = [tuple(plain(cell) for cell in row) for row in shown]
