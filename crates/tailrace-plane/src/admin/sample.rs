@@ -10,14 +10,16 @@
 
 use crate::admission::load::Load;
 use crate::clock;
-use crate::metrics::histogram::{Histogram, Merged};
-use crate::metrics::{Count, PartMetrics, UpstreamMetrics, ViewMetrics, REFUSALS, STATUSES};
+use crate::metrics::histogram::{Fine, Ranks};
+use crate::metrics::split::{rows, Replied, Split};
+use crate::metrics::{Count, PartMetrics, UpstreamMetrics, ViewMetrics, REFUSALS};
 use crate::program::{Part, Program, Strength, View};
 use crate::reason::Reason;
 use crate::shared::{Phase, Shared};
 use crate::source::Source;
 use crate::upstream::Upstream;
 use serde_json::{json, Map, Value};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use tailrace_policy::breaker::State;
 use tailrace_policy::Nanos;
@@ -33,6 +35,7 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
     let upstreams: Vec<_> = upstreams
         .map(|(index, one)| upstream(shared, index, one, now))
         .collect();
+    let unmatched = statuses(shared.metrics.iter().map(|worker| &worker.unmatched));
     let sample = json!({
         "format_version": 1,
         "service": program.service,
@@ -51,7 +54,7 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
         "workers": shared.metrics.len(),
         "connections": shared.connections(),
         "in_flight": shared.in_flight(),
-        "unmatched": total(shared.metrics.iter().flat_map(|worker| &worker.unmatched)),
+        "unmatched": unmatched.values().filter_map(Value::as_u64).sum::<u64>(),
         "admission": admission(shared),
         "views": views,
         "upstreams": upstreams,
@@ -69,10 +72,21 @@ fn named(counts: impl Iterator<Item = (String, u64)>) -> Map<String, Value> {
     some.map(|(name, count)| (name, count.into())).collect()
 }
 
-fn durations<'a>(of: impl Iterator<Item = &'a Histogram>) -> Value {
-    let buckets = Merged::of(of);
-    let pairs = buckets.buckets().map(|(bound, count)| [bound, count]);
+fn durations<'a>(of: impl Iterator<Item = &'a Fine>) -> Value {
+    let ranks = Ranks::of(of);
+    let pairs = ranks.buckets().map(|(bound, count)| [bound, count]);
     pairs.collect()
+}
+
+/// Replies by status, over all methods; a client that had left got none.
+fn statuses<'a>(of: impl Iterator<Item = &'a Split<Replied>>) -> Map<String, Value> {
+    let mut counts = BTreeMap::new();
+    for row in rows(of, None) {
+        if let Some(status) = row.status {
+            *counts.entry(status.to_owned()).or_insert(0) += row.merged.count();
+        }
+    }
+    named(counts.into_iter())
 }
 
 fn admission(shared: &Shared) -> Value {
@@ -103,15 +117,6 @@ fn view(shared: &Shared, program: &Program, index: usize, view: &View) -> Value 
                 .map(|worker| read(&worker.views[index])),
         )
     };
-    let statuses = STATUSES.iter().enumerate().map(|(at, status)| {
-        let counts = shared.metrics.iter().map(|w| &w.views[index].statuses[at]);
-        let name = if *status == 0 {
-            "other".to_owned()
-        } else {
-            status.to_string()
-        };
-        (name, total(counts))
-    });
     let rungs = shared.admission.loads.iter().map(|load| load.rung(index));
     let parts: Vec<_> = view
         .parts
@@ -124,12 +129,12 @@ fn view(shared: &Shared, program: &Program, index: usize, view: &View) -> Value 
         "route": view.route,
         "deadline_ms": ms(view.deadline),
         "handler": view.handler.is_some(),
-        "statuses": named(statuses),
+        "statuses": statuses(shared.metrics.iter().map(|w| &w.views[index].durations)),
         "degraded": of(|view| &view.degraded),
         "cancelled": of(|view| &view.cancelled),
         "rung": rungs.max().unwrap_or(0),
         "rungs": view.rungs.len().saturating_sub(1),
-        "duration_us": durations(shared.metrics.iter().map(|w| &w.views[index].duration)),
+        "duration_us": durations(shared.metrics.iter().map(|w| &w.views[index].durations.fine)),
         "parts": parts,
     })
 }
@@ -205,8 +210,7 @@ fn upstream(shared: &Shared, index: usize, upstream: &Upstream, now: Nanos) -> V
         "retry_budget": retry.map(|retry| retry.budget.balance(now)),
         "throttled_share": policies.throttle.as_ref().map(|one| one.reject_share(now)),
         "breaker": policies.breaker.is_some(),
-        "duration_us": durations(all().map(|upstream| &upstream.duration)),
-        "queue_us": durations(all().map(|upstream| &upstream.queue_wait)),
+        "duration_us": durations(all().map(|upstream| &upstream.durations.fine)),
     })
 }
 
