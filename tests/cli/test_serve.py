@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from running import PATIENCE_SECONDS, SERVICE, TAILRACE, clean_environment
 
+from examples.orders.processes import CALM
+
 pytestmark = pytest.mark.e2e
 
 Process = subprocess.Popen[str]
@@ -27,7 +29,7 @@ def serving(folder: Path, *words: str, **env: str) -> Iterator[tuple[Process, di
     process = subprocess.Popen(
         [*TAILRACE, "serve", "service.py", "--json", "--port", "0", "--admin-port", "0", *words],
         cwd=folder,
-        env=clean_environment(env),
+        env=clean_environment(CALM | env),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
