@@ -57,3 +57,4 @@ mod spoofed;
 mod standing_in;
 mod streams;
 mod upstream_limits;
+mod watched;
