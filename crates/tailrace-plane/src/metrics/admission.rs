@@ -25,11 +25,9 @@ pub fn counters(shared: &Shared) -> Counters {
         let labels = vec![("class", class.name().to_owned())];
         (labels, sum(shared, |load| load.shed[class as usize].get()))
     });
-    let evicted = shared
-        .admission
-        .clients
-        .as_ref()
-        .map(|rate| (vec![], rate.evicted()));
+    let program = shared.program();
+    let rate = program.admission.rate.as_ref();
+    let evicted = rate.map(|rate| (vec![], rate.clients.evicted()));
     vec![
         (
             "tailrace_admission_decisions",
@@ -93,8 +91,8 @@ pub fn gauges(shared: &Shared) -> Gauges {
             .map(|load: &Arc<Load>| load.rung(view));
         f64::from(rungs.max().unwrap_or(0))
     };
-    let clients = admission.clients.as_ref();
-    let clients = clients.map(|rate| (vec![], rate.live(clock::now()) as f64));
+    let clients = program.admission.rate.as_ref();
+    let clients = clients.map(|rate| (vec![], rate.clients.live(clock::now()) as f64));
     vec![
         (
             "tailrace_shed_rate",

@@ -98,6 +98,26 @@ fn one_worker_in_half_a_second_looks_at_the_signals() {
     assert_eq!(looks, 4);
 }
 
+#[test]
+fn limits_may_change_in_use() {
+    let shedder = Shedder::new(Params::default());
+    let level = Level::new(Class::Sheddable, 0);
+    let busy = || signals(20, 10, 0, 0.9);
+    shedder.admit(level, 0).unwrap();
+    shedder.tick(0, busy);
+    assert!(shedder.rate() <= 0.0, "nine tenths are no overload");
+    shedder.set(Params {
+        cpu_target: 0.5,
+        ..Params::default()
+    });
+    shedder.tick(INTERVAL, busy);
+    assert!(shedder.rate() > 0.5, "{}", shedder.rate());
+    assert_eq!(shedder.admit(level, 0), Err(Shed));
+    shedder.clear();
+    assert!(shedder.rate() <= 0.0);
+    assert_eq!(shedder.admit(level, 0), Ok(()));
+}
+
 /// A process with one queue, which serves a thousand requests a second.
 struct Service {
     shedder: Shedder,
