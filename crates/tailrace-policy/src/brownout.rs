@@ -194,7 +194,10 @@ mod tests {
             full: 0.95,
             ..Params::default()
         });
-        assert_eq!(ladder.observe(SECOND, 0.75), Some(Change { from: 1, to: 0 }));
+        assert_eq!(
+            ladder.observe(SECOND, 0.75),
+            Some(Change { from: 1, to: 0 })
+        );
         ladder.observe(SECOND, 1.0);
         assert!(ladder.clear() && !ladder.clear());
         assert_eq!(ladder.rung(), 0);

@@ -31,10 +31,7 @@ pub struct Rules {
 
 impl Rules {
     /// What `before` has counted goes on.
-    pub fn compile(
-        declared: &blueprint::Admission,
-        before: Option<&Self>,
-    ) -> Result<Self, String> {
+    pub fn compile(declared: &blueprint::Admission, before: Option<&Self>) -> Result<Self, String> {
         let at = |what: &'static str| move |message: &str| format!("admission {what}: {message}");
         let client = Client::parse(&declared.client);
         let trusted = declared.trusted.iter().map(|text| Network::parse(text));

@@ -3,7 +3,7 @@
 
 use crate::client::{get, Client};
 use crate::patience::eventually;
-use crate::service::{strong, Service};
+use crate::service::Service;
 use crate::upstream::{echo, Gate, Seen, Step, Upstream};
 use serde_json::{json, Value};
 use std::sync::Arc;
@@ -44,7 +44,9 @@ fn a_rate_refuses_before_the_body_is_waited_for() {
         );
         assert!(reply.closes(), "{lines}: what follows is no request");
         assert!(reply.header("retry-after").is_some());
-        assert!(reply.header("ratelimit").is_some_and(|one| one.contains("r=0")));
+        assert!(reply
+            .header("ratelimit")
+            .is_some_and(|one| one.contains("r=0")));
         client.finish();
         assert!(client.rest().is_empty());
     }
@@ -87,7 +89,9 @@ fn a_request_is_asked_about_once() {
         let reply = client.reply();
         assert_eq!(reply.status, 200);
         let left = format!("r={}", 2 - turn);
-        assert!(reply.header("ratelimit").is_some_and(|one| one.contains(&left)));
+        assert!(reply
+            .header("ratelimit")
+            .is_some_and(|one| one.contains(&left)));
     }
     client.send(head("Content-Length: 6\r\n"));
     assert_eq!(client.reply().status, 429);
