@@ -66,7 +66,8 @@ pub struct View {
     /// What the rates of client and view are, as its replies say it; empty without any.
     pub rate_lines: Vec<u8>,
     pub class: Class,
-    /// Parts left out at each rung of the ladder, as bits; the first is 0.
+    /// Parts left out at each rung of the ladder, as bits; the first is 0. A handler has one rung,
+    /// for all its weak calls.
     pub rungs: Vec<u64>,
     pub parameters: Vec<Parameter>,
     /// Answered by a Python handler instead of parts: how many requests may be in it at once.

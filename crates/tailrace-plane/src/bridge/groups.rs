@@ -29,6 +29,8 @@ pub struct Bounds {
     pub deadline: Deadline,
     pub fanout: usize,
     pub extra_attempts: u32,
+    /// Weak calls are not made: the load is too high (req 9.1c).
+    pub weak_left_out: bool,
     /// Header lines passed on, per upstream.
     pub lines: Vec<Vec<u8>>,
     /// Header line of the request id.
@@ -111,6 +113,8 @@ impl Groups {
         for (at, wanted) in calls.into_iter().enumerate() {
             let rendered = if held + at >= CALLS_MAX {
                 Err(Reason::TooManyItems)
+            } else if self.bounds.weak_left_out && !wanted.strong {
+                Err(Reason::Brownout)
             } else {
                 self.render(worker, &wanted)
             };

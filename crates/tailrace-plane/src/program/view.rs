@@ -56,7 +56,12 @@ pub(super) fn compile(
         limit_name: format!("view/{}", view.name),
         rate_lines: Vec::new(),
         class: rules::class(view.priority),
-        rungs: rules::rungs(&view.parts),
+        // A handler's weak calls are known when it makes them: all go together.
+        rungs: if view.handler.is_some() {
+            vec![0, 1]
+        } else {
+            rules::rungs(&view.parts)
+        },
         handler: view.handler.as_ref().map(|handler| handler.limit),
         body: view.body.as_ref().map(|body| body.shape),
         form: view

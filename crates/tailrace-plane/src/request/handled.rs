@@ -26,6 +26,7 @@ impl Exchange {
             deadline,
             fanout: declared.fanout,
             extra_attempts: declared.extra_attempts,
+            weak_left_out: self.fan.left_out != 0,
             lines: std::mem::take(&mut self.fan.lines),
             id_line: self.fan.id_line.clone(),
         };

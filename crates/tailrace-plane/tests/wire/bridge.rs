@@ -277,6 +277,64 @@ fn a_client_that_leaves_ends_the_calls_of_its_handler() {
     );
 }
 
+// req 9.1c: as a view's weak parts, before any request is refused.
+#[test]
+fn under_pressure_the_weak_calls_of_a_handler_are_not_made() {
+    let upstream = Upstream::start(|seen| {
+        if seen.target().starts_with("/v/") {
+            vec![Step::Hold]
+        } else {
+            vec![Step::Send(echo(seen))]
+        }
+    });
+    let service = service(&upstream, json!({"fanout": 2})).admission(json!({
+        "calls_max": 20, "brownout": {"start": 0.5, "full": 0.6, "band": 0.1, "dwell_ms": 100.0}
+    }));
+    let source = text(&service);
+    let plane = service.start();
+    let bridge = bridge(&plane);
+    let number = register(&bridge, &source, "/things/{id}", &["id"]);
+    let calls = || {
+        vec![
+            wanted(&bridge, number, "weak", false),
+            wanted(&bridge, number, "strong", true),
+        ]
+    };
+    let held: Vec<_> = (0..11).map(|_| plane.client()).collect();
+    let held = held.into_iter().map(|mut client| {
+        client.send(get("/v/1"));
+        client
+    });
+    let held: Vec<_> = held.collect();
+    let rung = || plane.metric("tailrace_brownout_rung", "view=\"h\"");
+    eventually("the handler's rung is climbed", || rung() > 0.5);
+    let mut client = plane.client();
+    client.send(get("/h/1"));
+    let start = started(&bridge);
+    ask(&bridge, &start, 1, calls());
+    let answers = landed(&bridge);
+    let failed = answers[0].as_ref().unwrap_err();
+    assert_eq!((failed.reason, failed.answered), (Reason::Brownout, 0));
+    assert_eq!(answers[1], Ok(Some(br#"{"id":"strong"}"#.to_vec())));
+    let degraded = vec![("up".to_owned(), Reason::Brownout)];
+    let body = b"1".to_vec();
+    end(&bridge, &start, End::Reply { body, degraded });
+    let said = client.reply();
+    assert_eq!(said.header("tailrace-degraded"), Some("up;reason=brownout"));
+    assert!(upstream
+        .seen()
+        .iter()
+        .all(|seen| seen.target() != "/things/weak"));
+    // When the pressure is gone they are made again.
+    drop(held);
+    eventually("the rung is left", || rung() < 0.5);
+    client.send(get("/h/2"));
+    let start = started(&bridge);
+    ask(&bridge, &start, 2, calls());
+    assert_eq!(landed(&bridge)[0], Ok(Some(br#"{"id":"weak"}"#.to_vec())));
+    end(&bridge, &start, reply("1"));
+}
+
 // req 4.3
 #[test]
 fn a_handlers_calls_keep_to_its_fan_out() {

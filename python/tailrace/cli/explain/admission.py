@@ -36,6 +36,8 @@ def admission_lines(blueprint: dict[str, Any]) -> Iterator[str]:
 
 def left_out(view: dict[str, Any]) -> str:
     """Weak parts in the order in which they go; those of one place together."""
+    if "handler" in view:
+        return "its weak calls"
     weak = [part for part in view["parts"] if part["strength"] == "weak"]
     placed: dict[int, list[str]] = {}
     for part in weak:
