@@ -92,7 +92,10 @@ def contexts_per_second(rate: float, calls: int) -> float:
 
 
 def calls_in_flight(rate: float, mean_ms: float, calls: int = 1) -> float:
-    """Little's law: calls in flight at `rate` requests/s of `calls` calls lasting `mean_ms`."""
+    """Little's law: calls in flight at `rate` requests/s of `calls` calls lasting `mean_ms`.
+
+    6 000 requests/s of 40 ms are 240 at once, with four calls each 960 calls (req 9.3).
+    """
     return rate * mean_ms / 1000.0 * calls
 
 

@@ -12,12 +12,12 @@
 
 use crate::attempt::{choose, Attempted};
 use crate::bridge::Template;
-use crate::cache;
+use crate::cache::{self, Keep};
 use crate::clock::MILLI;
 use crate::extra;
 use crate::json::Json;
 use crate::naive;
-use crate::program::Part;
+use crate::program::{Part, Program};
 use crate::reason::Reason;
 use crate::source::Source;
 use crate::splice::Shapes;
@@ -39,7 +39,7 @@ use tailrace_policy::Nanos;
 const BUDGET_MIN: Nanos = MILLI;
 
 /// What a call is made from: a part of a view, or a template that Python code registered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Made {
     /// `other`: it is the part's `otherwise`.
     Part {
@@ -48,6 +48,23 @@ pub enum Made {
         other: bool,
     },
     Template(Arc<Template>),
+}
+
+impl Made {
+    pub fn part<'a>(&'a self, program: &'a Program) -> &'a Part {
+        match self {
+            Self::Template(template) => &template.part,
+            Self::Part { view, part, other } => program.views[*view].parts[*part].called(*other),
+        }
+    }
+
+    /// How long its answers are kept, if they are.
+    pub fn keep(&self, program: &Program) -> Option<Keep> {
+        match self {
+            Self::Template(template) => template.keep(program),
+            Self::Part { .. } => self.part(program).cache,
+        }
+    }
 }
 
 /// Everything one call needs; it owns its data, so it can outlive a borrow of the request.
@@ -117,18 +134,10 @@ pub fn start(call: Call) -> Running {
     }
     // Cache first: a hit takes nothing from upstream, bulkhead or budget, and of all that miss the
     // same at once one goes on (req 16.5).
-    if call.part().cache.is_some() {
+    if call.made.keep(&call.worker.program).is_some() {
         return Box::pin(cache::answer(call));
     }
     Box::pin(governed(call))
-}
-
-/// The part of a view that a call is made from; none for a template.
-pub fn declared<'a>(worker: &'a Worker, call: &Call) -> Option<&'a Part> {
-    let Made::Part { view, part, other } = call.made else {
-        return None;
-    };
-    Some(worker.program.views[view].parts[part].called(other))
 }
 
 /// A call as far as it goes on beyond the cache.
@@ -220,12 +229,7 @@ async fn enter(
 
 impl Call {
     pub fn part(&self) -> &Part {
-        match &self.made {
-            Made::Template(template) => &template.part,
-            Made::Part { view, part, other } => {
-                self.worker.program.views[*view].parts[*part].called(*other)
-            }
-        }
+        self.made.part(&self.worker.program)
     }
 
     /// The table that `part().shape` is an index into.

@@ -204,26 +204,39 @@ fn push_envelope(
     out.push(b'}');
 }
 
+/// What a handler's reply says of a call that failed.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    pub name: &'a str,
+    pub reason: Reason,
+    /// A kept answer of this age stood in, in seconds.
+    pub stale_s: Option<u32>,
+}
+
 /// Puts what a handler returned into a reply: its own JSON, and in a header what is missing.
 pub fn handled(
     worker: &Worker,
     body: &[u8],
-    degraded: &[(String, Reason)],
+    degraded: &[Said<'_>],
     frame: Frame<'_>,
     out: &mut Vec<u8>,
 ) {
     push_head(worker, 200, "application/json", body.len(), frame, out);
     if !degraded.is_empty() {
         out.extend_from_slice(b"tailrace-degraded: ");
-        for (index, (name, reason)) in degraded.iter().enumerate() {
+        for (index, said) in degraded.iter().enumerate() {
             let separator: &[u8] = if index == 0 { b"" } else { b", " };
             for bytes in [
                 separator,
-                name.as_bytes(),
+                said.name.as_bytes(),
                 b";reason=",
-                reason.code().as_bytes(),
+                said.reason.code().as_bytes(),
             ] {
                 out.extend_from_slice(bytes);
+            }
+            if let Some(age_s) = said.stale_s {
+                out.extend_from_slice(b";served=stale;age=");
+                out.extend_from_slice(itoa::Buffer::new().format(age_s).as_bytes());
             }
         }
         out.extend_from_slice(b"\r\ncache-control: no-store\r\n");

@@ -225,6 +225,22 @@ fn an_overload_is_survived_and_forgotten() {
     }
 }
 
+// Below and at its limit, where nothing waits, the processor alone is the sign: what it refuses is
+// the twentieth above its target and no more.
+#[test]
+fn a_processor_above_its_target_costs_a_twentieth_at_most() {
+    for load in [0.93, 0.97, 1.0] {
+        let mut service = Service::new(11);
+        service.run(120_000, load, 10_000);
+        let refused: u32 = service.refused.iter().sum();
+        let offered: u32 = service.offered.iter().sum();
+        let share = f64::from(refused) / f64::from(offered);
+        assert!(share <= 0.08, "{load}: {share} refused");
+        let goodput = f64::from(service.in_time) / 120_000.0;
+        assert!(goodput >= 0.92 * load, "{load}: {goodput}");
+    }
+}
+
 #[test]
 fn a_load_that_fits_is_never_refused() {
     let mut service = Service::new(3);

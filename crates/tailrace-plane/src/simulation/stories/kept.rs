@@ -35,7 +35,9 @@ fn asked(run: &Run, from_ms: u64, to_ms: u64) -> usize {
     let users = run.upstreams.iter().filter(|one| one.index == USERS);
     let counts = users.map(|one| {
         let arrivals = one.record.arrivals.borrow();
-        let within = arrivals.iter().filter(|at| (from_ms..to_ms).contains(&since(at)));
+        let within = arrivals
+            .iter()
+            .filter(|at| (from_ms..to_ms).contains(&since(at)));
         within.count()
     });
     counts.sum()
@@ -60,7 +62,10 @@ fn herd() {
             let lives = 3_000_u64.div_ceil(225) as usize;
             let fetches = asked(run, 0, 3_000);
             let most = 2 * lives * HOT as usize;
-            assert!(fetches <= most, "{fetches} fetches of {HOT} keys, at most {most}");
+            assert!(
+                fetches <= most,
+                "{fetches} fetches of {HOT} keys, at most {most}"
+            );
             if seed == 0 {
                 let mut bare = story(seed, &cache, 800, users);
                 bare.blueprint["upstreams"][USERS]["cache"] = Value::Null;
@@ -113,7 +118,9 @@ fn named(run: &Run) {
         let Some((_, said)) = entries.find(|entry| entry.0 == "user") else {
             continue;
         };
-        let age = said.split_once(";served=stale;age=").and_then(|(_, age)| age.parse().ok());
+        let age = said
+            .split_once(";served=stale;age=")
+            .and_then(|(_, age)| age.parse().ok());
         let age: u64 = age.unwrap_or_else(|| panic!("request {}: {said}", record.id));
         assert!(age <= 6, "request {}: {said}", record.id);
         stale += 1;

@@ -97,10 +97,17 @@ fn brownout() {
             assert!(spike().good() >= 0.98, "{:?}", spike());
             in_order(run);
             let (calm, after) = (between(run, 0, 900), between(run, 5_600, 6_000));
-            assert_eq!((calm.degraded, after.degraded), (0, 0), "{calm:?} {after:?}");
+            assert_eq!(
+                (calm.degraded, after.degraded),
+                (0, 0),
+                "{calm:?} {after:?}"
+            );
             if seed == 0 {
                 let bare: Slice = between(&play(crowd(seed, &Value::Null), seed), 1_600, 2_500);
-                assert!(bare.with(503) > bare.offered / 10, "nothing to prevent: {bare:?}");
+                assert!(
+                    bare.with(503) > bare.offered / 10,
+                    "nothing to prevent: {bare:?}"
+                );
             }
         },
     );
