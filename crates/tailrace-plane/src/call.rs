@@ -58,6 +58,13 @@ impl Made {
         }
     }
 
+    fn is_kept(&self, program: &Program) -> bool {
+        match self {
+            Self::Template(template) => template.keep(program).is_some(),
+            Self::Part { .. } => self.part(program).cache.is_some(),
+        }
+    }
+
     /// How long its answers are kept, if they are.
     pub fn keep(&self, program: &Program) -> Option<Keep> {
         match self {
@@ -134,7 +141,7 @@ pub fn start(call: Call) -> Running {
     }
     // Cache first: a hit takes nothing from upstream, bulkhead or budget, and of all that miss the
     // same at once one goes on (req 16.5).
-    if call.made.keep(&call.worker.program).is_some() {
+    if call.made.is_kept(&call.worker.program) {
         return Box::pin(cache::answer(call));
     }
     Box::pin(governed(call))
