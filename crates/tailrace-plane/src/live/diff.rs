@@ -88,8 +88,8 @@ fn is_live(path: &[&str]) -> bool {
         ["limits", _]
         | ["access_log", "format"]
         | ["views", _, "parts", _, "timeout_ms"]
+        | ["views", _, "parts", _, "cache", ..]
         | ["views", _, "parts", _, "each", "items_max"] => true,
-        ["views", _, "parts", _, "cache", ..] => true,
         ["upstreams", _, field, ..] => UPSTREAM.contains(field),
         ["views", _, field, ..] => VIEW.contains(field),
         ["admission", field, ..] => ADMISSION.contains(field),

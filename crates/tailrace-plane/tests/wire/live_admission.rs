@@ -10,7 +10,7 @@ use crate::upstream::{echo, Gate, Seen, Step, Upstream};
 use serde_json::{json, Value};
 use std::sync::Arc;
 
-fn change(plane: &Running, service: Service) {
+fn change(plane: &Running, service: &Service) {
     let changed = plane.reconfigure(service.source(), b"{}".to_vec(), "test");
     let changed = changed.unwrap_or_else(|error| panic!("{error}"));
     assert!(!changed.is_empty());
@@ -33,15 +33,15 @@ fn follows(upstream: &Upstream, with: impl Fn(Value) -> Service) {
     let plane = with(Value::Null).start();
     let mut client = plane.client();
     assert_eq!(answered(&mut client), 20, "no rate yet");
-    change(&plane, with(burst(3)));
+    change(&plane, &with(burst(3)));
     assert_eq!(answered(&mut client), 3);
-    change(&plane, with(burst(5)));
+    change(&plane, &with(burst(5)));
     assert_eq!(answered(&mut client), 2, "three are spent");
-    change(&plane, with(burst(2)));
+    change(&plane, &with(burst(2)));
     assert_eq!(answered(&mut client), 0);
-    change(&plane, with(Value::Null));
+    change(&plane, &with(Value::Null));
     assert_eq!(answered(&mut client), 20);
-    change(&plane, with(burst(1)));
+    change(&plane, &with(burst(1)));
     assert_eq!(answered(&mut client), 1);
     assert_eq!(upstream.count(), 20 + 3 + 2 + 20 + 1);
 }
@@ -70,7 +70,7 @@ fn a_views_rate_follows_and_its_header_with_it() {
     };
     follows(&upstream, with);
     let plane = with(burst(1)).start();
-    change(&plane, with(burst(9)));
+    change(&plane, &with(burst(9)));
     let reply = plane.get("/one/7");
     let policy = reply.header("ratelimit-policy").unwrap_or_default();
     assert!(policy.contains("\"view/one\";q=9"), "{policy}");
@@ -128,15 +128,15 @@ fn a_lower_cap_puts_nobody_out_and_a_higher_one_lets_in_at_once() {
     let plane = with(100).start();
     let held = hold(&plane, &upstream, 10);
     assert_eq!(plane.get("/one/7").status, 200);
-    change(&plane, with(10));
+    change(&plane, &with(10));
     let refused = plane.get("/one/7");
     assert_eq!(
         (refused.status, refused.code().as_str()),
         (503, "overloaded")
     );
-    change(&plane, with(12));
+    change(&plane, &with(12));
     assert_eq!(plane.get("/one/7").status, 200);
-    change(&plane, with(3));
+    change(&plane, &with(3));
     gate.open();
     for mut client in held {
         assert_eq!(client.reply().status, 200, "let in under another cap");
@@ -166,13 +166,13 @@ fn brownout_follows_and_gives_back_what_it_left_out() {
         });
     };
     left_out(json!([]));
-    change(&plane, with(at(0.5)));
+    change(&plane, &with(at(0.5)));
     left_out(json!(["more"]));
-    change(&plane, with(at(0.8)));
+    change(&plane, &with(at(0.8)));
     left_out(json!([]));
-    change(&plane, with(at(0.5)));
+    change(&plane, &with(at(0.5)));
     left_out(json!(["more"]));
-    change(&plane, with(Value::Null));
+    change(&plane, &with(Value::Null));
     left_out(json!([]));
     gate.open();
     drop(held);
@@ -189,14 +189,14 @@ fn shedding_follows_and_is_forgotten_when_it_is_switched_off() {
     let plane = with(&Value::Null).start();
     let mut held = hold(&plane, &upstream, 20);
     assert!(plane.metric("tailrace_shed_rate", "").abs() < 1e-9);
-    change(&plane, with(&tight));
+    change(&plane, &with(&tight));
     eventually("requests are refused", || {
         let mut client = plane.client();
         client.send(get("/hold/7"));
         held.push(client);
         plane.metric("tailrace_shed_rate", "") > 0.3
     });
-    change(&plane, with(&Value::Null));
+    change(&plane, &with(&Value::Null));
     // Before the worker's next look, too.
     for _ in 0..40 {
         assert_eq!(plane.get("/one/7").status, 200);
@@ -218,7 +218,7 @@ fn feasibility_follows() {
     };
     let plane = with(Value::Null).start();
     assert_eq!(plane.get("/one/7").status, 200);
-    change(&plane, with(json!({"refused_max": 0.5})));
+    change(&plane, &with(json!({"refused_max": 0.5})));
     assert_eq!(plane.get("/one/7").status, 200);
     assert_eq!(
         plane.config()["admission"]["feasibility"]["refused_max"],
