@@ -86,28 +86,21 @@ fn herd() {
 /// are refused, and come back when the load is gone (req 9.1c).
 #[test]
 fn brownout() {
-    let ladder = json!({"start": 0.5, "full": 0.9, "band": 0.1, "dwell_ms": 2_500.0});
+    let ladder = json!({"start": 0.5, "full": 0.9, "band": 0.1, "dwell_ms": 1_200.0});
     tell(
         "overload::brownout",
         |seed| crowd(seed, &ladder),
         |seed, run| {
             // A worker looks twice a second.
-            let spike = || between(run, 1_600, 2_500);
-            assert_eq!(spike().with(503), 0, "{:?}", spike());
-            assert!(spike().good() >= 0.98, "{:?}", spike());
+            let spike = between(run, 1_600, 2_500);
+            assert_eq!(spike.with(503), 0, "refused of {}", spike.offered);
+            assert!(spike.good() >= 0.98, "{:.3} answered", spike.good());
             in_order(run);
             let (calm, after) = (between(run, 0, 900), between(run, 5_600, 6_000));
-            assert_eq!(
-                (calm.degraded, after.degraded),
-                (0, 0),
-                "{calm:?} {after:?}"
-            );
+            assert_eq!((calm.degraded, after.degraded), (0, 0));
             if seed == 0 {
                 let bare: Slice = between(&play(crowd(seed, &Value::Null), seed), 1_600, 2_500);
-                assert!(
-                    bare.with(503) > bare.offered / 10,
-                    "nothing to prevent: {bare:?}"
-                );
+                assert!(bare.with(503) > bare.offered / 10, "nothing to prevent");
             }
         },
     );
@@ -115,7 +108,7 @@ fn brownout() {
 
 fn crowd(seed: u64, brownout: &Value) -> Story {
     let service = Service::new();
-    let admission = json!({"calls_max": 300, "brownout": brownout});
+    let admission = json!({"calls_max": 150, "brownout": brownout});
     let service = (0..=RECS).fold(service.admission(admission), |service, upstream| {
         service.with(upstream, json!({"bulkhead": {"limit": 256}}))
     });
@@ -123,7 +116,7 @@ fn crowd(seed: u64, brownout: &Value) -> Story {
         RECS => Weather::of(|_, random| Fate::Fine(random.u64(32_000..38_000))),
         _ => Weather::of(|_, random| Fate::Fine(random.u64(2_000..5_000))),
     };
-    service.story(seed, &[(1_000, 200), (2_500, 1_500), (6_000, 200)], weather)
+    service.story(seed, &[(1_000, 100), (2_500, 750), (6_000, 100)], weather)
 }
 
 /// The last declared part goes first: no coupon is left out of a reply that has the other.
@@ -140,5 +133,5 @@ fn in_order(run: &Run) {
         assert!(gone("recommend") || !gone("coupon"), "{reply:?}");
         left_out += u64::from(gone("recommend"));
     }
-    assert!(left_out > 500, "{left_out} left out");
+    assert!(left_out > 250, "{left_out} left out");
 }
