@@ -251,11 +251,6 @@ impl Shedder {
     pub fn rate(&self) -> f64 {
         f64::from_bits(self.rate.load(Ordering::Relaxed))
     }
-
-    /// The rank below which all are refused; 0 when none are.
-    pub fn least_rank(&self) -> u8 {
-        (self.threshold.load(Ordering::Relaxed) >> 16) as u8
-    }
 }
 
 #[cfg(test)]
