@@ -43,13 +43,13 @@ fn asked(run: &Run, from_ms: u64, to_ms: u64) -> usize {
     counts.sum()
 }
 
-/// An upstream with room for a quarter of the load. Everybody asks for the same few users, whose
+/// An upstream with room for half of the load. Everybody asks for the same few users, whose
 /// entries expire without a stale answer to bridge it: a herd at every expiry. One fetch serves
 /// all who wait, so the upstream sees its keys and not its readers.
 #[test]
 fn hot_keys() {
     let cache = json!({"ttl_ms": 250.0, "stale_ms": 0.0, "stale_if_error_ms": 0.0});
-    let users = || Weather::of(|_, random| Fate::Fine(random.u64(15_000..25_000))).servers(2);
+    let users = || Weather::of(|_, random| Fate::Fine(random.u64(15_000..25_000))).servers(4);
     tell_with(
         "kept::hot_keys",
         whole,
