@@ -7,8 +7,9 @@ records why one is right all the same. What only may not fit (a retry, a hedge, 
 fan-out) is warned about: those are asked for time again when they happen.
 
 A weak part may stand between two strong ones; then the call that stands in for it comes after its
-own, and is part of the chain. Waits in a bulkhead's queue, retries and hedges happen within the timeout of their call, so they
-are part of its time and not added to it. Limits: every number is a bound from the declaration.
+own, and is part of the chain. Waits in a bulkhead's queue, retries and hedges happen within the
+timeout of their call, so they are part of its time and not added to it. Limits: every number is a
+bound from the declaration.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def test_a_stand_in_takes_its_time_after_the_call_it_stands_in_for() -> None:
         "upstreams.other.timeout_ms",
     )
     assert found.helps[0] == 'shorten the timeout of `a` to "29ms" or less'
-    (found,) = check_tail(blueprint(*rows, deadline_ms=29.0))
+    found = check_tail(blueprint(*rows, deadline_ms=29.0))[0]
     assert found.helps[0].startswith("shorten the timeouts of what stands in")
     late = blueprint(part("a"), part("b", "a", **weak), deadline_ms=80.0)
     assert verdicts(late) == [("warned", "weak_time")]

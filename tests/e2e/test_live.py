@@ -204,20 +204,15 @@ def test_the_limits_of_admission_follow(running: Running) -> None:
             connection.close()
         return found
 
-    table = "[admission]\ncalls_max = {}\nrate.per_second = 0.001\nrate.burst = {}\n"
+    table = "[admission]\ncalls_max = 77\nrate.per_second = 0.001\nrate.burst = {}\n"
     assert statuses() == [200] * 5
-    running.file.write_text(FILE.format(100) + table.format(77, 2))
+    running.file.write_text(FILE.format(100) + table.format(2))
     running.until_revision(2)
     assert statuses() == [200, 200, 429, 429, 429]
-    assert running.config()["admission"]["calls_max"] == 77
     assert running.config()["origins"]["admission.calls_max"] == "tailrace.toml:4"
-    running.file.write_text(FILE.format(100) + table.format(77, 4))
+    running.file.write_text(FILE.format(100) + table.format(4))
     running.until_revision(3)
     assert statuses() == [200, 200, 429, 429, 429]
-    running.file.write_text(FILE.format(100) + '[admission]\ntrusted = ["10.0.0.0/8"]\n')
-    running.until("the refusal", lambda: running.config()["refused"] is not None)
-    error = running.config()["refused"]["error"]
-    assert "needs a restart: admission.trusted" in error
     running.file.write_text(FILE.format(100))
     running.until_revision(4)
     assert statuses() == [200] * 5

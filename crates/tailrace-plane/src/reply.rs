@@ -12,7 +12,8 @@ use crate::program::{Layout, List, Placed, Program, View};
 use crate::reason::Reason;
 use crate::splice::escape_into;
 use crate::worker::Worker;
-use sources::{is_kept, push_degraded_header, push_sources_header};
+pub use sources::Said;
+use sources::{is_kept, push_degraded_header, push_said, push_sources_header};
 
 /// A reply that is not a view's: status, code and words of a problem.
 #[derive(Debug, Clone, Default)]
@@ -204,15 +205,6 @@ fn push_envelope(
     out.push(b'}');
 }
 
-/// What a handler's reply says of a call that failed.
-#[derive(Debug, Clone, Copy)]
-pub struct Said<'a> {
-    pub name: &'a str,
-    pub reason: Reason,
-    /// A kept answer of this age stood in, in seconds.
-    pub stale_s: Option<u32>,
-}
-
 /// Puts what a handler returned into a reply: its own JSON, and in a header what is missing.
 pub fn handled(
     worker: &Worker,
@@ -223,22 +215,7 @@ pub fn handled(
 ) {
     push_head(worker, 200, "application/json", body.len(), frame, out);
     if !degraded.is_empty() {
-        out.extend_from_slice(b"tailrace-degraded: ");
-        for (index, said) in degraded.iter().enumerate() {
-            let separator: &[u8] = if index == 0 { b"" } else { b", " };
-            for bytes in [
-                separator,
-                said.name.as_bytes(),
-                b";reason=",
-                said.reason.code().as_bytes(),
-            ] {
-                out.extend_from_slice(bytes);
-            }
-            if let Some(age_s) = said.stale_s {
-                out.extend_from_slice(b";served=stale;age=");
-                out.extend_from_slice(itoa::Buffer::new().format(age_s).as_bytes());
-            }
-        }
+        push_said(degraded, out);
         out.extend_from_slice(b"\r\ncache-control: no-store\r\n");
     }
     out.extend_from_slice(b"\r\n");

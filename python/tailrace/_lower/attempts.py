@@ -163,8 +163,6 @@ def check_hedges(context: Context, service: Service, blueprint: dict[str, Any]) 
         methods = " and ".join(sorted({part["method"] for part in mine}))
         message = f"upstream `{upstream.name}` hedges, and all its calls are {methods}"
         notes = ("the second attempt runs beside the first, so the upstream would do it twice",)
-        helps = (
-            "leave hedge out, or give a call an idempotency_key that the upstream honours",
-        )
+        helps = ("leave hedge out, or give a call an idempotency_key that the upstream honours",)
         place = at(upstream.place, "hedge")
         context.problem("TR017", message, place, notes=notes, helps=helps)

@@ -3,8 +3,8 @@
 //! The failure prevented is a timeout that can never fire, because the deadline ends the request
 //! first, and a request that fills a bulkhead by itself. The strong parts that wait for one another
 //! must fit the deadline with their first attempts, one after the other, a list once per round of
-//! the fan-out, and where a weak part stands between them, its stand-in after its own call; the calls
-//! that one request may have in flight must leave a place in every bulkhead.
+//! the fan-out, and where a weak part stands between them, its stand-in after its own call; the
+//! calls that one request may have in flight must leave a place in every bulkhead.
 //! `allow_overcommit` records why a view is right all the same. Python says the same with the lines
 //! of the user's code (`_tail.py`); this is the wall that no override or other producer passes.
 //!

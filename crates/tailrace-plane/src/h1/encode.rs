@@ -2,8 +2,9 @@
 //!
 //! Prevents: header injection (RELIABILITY S04): a value from a view or a parameter that starts a
 //! line of its own. How: whoever puts text that came from somewhere into a value asks whether it is
-//! one (`template.rs`); what a client sent as a header was parsed strictly. Limits: names are the
-//! declaration's, which may not name a header of one hop or of framing (S05; the blueprint's check).
+//! one (`template.rs`); what a client sent as a header was parsed strictly. Limits: names are those
+//! of the declaration, which may not name a header of one hop or of framing (S05; the blueprint's
+//! check).
 
 /// No control byte at all: HTAB is legal in the grammar, but nothing here needs to send one.
 #[inline]

@@ -187,8 +187,8 @@ fn bounded(run: &Run) {
         );
         hedged |= upstream.policies.hedge.is_some();
     }
-    // A hedge runs beside its call; the request's purse bounds all of them (req 4.3). A fetch of what
-    // is kept is the process's: it may outlive the wait of the request whose id it carries.
+    // A hedge runs beside its call; the request's purse bounds all of them (req 4.3). A fetch of
+    // what is kept is the process's: it may outlive the wait of the request whose id it carries.
     let program = run.shared.program();
     let view = &program.views[0];
     let extra = if hedged {

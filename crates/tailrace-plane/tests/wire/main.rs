@@ -25,6 +25,7 @@ mod attempt_timeout;
 mod bodies;
 mod breaking;
 mod bridge;
+mod bridge_policies;
 mod caching;
 mod cancellation;
 mod caps;

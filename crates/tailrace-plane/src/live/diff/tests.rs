@@ -77,6 +77,29 @@ fn a_limit_that_changed_is_named_with_both_values() {
             json!(8),
             "views.order.parts.user.each.items_max 4 -> 8",
         ),
+        ("/limits/idle_ms", json!(1), "limits.idle_ms 30000 -> 1"),
+        (
+            "/access_log/format",
+            json!("text"),
+            "access_log.format json -> text",
+        ),
+    ];
+    each_is_one_change(cases);
+    assert_eq!(change("/limits/idle_ms", &json!(30_000)), Ok(vec![]));
+}
+
+fn each_is_one_change(cases: impl IntoIterator<Item = (&'static str, Value, &'static str)>) {
+    for (pointer, to, expected) in cases {
+        let found = change(pointer, &to).unwrap();
+        assert_eq!(found.len(), 1, "{pointer}");
+        assert_eq!(found[0].to_string(), expected);
+    }
+}
+
+// req 9.1a, 9.1c: who is let in, too.
+#[test]
+fn rates_priorities_and_the_limits_of_admission_follow() {
+    each_is_one_change([
         (
             "/upstreams/0/rate/burst",
             json!(9),
@@ -107,19 +130,7 @@ fn a_limit_that_changed_is_named_with_both_values() {
             json!([{"client": "a", "priority": "sheddable"}]),
             r#"admission.priorities  -> [{"client":"a","priority":"sheddable"}]"#,
         ),
-        ("/limits/idle_ms", json!(1), "limits.idle_ms 30000 -> 1"),
-        (
-            "/access_log/format",
-            json!("text"),
-            "access_log.format json -> text",
-        ),
-    ];
-    for (pointer, to, expected) in cases {
-        let found = change(pointer, &to).unwrap();
-        assert_eq!(found.len(), 1, "{pointer}");
-        assert_eq!(found[0].to_string(), expected);
-    }
-    assert_eq!(change("/limits/idle_ms", &json!(30_000)), Ok(vec![]));
+    ]);
 }
 
 #[test]

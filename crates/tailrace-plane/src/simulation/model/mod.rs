@@ -5,8 +5,8 @@
 //! would be seen by the next; `TAILRACE_PLANS=100000` plays as many at night. A plan that differs
 //! is made as small as it can be while it still differs, and printed with the command that plays it
 //! again. What stands in for a part that failed, and that the reply names it, is part of the plan
-//! (req 8.3). Asynchronous parts are not declared yet; when they are, `Part` gets a third strength, and
-//! the reference one line: they never delay a reply.
+//! (req 8.3). Asynchronous parts are not declared yet; when they are, `Part` gets a third strength,
+//! and the reference one line: they never delay a reply.
 
 mod plan;
 mod reference;
