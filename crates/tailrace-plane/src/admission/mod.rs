@@ -31,6 +31,7 @@ pub mod load;
 pub mod refusal;
 pub mod rules;
 
+use crate::clock::MILLI;
 use crate::fanout::FanOut;
 use crate::h1::RequestHead;
 use crate::program::{Program, View};
@@ -47,10 +48,12 @@ use std::hash::RandomState;
 use std::io::Write;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use tailrace_policy::deadline::Deadline;
 use tailrace_policy::feasibility::Gate as Feasibility;
 use tailrace_policy::inbound::{Expected, Inbound, Permit, Share};
+use tailrace_policy::shed::room::Room;
 use tailrace_policy::shed::Level;
 use tailrace_policy::Nanos;
 
@@ -99,6 +102,7 @@ pub struct Gate {
     answered: Cell<u32>,
     /// Requests let in that have not ended.
     inside: Rc<Cell<u64>>,
+    room: Cell<Room>,
 }
 
 impl Gate {
@@ -116,6 +120,7 @@ impl Gate {
             left_out: views().map(|_| Cell::new(0)).collect(),
             answered: Cell::new(0),
             inside: Rc::default(),
+            room: Cell::new(Room::new(room_target(program))),
         }
     }
 
@@ -127,6 +132,18 @@ impl Gate {
         }
         let feasible = program.admission.feasibility.unwrap_or_default();
         self.feasibility.iter().for_each(|gate| gate.set(feasible));
+        let mut room = self.room.get();
+        room.set(room_target(program));
+        self.room.set(room);
+    }
+
+    /// Takes note of how long what is ready waits to run, in work of this thread (req 9.1c).
+    pub fn note_wait(&self, wait: Nanos) {
+        let mut room = self.room.get();
+        room.note(wait, self.inside());
+        self.room.set(room);
+        let limit = room.limit().unwrap_or(u64::MAX);
+        self.load.room.store(limit, Ordering::Relaxed);
     }
 
     fn inside(&self) -> u64 {
@@ -164,6 +181,11 @@ impl Gate {
             floors.learn(view, fan, worker.now.get());
         }
     }
+}
+
+/// How long what is ready may wait to run: timers are no more exact than a millisecond.
+fn room_target(program: &Program) -> Nanos {
+    program.admission.targets.delay_target.max(MILLI)
 }
 
 /// The most calls one request of the view makes, extra attempts apart. What a handler calls is not
@@ -304,7 +326,8 @@ fn decide(
     if rules.sheds {
         let shedder = &gate.load.shedder;
         let chance = if shedder.rate() > 0.0 { draw() } else { 0 };
-        if shedder.admit(worth.level, chance).is_err() {
+        let has_room = gate.room.get().has(worth.level.class(), gate.inside());
+        if shedder.admit(worth.level, chance).is_err() || !has_room {
             gate.load.shed[worth.level.class() as usize].add(1);
             return Err(Refusal::soon(Limit::Shed));
         }

@@ -57,5 +57,6 @@ mod slow_sockets;
 mod smuggling;
 mod spoofed;
 mod standing_in;
+mod streams;
 mod unread_bodies;
 mod upstream_limits;
