@@ -9,7 +9,6 @@ mod sources;
 use crate::fanout::FanOut;
 use crate::h1;
 use crate::program::{Layout, List, Placed, Program, View};
-use crate::reason::Reason;
 use crate::splice::escape_into;
 use crate::worker::Worker;
 pub use sources::Said;
