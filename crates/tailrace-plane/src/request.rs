@@ -20,7 +20,7 @@ use crate::bridge::Run;
 use crate::clock;
 use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
-use crate::metrics::{status_index, ViewMetrics};
+use crate::metrics::split::Replied;
 use crate::parameters::{self, bad_parameter, Raw};
 use crate::program::{Part, Program};
 use crate::reply::{self, Frame, Problem};
@@ -291,9 +291,10 @@ impl Exchange {
         worker.metrics.in_flight.sub(1);
         self.passed.clear();
         match self.view {
-            Some(view) => record_view(&worker.metrics.views[view], status, took),
-            None => worker.metrics.unmatched[status_index(status)].add(1),
+            Some(view) => &worker.metrics.views[view].durations,
+            None => &worker.metrics.unmatched,
         }
+        .record(self.head.method, Replied(status), took);
         if !worker.logs() {
             return;
         }
@@ -336,14 +337,6 @@ fn frame<'a>(
         head_only: head.method == Method::Head,
         epoch_ms: clock::epoch_ms(),
         lines,
-    }
-}
-
-fn record_view(metrics: &ViewMetrics, status: u16, took: Nanos) {
-    metrics.duration.record(took);
-    // 499 is no reply: the client had left, which `cancelled` counts.
-    if status != 499 {
-        metrics.statuses[status_index(status)].add(1);
     }
 }
 

@@ -48,7 +48,6 @@ use std::hash::RandomState;
 use std::io::Write;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use tailrace_policy::deadline::Deadline;
 use tailrace_policy::feasibility::Gate as Feasibility;
@@ -139,11 +138,8 @@ impl Gate {
 
     /// Takes note of how long what is ready waits to run, in work of this thread (req 9.1c).
     pub fn note_wait(&self, wait: Nanos) {
-        let mut room = self.room.get();
-        room.note(wait, self.inside());
-        self.room.set(room);
-        let limit = room.limit().unwrap_or(u64::MAX);
-        self.load.room.store(limit, Ordering::Relaxed);
+        self.room.set(self.room.get().after(wait, self.inside()));
+        self.load.says_room(self.room.get().limit());
     }
 
     fn inside(&self) -> u64 {

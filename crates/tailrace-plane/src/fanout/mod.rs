@@ -396,18 +396,4 @@ impl FanOut {
         }
         Ok(progress)
     }
-
-    /// The deadline has come: what is not done fails now.
-    fn cut(&mut self, worker: &Worker, view: &View, now: Nanos) -> Result<(), Stop> {
-        self.running.clear();
-        for (index, part) in view.parts.iter().enumerate() {
-            if !self.is_done(index) {
-                if self.started[index] == 0 {
-                    self.started[index] = now;
-                }
-                self.give_up(worker, index, part, Reason::Deadline)?;
-            }
-        }
-        Ok(())
-    }
 }

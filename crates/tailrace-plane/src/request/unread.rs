@@ -9,7 +9,7 @@
 use super::asked::{asked_deadline, find_view};
 use super::Exchange;
 use crate::admission::{self, refusal::Refusal, Asking};
-use crate::h1::RequestHead;
+use crate::h1::{Method, RequestHead};
 use crate::program::Program;
 use crate::reply::Problem;
 use crate::worker::Worker;
@@ -53,6 +53,7 @@ impl Exchange {
     /// Refuses a request whose head cannot be trusted; the connection closes after it.
     pub fn reject(&mut self, worker: &Worker, problem: &Problem) {
         self.head = RequestHead::default(); // which does not keep the connection
+        self.head.method = Method::Other;
         self.reject_body(worker, problem);
     }
 

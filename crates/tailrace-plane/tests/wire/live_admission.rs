@@ -188,13 +188,13 @@ fn shedding_follows_and_is_forgotten_when_it_is_switched_off() {
     let with = |shed: &Value| service(&upstream, json!({"shed": shed, "brownout": null}));
     let plane = with(&Value::Null).start();
     let mut held = hold(&plane, &upstream, 20);
-    assert!(plane.metric("tailrace_shed_rate", "").abs() < 1e-9);
+    assert!(plane.metric("tailrace_shed_ratio", "").abs() < 1e-9);
     change(&plane, &with(&tight));
     eventually("requests are refused", || {
         let mut client = plane.client();
         client.send(get("/hold/7"));
         held.push(client);
-        plane.metric("tailrace_shed_rate", "") > 0.3
+        plane.metric("tailrace_shed_ratio", "") > 0.3
     });
     change(&plane, &with(&Value::Null));
     // Before the worker's next look, too.
@@ -202,7 +202,7 @@ fn shedding_follows_and_is_forgotten_when_it_is_switched_off() {
         assert_eq!(plane.get("/one/7").status, 200);
     }
     eventually("the share is forgotten", || {
-        plane.metric("tailrace_shed_rate", "").abs() < 1e-9
+        plane.metric("tailrace_shed_ratio", "").abs() < 1e-9
     });
     gate.open();
 }

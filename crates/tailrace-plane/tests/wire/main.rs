@@ -60,3 +60,4 @@ mod standing_in;
 mod streams;
 mod unread_bodies;
 mod upstream_limits;
+mod watched;

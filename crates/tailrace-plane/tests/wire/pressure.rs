@@ -196,7 +196,7 @@ fn what_matters_less_is_refused_first() {
     let mut client = plane.client();
     eventually("half is refused, and not all", || {
         held.push(hold_or_not(&plane));
-        (0.3..0.9).contains(&plane.metric("tailrace_shed_rate", ""))
+        (0.3..0.9).contains(&plane.metric("tailrace_shed_ratio", ""))
     });
     let before = called(&upstream, "/one/7");
     let refused = refused_of_each(&mut client, 32);
@@ -290,7 +290,7 @@ fn the_usual_admission_is_in_force_and_serves() {
     eventually("it serves", || client.get("/one/7").status == 200);
     eventually("the processor is looked at", || {
         client.get("/one/7");
-        plane.metric("tailrace_cpu_share", "") > 0.0
+        plane.metric("tailrace_cpu_ratio", "") > 0.0
     });
 }
 

@@ -139,7 +139,7 @@ fn shedding_refuses_before_the_body_is_waited_for() {
         let mut client = plane.client();
         client.send(get("/one/7"));
         held.push(client);
-        plane.metric("tailrace_shed_rate", "") > 0.9
+        plane.metric("tailrace_shed_ratio", "") > 0.9
     });
     let mut refused = None;
     eventually("one of those that may be is", || {
