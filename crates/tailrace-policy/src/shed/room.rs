@@ -63,6 +63,7 @@ impl Room {
     }
 
     /// What it is after such a note.
+    #[must_use]
     pub fn after(mut self, wait: Nanos, inside: u64) -> Self {
         self.note(wait, inside);
         self
