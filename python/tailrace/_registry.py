@@ -28,6 +28,17 @@ _DAY_MS: Final = 86_400_000.0
 _FORMATTED: Final = (
     'write the name in braces and give the value beside it: get("/orders/{id}", Order, id=order_id)'
 )
+_UPSTREAMS: Final = "it is said once, of the upstream, and holds for calls of Python code too"
+_ELSEWHERE: Final = {
+    "cache": _UPSTREAMS,
+    "retry": _UPSTREAMS,
+    "hedge": _UPSTREAMS,
+    "default": "a failure gives it when the call is weak: scope.weak(call, default=...)",
+    "otherwise": "only a part of a view has it; code catches CallFailed and asks another upstream",
+    "each": "only a part of a view has it; code gives its calls together: scope.all(*calls)",
+    "when": "only a part of a view has it; code decides by itself whether to call",
+}
+"""What parts of views take, asked of a call."""
 
 
 class Registers(Protocol):
@@ -116,7 +127,7 @@ def _names(call: BoundCall[Any], place: Place) -> tuple[str, ...]:
         )
     if unused := sorted(call.values.keys() - found):
         message = f"{call!r} gives `{unused[0]}`, which no template names"
-        raise _wrong(message, place, _FORMATTED)
+        raise _wrong(message, place, _ELSEWHERE.get(unused[0], _FORMATTED))
     absent = [name for name in sorted(in_path) if call.values[name] is None]
     if absent:
         message = f"`{absent[0]}` is None, and a path needs a value"

@@ -6,8 +6,10 @@ else's (req 4.2, 4.3). Both are refused before anything listens, with the sum; `
 records why one is right all the same. What only may not fit (a retry, a hedge, a turn in the
 fan-out) is warned about: those are asked for time again when they happen.
 
-Waits in a bulkhead's queue, retries and hedges happen within the timeout of their call, so they
-are part of its time and not added to it. Limits: every number is a bound from the declaration.
+A weak part may stand between two strong ones; then the call that stands in for it comes after its
+own, and is part of the chain. Waits in a bulkhead's queue, retries and hedges happen within the
+timeout of their call, so they are part of its time and not added to it. Limits: every number is a
+bound from the declaration.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from tailrace._worst import (
     in_flight,
     longest_chain,
     needs,
+    other_of,
     timeout_of,
     timeouts_of,
 )
@@ -89,13 +92,14 @@ def check_tail(blueprint: dict[str, Any]) -> list[Finding]:
 def equation(chain: tuple[Term, ...]) -> str:
     """`order 80ms + stock 60ms x 2 rounds = 200ms`."""
     shown = " + ".join(_term(one) for one in chain)
-    plain = len(chain) == 1 and chain[0].rounds == 1
+    plain = len(chain) == 1 and chain[0].rounds == 1 and not chain[0].other_ms
     return shown if plain else f"{shown} = {duration_text(_sum(chain))}"
 
 
 def _term(term: Term) -> str:
     times = f" x {term.rounds} rounds" if term.rounds > 1 else ""
-    return f"{term.part} {duration_text(term.timeout_ms)}{times}"
+    other = f" + its stand-in {duration_text(term.other_ms)}" if term.other_ms else ""
+    return f"{term.part} {duration_text(term.timeout_ms)}{times}{other}"
 
 
 def _sum(chain: tuple[Term, ...]) -> float:
@@ -109,7 +113,7 @@ def _time(view: dict[str, Any], timeouts: dict[str, float], reason: str | None) 
     if total <= deadline + ROUNDING_MS:
         return []
     by_name = {part["name"]: part for part in view["parts"]}
-    sums = [_row(one, by_name[one.part], view) for one in chain]
+    sums = [row for one in chain for row in _rows(one, by_name[one.part], view)]
     text = f"sum: {duration_text(total)}, deadline: {duration_text(deadline)}"
     sums.append((text, f"views.{view['name']}.deadline_ms"))
     helps = [*_shorter(chain, total - deadline), *_fewer_rounds(chain, view)]
@@ -130,12 +134,21 @@ def _time(view: dict[str, Any], timeouts: dict[str, float], reason: str | None) 
     ]
 
 
+def _rows(term: Term, part: Part, view: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [_row(term, part, view)]
+    if term.other_ms:
+        upstream = part["otherwise"]["upstream"]
+        text = f"its stand-in: {duration_text(term.other_ms)}, timeout of upstream `{upstream}`"
+        rows.append((text, f"upstreams.{upstream}.timeout_ms"))
+    return rows
+
+
 def _row(term: Term, part: Part, view: dict[str, Any]) -> tuple[str, str]:
     text = f"{term.part}: {duration_text(term.timeout_ms)}"
     if term.rounds > 1:
         items = part["each"]["items_max"]
         text += f" x {term.rounds} rounds of {view['fanout']} ({items} items at most)"
-        text += f" = {duration_text(term.ms)}"
+        text += f" = {duration_text(term.own_ms)}"
     if "timeout_ms" in part:
         path = f"views.{view['name']}.parts.{term.part}.timeout_ms"
         return f"{text}, its own timeout", path
@@ -145,11 +158,14 @@ def _row(term: Term, part: Part, view: dict[str, Any]) -> tuple[str, str]:
 
 def _shorter(chain: tuple[Term, ...], over: float) -> list[str]:
     """The one timeout to shorten, when that is enough, else all of them in proportion."""
-    longest = max(chain, key=lambda term: term.ms)
-    left = _round_down((longest.ms - over) / longest.rounds)
+    longest = max(chain, key=lambda term: term.own_ms)
+    left = _round_down((longest.own_ms - over) / longest.rounds)
     if left >= longest.timeout_ms / 4 or len(chain) == 1:
         return [f'shorten the timeout of `{longest.part}` to "{duration_text(left)}" or less']
-    share = (_sum(chain) - over) / _sum(chain)
+    own = sum(term.own_ms for term in chain)
+    share = (own - over) / own
+    if share <= 0:
+        return ["shorten the timeouts of what stands in, or leave out an `otherwise`"]
     shown = [
         f'`{one.part}` "{duration_text(_round_down(one.timeout_ms * share))}"' for one in chain
     ]
@@ -163,7 +179,7 @@ def _round_down(ms: float) -> float:
 def _fewer_rounds(chain: tuple[Term, ...], view: dict[str, Any]) -> list[str]:
     over, found = _sum(chain) - float(view["deadline_ms"]), []
     for one in chain:
-        left = math.floor((one.ms - over) / one.timeout_ms)
+        left = math.floor((one.own_ms - over) / one.timeout_ms)
         if 1 <= left < one.rounds:
             most, noun = left * int(view["fanout"]), "round" if left == 1 else "rounds"
             found.append(f"or cap the list of `{one.part}`: each_max={most} is {left} {noun}")
@@ -181,8 +197,7 @@ def _places(
         limit = limits[upstream]
         if most < limit or most == 1:
             continue
-        mine = [part for part in view["parts"] if part["upstream"] == upstream]
-        sums = [(f"{part['name']}: {_calls(part)}", "") for part in mine]
+        sums = [(text, "") for part in view["parts"] for text in _calls(part, upstream)]
         sums += [
             (f"at once, at most: {most}", f"views.{view['name']}.fanout"),
             (f"bulkhead: {limit}", f"upstreams.{upstream}.bulkhead.limit"),
@@ -206,9 +221,14 @@ def _places(
     return found
 
 
-def _calls(part: Part) -> str:
-    each = part.get("each")
-    return f"{each['items_max']} calls, one per item" if each else "1 call"
+def _calls(part: Part, upstream: str) -> list[str]:
+    """What `part` calls of `upstream`: itself, or in its stand-in; nothing when neither does."""
+    if part["upstream"] == upstream:
+        each = part.get("each")
+        calls = f"{each['items_max']} calls, one per item" if each else "1 call"
+        return [f"{part['name']}: {calls}"]
+    stands_in = part.get("otherwise", {}).get("upstream") == upstream
+    return [f"{part['name']}: 1 call, when its own has failed"] if stands_in else []
 
 
 def _weak(view: dict[str, Any], timeouts: dict[str, float]) -> list[Finding]:
@@ -254,35 +274,39 @@ def _all_slow(view: dict[str, Any], timeouts: dict[str, float]) -> float:
     """When the last strong part ends if every call takes its whole timeout.
 
     As the plane does it: parts become ready in declared order, calls take turns first come first
-    served. Calls of one part that start together are one entry, so a long list costs little.
+    served, and a stand-in waits for a turn of its own. Calls of one part that start together are
+    one entry, so a long list costs little.
     """
     parts: list[Part] = view["parts"]
     free = int(view["fanout"])
     left = {
         part["name"]: int(part["each"]["items_max"]) if part.get("each") else 1 for part in parts
     }
+    by_name = {part["name"]: part for part in parts}
+    others = {part["name"]: other_of(part, timeouts) for part in parts}
     waiting = list(parts)
-    ready: deque[tuple[Part, int]] = deque()
+    ready: deque[tuple[str, int, float]] = deque()
     running: list[tuple[float, int, int, str]] = []
     now, strong, order = 0.0, 0.0, 0
     while waiting or ready or running:
         for part in [one for one in waiting if not any(left.get(name) for name in needs(one))]:
             waiting.remove(part)
-            ready.append((part, left[part["name"]]))
+            ready.append((part["name"], left[part["name"]], timeout_of(part, timeouts)))
         while ready and free:
-            part, count = ready.popleft()
+            name, count, takes = ready.popleft()
             begun = min(count, free)
             free -= begun
             order += 1
-            end = now + timeout_of(part, timeouts)
-            heapq.heappush(running, (end, order, begun, part["name"]))
+            heapq.heappush(running, (now + takes, order, begun, name))
             if count > begun:
-                ready.appendleft((part, count - begun))
+                ready.appendleft((name, count - begun, takes))
         now, _, ended, name = heapq.heappop(running)
         free += ended
+        if other := others.pop(name, 0.0):
+            ready.append((name, ended, other))
+            continue
         left[name] -= ended
-        by_name = next(one for one in parts if one["name"] == name)
-        if by_name["strength"] == "strong" and not left[name]:
+        if by_name[name]["strength"] == "strong" and not left[name]:
             strong = max(strong, now)
     return strong
 

@@ -16,15 +16,21 @@ Part: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One part of a chain: its calls follow one another in `rounds`."""
+    """One part of a chain: its calls follow one another in `rounds`, then its stand-in."""
 
     part: str
     timeout_ms: float
     rounds: int
+    other_ms: float = 0.0
+    """What the call that stands in may take, after the part's own has taken all its time."""
+
+    @property
+    def own_ms(self) -> float:
+        return self.timeout_ms * self.rounds
 
     @property
     def ms(self) -> float:
-        return self.timeout_ms * self.rounds
+        return self.own_ms + self.other_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,8 @@ class Worst:
     view: str
     stages: tuple[tuple[str, ...], ...]
     """Parts that can start together, stage by stage, in declared order."""
-    strong_chain: tuple[str, ...]
-    """The strong parts whose timeouts add up to the most, in the order they wait."""
+    strong_terms: tuple[Term, ...]
+    """The strong parts whose timeouts add up to the most, and those between, as they wait."""
     strong_ms: float
     deadline_ms: float
     calls_max: int
@@ -46,6 +52,11 @@ class Worst:
     in_flight_by_upstream: dict[str, int]
     """Calls of one request in flight at once: of parts that can run together, within the
     fan-out."""
+
+    @property
+    def strong_chain(self) -> tuple[str, ...]:
+        """Names of `strong_terms`."""
+        return tuple(term.part for term in self.strong_terms)
 
     @property
     def over_ms(self) -> float:
@@ -81,7 +92,10 @@ def contexts_per_second(rate: float, calls: int) -> float:
 
 
 def calls_in_flight(rate: float, mean_ms: float, calls: int = 1) -> float:
-    """Little's law: calls in flight at `rate` requests/s of `calls` calls lasting `mean_ms`."""
+    """Little's law: calls in flight at `rate` requests/s of `calls` calls lasting `mean_ms`.
+
+    6 000 requests/s of 40 ms are 240 at once, with four calls each 960 calls (req 9.3).
+    """
     return rate * mean_ms / 1000.0 * calls
 
 
@@ -146,7 +160,7 @@ def _worst(view: dict[str, Any], timeouts: dict[str, float], per_call: dict[str,
     return Worst(
         view=view["name"],
         stages=tuple(tuple(stage) for stage in stages(parts)),
-        strong_chain=tuple(term.part for term in chain),
+        strong_terms=chain,
         strong_ms=sum(term.ms for term in chain),
         deadline_ms=float(view["deadline_ms"]),
         calls_max=sum(calls.values()),
@@ -163,7 +177,8 @@ def longest_chain(view: dict[str, Any], timeouts: dict[str, float], ends: str) -
     for stage in stages(view["parts"]):
         for name in stage:
             part = by_name[name]
-            term = Term(name, timeout_of(part, timeouts), rounds(part, int(view["fanout"])))
+            turns = rounds(part, int(view["fanout"]))
+            term = Term(name, timeout_of(part, timeouts), turns, other_of(part, timeouts))
             before = max(
                 (best[one] for one in needs(part) & set(by_name)), key=_total, default=(0.0, ())
             )
@@ -181,22 +196,28 @@ def timeout_of(part: Part, timeouts: dict[str, float]) -> float:
     return float(part.get("timeout_ms", timeouts[part["upstream"]]))
 
 
+def other_of(part: Part, timeouts: dict[str, float]) -> float:
+    """What the call that stands in for `part` may take; 0 without one."""
+    return timeouts[part["otherwise"]["upstream"]] if "otherwise" in part else 0.0
+
+
 def in_flight(view: dict[str, Any]) -> dict[str, int]:
     """By upstream, the most calls of one request in flight at once.
 
     Parts of which one waits for the other never run together, so the calls that do are the
     heaviest set of parts that do not wait for one another. By Dilworth's theorem it weighs as much
     as the fewest chains that cover every call: all calls, less those that can follow another one.
+    A stand-in is one call in the place of its part, whose own goes to another upstream.
     """
     before = _before(view["parts"])
-    groups: dict[str, list[Part]] = {}
+    groups: dict[str, dict[str, int]] = {}
     for part in view["parts"]:
-        groups.setdefault(part["upstream"], []).append(part)
+        calls = int(part["each"]["items_max"]) if part.get("each") else 1
+        groups.setdefault(part["upstream"], {})[part["name"]] = calls
+        if "otherwise" in part:
+            groups.setdefault(part["otherwise"]["upstream"], {})[part["name"]] = 1
     found = {}
-    for upstream, parts in groups.items():
-        weights = {
-            one["name"]: int(one["each"]["items_max"]) if one.get("each") else 1 for one in parts
-        }
+    for upstream, weights in groups.items():
         follows = {name: [other for other in weights if name in before[other]] for name in weights}
         most = sum(weights.values()) - _followers(weights, follows)
         found[upstream] = min(most, int(view["fanout"]))

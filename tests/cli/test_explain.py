@@ -181,6 +181,17 @@ def test_caches_are_shown_with_the_times_in_force(run: Run) -> None:
     assert "cache.stale_ms" in origins
 
 
+def test_what_is_off_says_so(run: Run, folder: Path) -> None:
+    """A service without any protection of admission has a page too."""
+    off = "Admission(shed=None, brownout=None, feasibility=None)"
+    text = "from tailrace.policies import Admission\n" + SERVICE
+    (folder / "service.py").write_text(text.replace("deadline=", f"admission={off}, deadline=", 1))
+    ended = run("explain", "service.py")
+    assert (ended.code, ended.err) == (0, "")
+    for line in ("  left out     off", "  refused      off", "  too late     off"):
+        assert line in ended.out.splitlines()
+
+
 def test_variables_of_other_verbs_are_no_mistake(run: Run) -> None:
     env = {
         "TAILRACE_DEMO_RATE": "5",

@@ -28,6 +28,10 @@ def each(of: str, items: int) -> dict[str, Any]:
     return {"part": of, "field": [], "items_max": items}
 
 
+def stand_in(upstream: str) -> dict[str, Any]:
+    return {"upstream": upstream, "path": [{"text": "/"}]}
+
+
 def blueprint(*parts: dict[str, Any], limit: int = 64, **view: Any) -> dict[str, Any]:
     """Upstreams `up` and `other`, 30 ms each; one view of 100 ms."""
     rows = [
@@ -77,6 +81,40 @@ def test_each_help_alone_is_enough() -> None:
     (found,) = check_tail(blueprint(*chain(9)))
     assert '`p0` "11ms"' in found.helps[0]
     assert verdicts(blueprint(*({**one, "timeout_ms": 11.0} for one in chain(9)))) == []
+
+
+def test_a_stand_in_takes_its_time_after_the_call_it_stands_in_for() -> None:
+    """Of a weak part in the middle: what waits for it waits for both calls."""
+    weak = {"strength": "weak", "default": {}, "otherwise": stand_in("other")}
+    rows = [part("a"), part("b", "a", **weak), part("c", "b")]
+    assert verdicts(blueprint(*rows, deadline_ms=120.0)) == []
+    (found,) = check_tail(blueprint(*rows, deadline_ms=119.0))
+    assert (found.verdict, found.code) == ("refused", "TR114")
+    assert found.message.endswith("a 30ms + b 30ms + its stand-in 30ms + c 30ms = 120ms > 119ms")
+    assert found.sums[2] == (
+        "its stand-in: 30ms, timeout of upstream `other`",
+        "upstreams.other.timeout_ms",
+    )
+    assert found.helps[0] == 'shorten the timeout of `a` to "29ms" or less'
+    found = check_tail(blueprint(*rows, deadline_ms=29.0))[0]
+    assert found.helps[0].startswith("shorten the timeouts of what stands in")
+    late = blueprint(part("a"), part("b", "a", **weak), deadline_ms=80.0)
+    assert verdicts(late) == [("warned", "weak_time")]
+
+
+def test_a_stand_in_takes_a_place_and_a_turn() -> None:
+    weak = {"strength": "weak", "default": {}, "otherwise": stand_in("other")}
+    rows = [part("a", upstream="other"), part("b", **weak)]
+    assert verdicts(blueprint(*rows, limit=3)) == []
+    (found,) = check_tail(blueprint(*rows, limit=2))
+    assert (found.verdict, found.code) == ("refused", "TR115")
+    assert [text for text, _ in found.sums][:2] == [
+        "a: 1 call",
+        "b: 1 call, when its own has failed",
+    ]
+    turns = [part("w", **weak), part("a"), part("b", "a"), part("c", "b", timeout_ms=20.0)]
+    assert verdicts(blueprint(*turns, fanout=2)) == []
+    assert verdicts(blueprint(*turns, fanout=1)) == [("warned", "turns")]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +206,8 @@ def views(draw: st.DrawFn) -> dict[str, Any]:
             row["each"] = each(after[0], draw(st.integers(1, 12)))
         if draw(st.booleans()):
             row |= {"strength": "weak", "default": {}}
+            if "each" not in row and draw(st.booleans()):
+                row["otherwise"] = stand_in("up" if row["upstream"] == "other" else "other")
         row["timeout_ms"] = float(draw(st.integers(1, 60)))
         rows.append(row)
     limit, fanout = draw(st.integers(1, 16)), draw(st.integers(1, 9))
@@ -193,7 +233,8 @@ def test_calls_in_flight_are_the_heaviest_parts_that_do_not_wait(found: dict[str
         direct = needs(row)
         before[row["name"]] = direct.union(*(before[one] for one in direct))
     for upstream, most in in_flight(view).items():
-        mine = [row for row in parts if row["upstream"] == upstream]
+        other = [row for row in parts if row.get("otherwise", {}).get("upstream") == upstream]
+        mine = [row for row in parts if row["upstream"] == upstream] + other
         weights = [
             sum(row["each"]["items_max"] if row.get("each") else 1 for row in chosen)
             for size in range(1, len(mine) + 1)

@@ -194,6 +194,25 @@ def test_a_written_file_is_followed(running: Running) -> None:
     assert running.config()["upstreams"]["things"]["bulkhead"] == 40
 
 
+def test_the_limits_of_admission_follow(running: Running) -> None:
+    """A client's rate, in force for the next request; what was spent stays spent."""
+
+    def asked() -> int:
+        connection = http.client.HTTPConnection(running.service, timeout=PATIENCE_SECONDS)
+        connection.request("GET", "/things/1")
+        return connection.getresponse().status
+
+    table = "[admission]\ncalls_max = 77\nrate.per_second = 0.001\nrate.burst = {}\n"
+    for revision, burst in ((2, 2), (3, 4)):
+        running.file.write_text(FILE.format(100) + table.format(burst))
+        running.until_revision(revision)
+        assert [asked() for _ in range(4)] == [200, 200, 429, 429]
+    assert running.config()["origins"]["admission.calls_max"] == "tailrace.toml:4"
+    running.file.write_text(FILE.format(100))
+    running.until_revision(4)
+    assert asked() == 200
+
+
 def test_a_replaced_file_is_followed(running: Running) -> None:
     for turn in range(3):
         other = running.folder / "new.toml"

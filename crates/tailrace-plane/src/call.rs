@@ -12,12 +12,12 @@
 
 use crate::attempt::{choose, Attempted};
 use crate::bridge::Template;
-use crate::cache;
+use crate::cache::{self, Keep};
 use crate::clock::MILLI;
 use crate::extra;
 use crate::json::Json;
 use crate::naive;
-use crate::program::Part;
+use crate::program::{Part, Program};
 use crate::reason::Reason;
 use crate::source::Source;
 use crate::splice::Shapes;
@@ -42,7 +42,7 @@ pub const AT_ONCE: Nanos = 0;
 const BUDGET_MIN: Nanos = MILLI;
 
 /// What a call is made from: a part of a view, or a template that Python code registered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Made {
     /// `other`: it is the part's `otherwise`.
     Part {
@@ -51,6 +51,30 @@ pub enum Made {
         other: bool,
     },
     Template(Arc<Template>),
+}
+
+impl Made {
+    pub fn part<'a>(&'a self, program: &'a Program) -> &'a Part {
+        match self {
+            Self::Template(template) => &template.part,
+            Self::Part { view, part, other } => program.views[*view].parts[*part].called(*other),
+        }
+    }
+
+    fn is_kept(&self, program: &Program) -> bool {
+        match self {
+            Self::Template(template) => template.keep(program).is_some(),
+            Self::Part { .. } => self.part(program).cache.is_some(),
+        }
+    }
+
+    /// How long its answers are kept, if they are.
+    pub fn keep(&self, program: &Program) -> Option<Keep> {
+        match self {
+            Self::Template(template) => template.keep(program),
+            Self::Part { .. } => self.part(program).cache,
+        }
+    }
 }
 
 /// Everything one call needs; it owns its data, so it can outlive a borrow of the request.
@@ -122,18 +146,10 @@ pub fn start(call: Call) -> Running {
     }
     // Cache first: a hit takes nothing from upstream, bulkhead or budget, and of all that miss the
     // same at once one goes on (req 16.5).
-    if call.part().cache.is_some() {
+    if call.made.is_kept(&call.worker.program) {
         return Box::pin(cache::answer(call));
     }
     Box::pin(governed(call))
-}
-
-/// The part of a view that a call is made from; none for a template.
-pub fn declared<'a>(worker: &'a Worker, call: &Call) -> Option<&'a Part> {
-    let Made::Part { view, part, other } = call.made else {
-        return None;
-    };
-    Some(worker.program.views[view].parts[part].called(other))
 }
 
 /// A call as far as it goes on beyond the cache.
@@ -239,12 +255,7 @@ async fn enter(
 
 impl Call {
     pub fn part(&self) -> &Part {
-        match &self.made {
-            Made::Template(template) => &template.part,
-            Made::Part { view, part, other } => {
-                self.worker.program.views[*view].parts[*part].called(*other)
-            }
-        }
+        self.made.part(&self.worker.program)
     }
 
     /// The table that `part().shape` is an index into.

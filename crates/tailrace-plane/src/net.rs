@@ -5,10 +5,10 @@
 
 #[cfg(test)]
 pub use crate::simulation::network::{
-    is_empty, queued, shutdown_write, TcpListener, TcpSocket, TcpStream,
+    has_left, is_empty, queued, shutdown_write, TcpListener, TcpSocket, TcpStream,
 };
 #[cfg(not(test))]
-pub use system::{is_empty, queued, shutdown_write};
+pub use system::{has_left, is_empty, queued, shutdown_write};
 #[cfg(not(test))]
 pub use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -21,8 +21,12 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 /// What is asked of the kernel itself, past the event loop.
 #[cfg(not(test))]
 mod system {
+    use std::future::Future;
     use std::io;
     use std::net::SocketAddr;
+    use std::pin::pin;
+    use std::task::{Context, Poll};
+    use tokio::io::Interest;
     use tokio::net::{TcpListener, TcpStream};
 
     /// True when nothing has arrived: for a connection that was put back a moment ago the event
@@ -30,6 +34,13 @@ mod system {
     pub fn is_empty(stream: &TcpStream) -> bool {
         let peeked = socket2::SockRef::from(stream).peek(&mut [std::mem::MaybeUninit::uninit()]);
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether the peer has ended its side, though not all it sent was read. What the event loop
+    /// was told; no system call.
+    pub fn has_left(stream: &TcpStream, context: &mut Context<'_>) -> bool {
+        let ready = pin!(stream.ready(Interest::READABLE)).poll(context);
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     /// Ends our side of the conversation; the peer may go on.

@@ -179,11 +179,7 @@ impl Plane {
         origins: Vec<u8>,
         source: &str,
     ) -> Result<Vec<Change>, String> {
-        let changed = self.shared.live.change(blueprint, origins, source)?;
-        if let Some(cache) = self.shared.cache_in_use() {
-            cache.resize(self.shared.program().limits.cache_max_bytes.into());
-        }
-        Ok(changed)
+        self.shared.change(blueprint, origins, source)
     }
 
     /// Shows other pages to the service's callers: they name limits too.

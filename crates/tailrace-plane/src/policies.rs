@@ -3,6 +3,7 @@
 //! Each is absent unless declared; what is shared by all workers is shared here. A nonsense value
 //! is refused when the plane starts, with the upstream's name.
 
+use crate::admission::limited::Limited;
 use crate::admission::rules;
 use crate::clock;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tailrace_policy::backoff::Backoff;
 use tailrace_policy::breaker;
 use tailrace_policy::hedge::{self, Hedge};
 use tailrace_policy::latency::Latency;
-use tailrace_policy::rate::{self, Rate, RateExceeded};
+use tailrace_policy::rate::RateExceeded;
 use tailrace_policy::retry::{self, Retry};
 use tailrace_policy::retry_budget::{self, RetryBudget};
 use tailrace_policy::throttle::{self, Throttle};
@@ -27,7 +28,7 @@ pub struct Policies {
     pub throttle: Option<Throttle>,
     pub adaptive: Option<AdaptiveLimit>,
     /// Attempts a second.
-    pub rate: Option<Rate>,
+    pub rate: Option<Limited>,
 }
 
 /// Retries of one upstream: whether, from which budget, and what an answer usually takes.
@@ -53,26 +54,29 @@ impl Policies {
         let breaker = breaker_of(declared)?;
         let throttle = throttle_of(declared, before)?;
         let adaptive = adaptive_of(declared, before)?;
-        let rate = rate_of(declared)?;
+        let rate = rate_of(declared, before)?;
         Ok(Self {
             retry,
             hedge,
             breaker,
             throttle,
             adaptive,
-            rate: rate.map(Rate::new),
+            rate,
         })
     }
 
     /// Takes one attempt from the rate, where there is one.
     pub fn spend(&self, now: Nanos) -> Result<(), RateExceeded> {
         let rate = self.rate.as_ref();
-        rate.map_or(Ok(()), |rate| rate.check(now, 1).map(|_| ()))
+        rate.map_or(Ok(()), |rate| rate.spent.check(now, 1).map(|_| ()))
     }
 
     /// Whether the rate would let another attempt pass now.
     pub fn may_spend(&self, now: Nanos) -> bool {
-        let left = |rate: &Rate| rate.check(now, 0).map_or(0, |allowed| allowed.remaining);
+        let left = |rate: &Limited| {
+            let asked = rate.spent.check(now, 0);
+            asked.map_or(0, |allowed| allowed.remaining)
+        };
         self.rate.as_ref().is_none_or(|rate| left(rate) > 0)
     }
 
@@ -193,10 +197,15 @@ fn throttle_of(
     )))
 }
 
-fn rate_of(declared: &blueprint::Upstream) -> Result<Option<rate::Params>, String> {
+fn rate_of(
+    declared: &blueprint::Upstream,
+    before: Option<&Policies>,
+) -> Result<Option<Limited>, String> {
     let at = |message| format!("upstream {} rate: {message}", declared.name);
     let params = declared.rate.as_ref().map(rules::rate_params).transpose();
-    params.map_err(at)
+    let known = before.and_then(|before| before.rate.as_ref());
+    let params = params.map_err(at)?;
+    Ok(params.map(|params| Limited::new(params, known)))
 }
 
 /// Never above the bulkhead; a latency near the timeout is too high whatever it is compared with.

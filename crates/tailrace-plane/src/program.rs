@@ -6,6 +6,7 @@ mod layout;
 mod templates;
 mod view;
 
+use crate::admission::limited::{rate_lines, ClientRate, Limited};
 use crate::admission::rules::Rules;
 use crate::cache::Keep;
 use crate::h1::{HeadLimits, Method};
@@ -15,7 +16,6 @@ use crate::splice::Shapes;
 use crate::upstream::Upstream;
 use std::sync::Arc;
 use tailrace_blueprint as blueprint;
-use tailrace_policy::rate;
 use tailrace_policy::shed::Class;
 use tailrace_policy::Nanos;
 
@@ -60,11 +60,14 @@ pub struct View {
     pub fanout: usize,
     pub extra_attempts: u32,
     /// Of all clients together.
-    pub rate: Option<rate::Params>,
+    pub rate: Option<Limited>,
     /// The name of that limit in headers.
     pub limit_name: String,
+    /// What the rates of client and view are, as its replies say it; empty without any.
+    pub rate_lines: Vec<u8>,
     pub class: Class,
-    /// Parts left out at each rung of the ladder, as bits; the first is 0.
+    /// Parts left out at each rung of the ladder, as bits; the first is 0. A handler has one rung,
+    /// for all its weak calls.
     pub rungs: Vec<u64>,
     pub parameters: Vec<Parameter>,
     /// Answered by a Python handler instead of parts: how many requests may be in it at once.
@@ -234,7 +237,7 @@ impl Program {
         let upstreams = declared.upstreams.iter();
         let upstreams = upstreams.map(|one| Upstream::new(one, body_max).map(Arc::new));
         let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
-        Self::link(declared, 1, upstreams, shapes, Arc::new(router))
+        Self::link(declared, None, upstreams, shapes, Arc::new(router))
     }
 
     /// The next revision: the same views, parts, shapes and upstreams under other limits, over the
@@ -250,22 +253,38 @@ impl Program {
         let upstreams = upstreams.map(|(old, one)| old.renewed(one, body_max).map(Arc::new));
         let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
         let router = Arc::clone(&self.router);
-        Self::link(declared, self.revision + 1, upstreams, shapes, router)
+        Self::link(declared, Some(self), upstreams, shapes, router)
+    }
+
+    /// Declares these limits to what all revisions share. From here on nothing fails.
+    pub fn take_effect(&self) {
+        for upstream in &self.upstreams {
+            upstream.take_effect();
+        }
+        self.admission.rate.iter().for_each(ClientRate::take_effect);
+        for view in &self.views {
+            view.rate.iter().for_each(Limited::take_effect);
+        }
     }
 
     fn link(
         declared: &blueprint::Blueprint,
-        revision: u64,
+        before: Option<&Self>,
         upstreams: Vec<Arc<Upstream>>,
         shapes: Arc<Shapes>,
         router: Arc<Router>,
     ) -> Result<Self, String> {
         let limits = declared.limits.clone();
         let naive = declared.protections == blueprint::Protections::Off;
+        let rules = before.map(|before| &before.admission);
+        let admission = Rules::compile(&declared.admission, rules)?;
         let mut metric = 0;
         let mut views = Vec::with_capacity(declared.views.len());
-        for view in &declared.views {
-            views.push(view::compile(view, declared, &shapes, naive, &mut metric)?);
+        for (index, view) in declared.views.iter().enumerate() {
+            let known = before.map(|before| &before.views[index]);
+            let mut view = view::compile(view, declared, &shapes, naive, known, &mut metric)?;
+            view.rate_lines = rate_lines(&admission, &view);
+            views.push(view);
         }
         let key = |name: &str, lead: &str| {
             let mut bytes = lead.as_bytes().to_vec();
@@ -279,7 +298,7 @@ impl Program {
             served_at_ms: key(&declared.envelope.served_at_ms, ","),
         };
         Ok(Self {
-            revision,
+            revision: before.map_or(1, |before| before.revision + 1),
             declared: declared.clone(),
             service: declared.service.clone(),
             views,
@@ -292,7 +311,7 @@ impl Program {
                 uri_max_bytes: limits.uri_max_bytes as usize,
             },
             limits,
-            admission: Rules::compile(&declared.admission)?,
+            admission,
             envelope,
             naive,
         })

@@ -9,10 +9,10 @@ mod sources;
 use crate::fanout::FanOut;
 use crate::h1;
 use crate::program::{Layout, List, Placed, Program, View};
-use crate::reason::Reason;
 use crate::splice::escape_into;
 use crate::worker::Worker;
-use sources::{is_kept, push_degraded_header, push_sources_header};
+pub use sources::Said;
+use sources::{is_kept, push_degraded_header, push_said, push_sources_header};
 
 /// A reply that is not a view's: status, code and words of a problem.
 #[derive(Debug, Clone, Default)]
@@ -208,24 +208,13 @@ fn push_envelope(
 pub fn handled(
     worker: &Worker,
     body: &[u8],
-    degraded: &[(String, Reason)],
+    degraded: &[Said<'_>],
     frame: Frame<'_>,
     out: &mut Vec<u8>,
 ) {
     push_head(worker, 200, "application/json", body.len(), frame, out);
     if !degraded.is_empty() {
-        out.extend_from_slice(b"tailrace-degraded: ");
-        for (index, (name, reason)) in degraded.iter().enumerate() {
-            let separator: &[u8] = if index == 0 { b"" } else { b", " };
-            for bytes in [
-                separator,
-                name.as_bytes(),
-                b";reason=",
-                reason.code().as_bytes(),
-            ] {
-                out.extend_from_slice(bytes);
-            }
-        }
+        push_said(degraded, out);
         out.extend_from_slice(b"\r\ncache-control: no-store\r\n");
     }
     out.extend_from_slice(b"\r\n");

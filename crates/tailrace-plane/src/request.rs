@@ -9,6 +9,7 @@
 
 mod asked;
 mod handled;
+mod unread;
 
 use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
 use crate::admission::caller::Peer;
@@ -81,7 +82,6 @@ impl Exchange {
         self.view = None;
         self.reply.clear();
         self.fan.ends.clear();
-        self.passed.clear();
         self.take_request_id(worker);
         worker.metrics.in_flight.add(1);
         match self.admit(worker) {
@@ -124,38 +124,6 @@ impl Exchange {
         self.run = None;
         self.fan.cancel(worker);
         self.record(worker, 499, 0, "client_gone");
-    }
-
-    /// Refuses a request whose head cannot be trusted; the connection closes after it.
-    pub fn reject(&mut self, worker: &Worker, problem: &Problem) {
-        self.head = RequestHead::default(); // which does not keep the connection
-        self.head.method = Method::Other;
-        self.reject_body(worker, problem);
-    }
-
-    /// Refuses a request whose head is fine and whose body is not; the connection closes after it.
-    pub fn reject_body(&mut self, worker: &Worker, problem: &Problem) {
-        self.started = worker.tick();
-        self.head.keep_alive = false;
-        let found = find_view(&worker.program, &self.head, &self.input);
-        self.view = found.ok().map(|(view, _)| view);
-        self.fan.ends.clear();
-        self.passed.clear();
-        self.reply.clear();
-        self.take_request_id(worker);
-        worker.metrics.in_flight.add(1);
-        self.refuse(worker, problem);
-    }
-
-    /// What would refuse this request whatever its body says; asked before a body is invited.
-    pub fn refused_early(&self, program: &Program) -> Option<Problem> {
-        find_view(program, &self.head, &self.input).err()
-    }
-
-    /// Whether the body is for the view to read, rather than to be dropped.
-    pub fn reads_body(&self, program: &Program) -> bool {
-        let found = find_view(program, &self.head, &self.input);
-        found.is_ok_and(|(view, _)| program.views[view].reads_body())
     }
 
     /// Route, method, deadline, admission, parameters: all that can refuse without a call.
@@ -321,7 +289,7 @@ impl Exchange {
         let now = worker.tick();
         let took = now.saturating_sub(self.started);
         worker.metrics.in_flight.sub(1);
-        self.passed.release();
+        self.passed.clear();
         match self.view {
             Some(view) => &worker.metrics.views[view].durations,
             None => &worker.metrics.unmatched,

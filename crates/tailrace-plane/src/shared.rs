@@ -6,7 +6,7 @@ use crate::admission::Admission;
 use crate::bridge::Bridge;
 use crate::cache::Cache;
 use crate::clock;
-use crate::live::{Current, Live};
+use crate::live::{Change, Current, Live};
 use crate::metrics::exemplars::Exemplars;
 use crate::metrics::floors::Floors;
 use crate::metrics::WorkerMetrics;
@@ -122,6 +122,21 @@ impl Shared {
         declared.listen.workers = Some(1);
         let program = Arc::new(Program::compile(&declared).unwrap());
         Self::new(program, 1, source.to_vec(), b"{}".to_vec())
+    }
+
+    /// Puts another blueprint in force; see `Live::change`.
+    pub fn change(
+        &self,
+        blueprint: Vec<u8>,
+        origins: Vec<u8>,
+        source: &str,
+    ) -> Result<Vec<Change>, String> {
+        self.live.change(blueprint, origins, source, |program| {
+            self.admission.inbound.set(program.admission.inbound);
+            if let Some(cache) = self.cache_in_use() {
+                cache.resize(program.limits.cache_max_bytes.into());
+            }
+        })
     }
 
     /// The cache, for a part that is cached.

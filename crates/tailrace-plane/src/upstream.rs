@@ -8,6 +8,7 @@
 pub use crate::addresses::{Address, AddressSet, Origin};
 
 use crate::addresses::Addresses;
+use crate::admission::limited::Limited;
 use crate::clock;
 use crate::policies::Policies;
 use std::sync::Arc;
@@ -91,6 +92,7 @@ impl Upstream {
         let adaptive = self.policies.adaptive.as_ref();
         self.bulkhead.adapt(adaptive.map(AdaptiveLimit::limit));
         self.known.eject_by(self.policies.breaker);
+        self.policies.rate.iter().for_each(Limited::take_effect);
     }
 
     pub fn version(&self) -> u64 {

@@ -125,6 +125,7 @@ impl Worker {
         }
         let program = self.shared.program();
         self.pools.follow(&program);
+        self.gate.follow(&program);
         let thread = Rc::clone(&self.thread);
         let made = Rc::new(Self { program, thread });
         *newest = Some(Rc::clone(&made));
@@ -223,7 +224,7 @@ mod tests {
         let mut declared = shared.program().declared.clone();
         declared.limits.idle_ms = idle_ms;
         let source = serde_json::to_vec(&declared).unwrap();
-        let changed = shared.live.change(source, b"{}".to_vec(), "test").unwrap();
+        let changed = shared.change(source, b"{}".to_vec(), "test").unwrap();
         assert_eq!(changed.len(), 1);
     }
 

@@ -13,7 +13,7 @@
 
 use crate::Nanos;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const SECOND: Nanos = 1_000_000_000;
 
@@ -71,25 +71,44 @@ pub struct Change {
     pub to: u32,
 }
 
+#[derive(Debug)]
+struct Held {
+    params: Params,
+    /// When the pressure last held the rung, or the rung changed.
+    at: Nanos,
+}
+
 /// Shared by all workers; one per view or per process.
 #[derive(Debug)]
 pub struct Ladder {
-    params: Params,
     rungs: u32,
     rung: AtomicU32,
-    /// When the pressure last held the rung, or the rung changed.
-    held_at: Mutex<Nanos>,
+    held: Mutex<Held>,
 }
 
 impl Ladder {
     /// A ladder for so many weak parts.
     pub fn new(params: Params, rungs: u32) -> Self {
         Self {
-            params,
             rungs,
             rung: AtomicU32::new(0),
-            held_at: Mutex::new(0),
+            held: Mutex::new(Held { params, at: 0 }),
         }
+    }
+
+    /// Changes the limits; what is left out stays so until the next look at the pressure.
+    pub fn set(&self, params: Params) {
+        self.held().params = params;
+    }
+
+    /// Leaves nothing out any more; whether anything was.
+    pub fn clear(&self) -> bool {
+        let _held = self.held();
+        self.rung.swap(0, Ordering::Relaxed) > 0
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many weak parts are left out.
@@ -108,23 +127,24 @@ impl Ladder {
         if pressure.is_nan() {
             return None;
         }
-        let mut held_at = self.held_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held();
+        let params = held.params;
         let from = self.rung();
-        let climbs = |rung: u32| pressure >= self.params.climb(rung, self.rungs);
+        let climbs = |rung: u32| pressure >= params.climb(rung, self.rungs);
         let top = (from + 1..=self.rungs).rev().find(|rung| climbs(*rung));
         let to = if let Some(top) = top {
             top
         } else if from == 0 {
             return None;
-        } else if pressure > self.params.climb(from, self.rungs) - self.params.band {
-            *held_at = now.max(*held_at);
+        } else if pressure > params.climb(from, self.rungs) - params.band {
+            held.at = now.max(held.at);
             return None;
-        } else if now.saturating_sub(*held_at) < self.params.dwell {
+        } else if now.saturating_sub(held.at) < params.dwell {
             return None;
         } else {
             from - 1
         };
-        *held_at = now.max(*held_at);
+        held.at = now.max(held.at);
         self.rung.store(to, Ordering::Relaxed);
         Some(Change { from, to })
     }
@@ -162,6 +182,25 @@ mod tests {
         }
         assert_eq!(ladder(0).observe(0, 1.0), None, "nothing to leave out");
         assert_eq!(ladder(1).observe(0, 0.7), Some(Change { from: 0, to: 1 }));
+    }
+
+    #[test]
+    fn limits_may_change_in_use() {
+        let ladder = ladder(1);
+        ladder.observe(0, 0.75);
+        assert_eq!(ladder.rung(), 1);
+        ladder.set(Params {
+            start: 0.9,
+            full: 0.95,
+            ..Params::default()
+        });
+        assert_eq!(
+            ladder.observe(SECOND, 0.75),
+            Some(Change { from: 1, to: 0 })
+        );
+        ladder.observe(SECOND, 1.0);
+        assert!(ladder.clear() && !ladder.clear());
+        assert_eq!(ladder.rung(), 0);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::latency::Latency;
 use crate::window::Window;
 use crate::Nanos;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Answers without which a floor is unknown.
@@ -104,7 +105,8 @@ impl std::error::Error for Infeasible {}
 pub struct Gate {
     /// Part: refused; whole: asked.
     window: Window,
-    refused_max: f64,
+    /// Largest share of requests that is refused, as bits.
+    refused_max: AtomicU64,
     refusing: Mutex<()>,
 }
 
@@ -112,9 +114,15 @@ impl Gate {
     pub fn new(params: Params) -> Self {
         Self {
             window: Window::new(SPAN),
-            refused_max: params.refused_max,
+            refused_max: AtomicU64::new(params.refused_max.to_bits()),
             refusing: Mutex::new(()),
         }
+    }
+
+    /// Changes the limits; what was refused stays counted.
+    pub fn set(&self, params: Params) {
+        let bits = params.refused_max.to_bits();
+        self.refused_max.store(bits, Ordering::Relaxed);
     }
 
     /// Whether a request with this time left may start its calls. `chain` has the floors of the
@@ -150,7 +158,8 @@ impl Gate {
 
     fn has_room(&self, now: Nanos) -> bool {
         let sums = self.window.sums(now);
-        (sums.part + 1) as f64 <= self.refused_max * sums.whole as f64
+        let most = f64::from_bits(self.refused_max.load(Ordering::Relaxed));
+        (sums.part + 1) as f64 <= most * sums.whole as f64
     }
 }
 
@@ -174,6 +183,16 @@ mod tests {
             floor.record(now, millis * MILLI);
         }
         floor
+    }
+
+    #[test]
+    fn the_largest_share_may_change_in_use() {
+        let gate = Gate::new(Params { refused_max: 0.0 });
+        assert_eq!(refusals(&gate, 0, 100, MILLI), 0);
+        gate.set(Params { refused_max: 0.5 });
+        assert_eq!(refusals(&gate, 0, 100, MILLI), 100, "half of two hundred");
+        gate.set(Params { refused_max: 0.1 });
+        assert_eq!(refusals(&gate, 0, 100, MILLI), 0, "what was refused counts");
     }
 
     fn refusals(gate: &Gate, now: Nanos, requests: usize, remaining: Nanos) -> usize {

@@ -233,7 +233,7 @@ impl Drop for Permit {
 /// How many calls the requests of one view need, as they did lately; of one worker.
 #[derive(Debug)]
 pub struct Expected {
-    worst: u32,
+    worst: Cell<u32>,
     mean: Cell<f32>,
 }
 
@@ -244,14 +244,19 @@ impl Expected {
     /// Until something was seen, the worst case is expected.
     pub fn new(worst: u32) -> Self {
         Self {
-            worst: worst.max(1),
+            worst: Cell::new(worst.max(1)),
             mean: Cell::new(worst.max(1) as f32),
         }
     }
 
+    /// Changes the worst case; the mean is what was seen, and follows what comes.
+    pub fn set_worst(&self, worst: u32) {
+        self.worst.set(worst.max(1));
+    }
+
     /// Calls to expect of the next request: rounded up, at least one.
     pub fn calls(&self) -> u32 {
-        (self.mean.get().ceil() as u32).clamp(1, self.worst)
+        (self.mean.get().ceil() as u32).clamp(1, self.worst.get())
     }
 
     /// Takes note of what a request that was answered needed.
@@ -350,6 +355,8 @@ mod tests {
             expected.record(500);
         }
         assert_eq!(expected.calls(), 69, "never above the worst case");
+        expected.set_worst(80);
+        assert_eq!(expected.calls(), 80);
         for _ in 0..400 {
             expected.record(0);
         }

@@ -19,9 +19,6 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Keys of a table that says nothing else: one mebibyte.
-pub const KEYS: usize = 65_536;
-
 const SHARDS: usize = 64;
 const BUCKET: usize = 8;
 /// The place is being given to another key.

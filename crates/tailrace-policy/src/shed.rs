@@ -18,7 +18,7 @@ use crate::lock::try_lock;
 use crate::Nanos;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub mod level;
 pub mod pid;
@@ -149,15 +149,21 @@ pub fn threshold(levels: &[u16], rate: f64) -> Threshold {
     }
 }
 
+/// Where the controller stands, and by which limits it judges.
+#[derive(Debug)]
+struct Control {
+    params: Params,
+    pid: Pid,
+}
+
 /// Shared by all workers; one per process.
 #[derive(Debug)]
 pub struct Shedder {
-    params: Params,
     /// The threshold: level, and share of 65535.
     threshold: AtomicU32,
     levels: Box<[AtomicU8]>,
     next: AtomicUsize,
-    pid: Mutex<Pid>,
+    control: Mutex<Control>,
     due: AtomicU64,
     rate: AtomicU64,
 }
@@ -165,14 +171,34 @@ pub struct Shedder {
 impl Shedder {
     pub fn new(params: Params) -> Self {
         Self {
-            params,
             threshold: AtomicU32::new(0),
             levels: (0..HISTORY).map(|_| AtomicU8::new(NO_LEVEL)).collect(),
             next: AtomicUsize::new(0),
-            pid: Mutex::new(Pid::default()),
+            control: Mutex::new(Control {
+                params,
+                pid: Pid::default(),
+            }),
             due: AtomicU64::new(0),
             rate: AtomicU64::new(0),
         }
+    }
+
+    /// Changes the limits; the share that is refused stays until the next look.
+    pub fn set(&self, params: Params) {
+        self.control().params = params;
+    }
+
+    /// Refuses nothing from here on, until the signals say so anew.
+    pub fn clear(&self) {
+        // Held until the end: a look that is under way must not raise what is taken down here.
+        let mut control = self.control();
+        control.pid = Pid::default();
+        self.threshold.store(0, Ordering::Relaxed);
+        self.rate.store(0, Ordering::Relaxed);
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a request of this level goes on. Asked once for every request: those that are
@@ -199,12 +225,13 @@ impl Shedder {
         if now < self.due.load(Ordering::Relaxed) {
             return None;
         }
-        let mut pid = try_lock(&self.pid)?;
+        let mut control = try_lock(&self.control)?;
         if now < self.due.load(Ordering::Relaxed) {
             return None;
         }
         self.due.store(now + INTERVAL, Ordering::Relaxed);
-        let rate = pid.step(signals().error(&self.params, self.rate()));
+        let error = signals().error(&control.params, self.rate());
+        let rate = control.pid.step(error);
         let mut levels: Vec<u16> = self
             .levels
             .iter()
@@ -224,11 +251,6 @@ impl Shedder {
     /// The share of requests that is refused.
     pub fn rate(&self) -> f64 {
         f64::from_bits(self.rate.load(Ordering::Relaxed))
-    }
-
-    /// The rank below which all are refused; 0 when none are.
-    pub fn least_rank(&self) -> u8 {
-        (self.threshold.load(Ordering::Relaxed) >> 16) as u8
     }
 }
 

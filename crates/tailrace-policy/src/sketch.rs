@@ -15,8 +15,6 @@ use crate::lock::try_lock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
 
-/// The highest frequency that is told from a higher one.
-pub const FREQUENCY_MAX: u8 = 15;
 /// A newcomer this frequent may get in by chance.
 pub const WARM: u8 = 6;
 

@@ -117,7 +117,8 @@ PAGES: Final[dict[str, CodeDoc]] = {
         title="A hedge cannot work like this",
         what=(
             "The percentile or the least delay of a hedge is out of range, or the call leaves no "
-            "time or no place in the bulkhead for a second attempt."
+            "time or no place in the bulkhead for a second attempt, or no call may have one: all "
+            "of them change something, and none has an idempotency key."
         ),
         why_bad="The second attempt would double most calls, or never start.",
         fix="A percentile from p50 to p99.9, delay_min below the timeout, a bulkhead of 2 or more.",

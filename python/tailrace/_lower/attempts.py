@@ -9,7 +9,7 @@ producers. A retry nobody declared is fitted to a short timeout, a declared one 
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tailrace._lower.context import Context, at
 from tailrace._lower.policy import Settings, later, quantity, settings, share_of, wait
@@ -17,6 +17,9 @@ from tailrace._origin import DEFAULT
 from tailrace.policies import Hedge, Retry
 from tailrace.quantities import duration_text, percentile
 from tailrace.upstream import RETRY_DEFAULT, Upstream
+
+if TYPE_CHECKING:
+    from tailrace.service import Service
 
 ATTEMPTS_MAX: Final = 5
 BUDGET_MIN_MAX: Final = 1_000
@@ -142,3 +145,24 @@ def _hedge(
         context.problem("TR017", message, place, notes=notes, helps=helps)
     extra = share_of(context, found["extra"], f"extra in the {subject}", EXTRA_MAX, zero=False)
     return {"after": after, "extra": extra, "delay_min_ms": delay}
+
+
+def check_hedges(context: Context, service: Service, blueprint: dict[str, Any]) -> None:
+    """A hedge that no call may have is a mistake: two at the same time would do something twice."""
+    views = blueprint["views"]
+    if any("handler" in view for view in views):
+        return  # Code may call anything.
+    parts = [part for view in views for part in view["parts"]]
+    spare = {part["otherwise"]["upstream"] for part in parts if "otherwise" in part}
+    hedged = {row["name"] for row in blueprint["upstreams"] if "hedge" in row}
+    for upstream in service.upstreams:
+        mine = [part for part in parts if part["upstream"] == getattr(upstream, "name", None)]
+        fits = [part for part in mine if part["method"] == "GET" or "idempotency_key" in part]
+        if not mine or fits or upstream.name in spare or upstream.name not in hedged:
+            continue
+        methods = " and ".join(sorted({part["method"] for part in mine}))
+        message = f"upstream `{upstream.name}` hedges, and all its calls are {methods}"
+        notes = ("the second attempt runs beside the first, so the upstream would do it twice",)
+        helps = ("leave hedge out, or give a call an idempotency_key that the upstream honours",)
+        place = at(upstream.place, "hedge")
+        context.problem("TR017", message, place, notes=notes, helps=helps)

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tailrace._lower.admission import check_calls, lower_admission
+from tailrace._lower.attempts import check_hedges
 from tailrace._lower.context import Context, at
 from tailrace._lower.tail import check_tail
 from tailrace._lower.upstreams import lower_upstreams
@@ -48,6 +49,8 @@ def lower_service(context: Context, service: Service) -> dict[str, Any]:
     blueprint["upstreams"] = lower_upstreams(context, service)
     blueprint["views"] = lower_views(context, service, set(envelope.values()))
     check_calls(context, service, blueprint)
+    if not context.problems:
+        check_hedges(context, service, blueprint)
     if not context.problems:
         users = [row for view in blueprint["views"] for row in _users(view)]
         blueprint["shapes"] = context.shapes.compact(users)

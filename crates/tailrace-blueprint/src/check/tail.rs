@@ -3,7 +3,8 @@
 //! The failure prevented is a timeout that can never fire, because the deadline ends the request
 //! first, and a request that fills a bulkhead by itself. The strong parts that wait for one another
 //! must fit the deadline with their first attempts, one after the other, a list once per round of
-//! the fan-out; the calls that one request may have in flight must leave a place in every bulkhead.
+//! the fan-out, and where a weak part stands between them, its stand-in after its own call; the
+//! calls that one request may have in flight must leave a place in every bulkhead.
 //! `allow_overcommit` records why a view is right all the same. Python says the same with the lines
 //! of the user's code (`_tail.py`); this is the wall that no override or other producer passes.
 //!
@@ -73,7 +74,13 @@ fn check_time(
         } else {
             String::new()
         };
-        format!("{} {timeout} ms{times}", part.name)
+        let other = stand_in(part, blueprint);
+        let other = if other > 0.0 {
+            format!(" + its stand-in {other} ms")
+        } else {
+            String::new()
+        };
+        format!("{} {timeout} ms{times}{other}", part.name)
     });
     let message = format!(
         "the strong parts need {}, in all {} ms; the deadline is {} ms",
@@ -94,6 +101,7 @@ fn chains(view: &View, needs: &[Vec<usize>], blueprint: &Blueprint) -> Vec<Chain
         let mut chain = before.cloned().unwrap_or_default();
         let part = &view.parts[index];
         chain.ms += timeout(part, blueprint) * f64::from(rounds(part, view));
+        chain.ms += stand_in(part, blueprint);
         chain.parts.push(index);
         found[index] = chain;
     }
@@ -104,6 +112,13 @@ fn timeout(part: &Part, blueprint: &Blueprint) -> f64 {
     let upstream = blueprint.upstream(&part.upstream);
     let own = part.timeout_ms;
     own.unwrap_or_else(|| upstream.map_or(0.0, |upstream| upstream.timeout_ms))
+}
+
+/// What the call that stands in may take, after the part's own has taken all its time.
+fn stand_in(part: &Part, blueprint: &Blueprint) -> f64 {
+    let other = part.otherwise.as_ref();
+    let upstream = other.and_then(|other| blueprint.upstream(&other.upstream));
+    upstream.map_or(0.0, |upstream| upstream.timeout_ms)
 }
 
 /// How many calls of `part` follow one another: a list longer than the fan-out takes turns.
@@ -123,9 +138,7 @@ fn check_places(
 ) {
     let before = graph::all_before(needs);
     for upstream in &blueprint.upstreams {
-        let mine: Vec<usize> = (0..view.parts.len())
-            .filter(|index| view.parts[*index].upstream == upstream.name)
-            .collect();
+        let mine = calls_of(view, &upstream.name);
         let most = in_flight(view, &mine, &before);
         if most > 1 && most >= upstream.bulkhead.limit {
             let message = format!(
@@ -139,22 +152,35 @@ fn check_places(
     }
 }
 
-/// The most calls of the parts `mine` that one request has in flight at once.
+/// The parts that call this upstream, and with how many calls. A stand-in is one call in the place
+/// of its part, whose own goes to another upstream.
+fn calls_of(view: &View, upstream: &str) -> Vec<(usize, u32)> {
+    let calls = |part: &Part| {
+        if part.upstream == upstream {
+            let each = part.each.as_ref();
+            return Some(each.map_or(1, |each| u32::from(each.items_max)));
+        }
+        let other = part.otherwise.as_ref();
+        other.filter(|other| other.upstream == upstream).map(|_| 1)
+    };
+    let parts = view.parts.iter().enumerate();
+    parts
+        .filter_map(|(index, part)| Some((index, calls(part)?)))
+        .collect()
+}
+
+/// The most of the calls `mine` that one request has in flight at once.
 ///
 /// Parts of which one waits for the other never run together, so the calls that do are the heaviest
 /// set of parts that do not wait for one another. By Dilworth's theorem it weighs as much as the
 /// fewest chains that cover every call: all calls, less those that can follow another one.
-fn in_flight(view: &View, mine: &[usize], before: &[u64]) -> u32 {
-    let calls = |index: &usize| {
-        let each = view.parts[*index].each.as_ref();
-        each.map_or(1, |each| u32::from(each.items_max))
-    };
-    let weights: Vec<u32> = mine.iter().map(calls).collect();
+fn in_flight(view: &View, mine: &[(usize, u32)], before: &[u64]) -> u32 {
+    let weights: Vec<u32> = mine.iter().map(|(_, calls)| *calls).collect();
     let mut flow = Followers {
         follows: mine
             .iter()
-            .map(|one| {
-                let after = |other: &usize| before[mine[*other]] & graph::bit(*one) != 0;
+            .map(|(one, _)| {
+                let after = |other: &usize| before[mine[*other].0] & graph::bit(*one) != 0;
                 (0..mine.len()).filter(after).collect()
             })
             .collect(),

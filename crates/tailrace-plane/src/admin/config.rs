@@ -77,7 +77,9 @@ fn view(view: &View) -> Value {
     json!({
         "deadline_ms": ms(view.deadline),
         // Without protections there is none.
-        "rate": view.rate.map(|rate| json!({"per_second": rate.per_second, "burst": rate.burst})),
+        "rate": view.rate.as_ref().map(|rate| json!({
+            "per_second": rate.params.per_second, "burst": rate.params.burst,
+        })),
         "priority": view.class.name(),
         "fanout": (view.fanout != usize::MAX).then_some(view.fanout),
         "extra_attempts": view.extra_attempts,

@@ -22,8 +22,8 @@ pub struct Floors(Vec<Option<Floor>>);
 
 impl Floors {
     pub fn new(program: &Program) -> Self {
-        let measured = program.admission.feasibility.is_some() && !program.naive;
-        let floor = |strength| (measured && strength == Strength::Strong).then(Floor::new);
+        // Also while nothing is refused for it: that may change.
+        let floor = |strength| (!program.naive && strength == Strength::Strong).then(Floor::new);
         let parts = program.parts();
         Self(parts.map(|(_, part)| floor(part.strength)).collect())
     }

@@ -25,8 +25,8 @@ use tailrace_policy::Nanos;
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Load {
-    pub shedder: Option<Shedder>,
-    /// By view; none where there is no weak part, or no brownout.
+    pub shedder: Shedder,
+    /// By view; none where there is no weak part.
     pub ladders: Vec<Option<Ladder>>,
     /// Requests that came to admission, and those it let in.
     pub asked: Count,
@@ -45,13 +45,11 @@ pub struct Load {
 impl Load {
     pub fn new(program: &Program) -> Self {
         let rules = &program.admission;
-        let ladder = |rungs: usize| {
-            let params = rules.brownout.filter(|_| rungs > 0)?;
-            Some(Ladder::new(params, rungs as u32))
-        };
+        let params = rules.brownout.unwrap_or_default();
+        let ladder = |rungs: usize| (rungs > 0).then(|| Ladder::new(params, rungs as u32));
         let views = program.views.iter();
         Self {
-            shedder: rules.sheds.then(|| Shedder::new(rules.targets)),
+            shedder: Shedder::new(rules.targets),
             ladders: views.map(|view| ladder(view.rungs.len() - 1)).collect(),
             asked: Count::default(),
             admitted: Count::default(),
@@ -61,6 +59,15 @@ impl Load {
             delay: AtomicU64::new(0),
             cpu: AtomicU64::new(0),
             room: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Takes up the limits of another revision of the configuration.
+    pub fn follow(&self, program: &Program) {
+        let rules = &program.admission;
+        self.shedder.set(rules.targets);
+        for ladder in self.ladders.iter().flatten() {
+            ladder.set(rules.brownout.unwrap_or_default());
         }
     }
 
@@ -76,7 +83,7 @@ impl Load {
 
     /// The share of requests that is refused.
     pub fn shed_rate(&self) -> f64 {
-        self.shedder.as_ref().map_or(0.0, Shedder::rate)
+        self.shedder.rate()
     }
 
     /// How many rungs of the view's ladder are climbed.
@@ -97,10 +104,8 @@ pub struct Meter {
 
 impl Meter {
     pub fn new(worker: &Worker, now: Nanos) -> Self {
-        let admission = &worker.shared.admission;
-        let watches = worker.program.admission.watches_cpu && !worker.program.naive;
         Self {
-            usage: watches.then(|| Usage::new(admission.cpus, now)),
+            usage: usage(worker, now),
             delay: Nanos::MAX,
             due: now + INTERVAL,
             admitted: 0,
@@ -122,8 +127,22 @@ impl Meter {
         load.cpu.store(signals.cpu.to_bits(), Ordering::Relaxed);
         let climbed = climb(worker, now, pressure(worker, &signals));
         worker.gate.look(worker, now);
-        if let (Some(shedder), false) = (&load.shedder, climbed) {
-            shedder.tick(now, || signals);
+        if !worker.program.admission.sheds {
+            load.shedder.clear();
+        } else if !climbed {
+            load.shedder.tick(now, || signals);
+        }
+    }
+
+    /// The use of the processors since the last look. One that has just begun to be looked at says
+    /// nothing yet.
+    fn cpu(&mut self, worker: &Worker, now: Nanos) -> f64 {
+        match &mut self.usage {
+            Some(usage) if worker.program.admission.watches_cpu => usage.since(now),
+            before => {
+                *before = usage(worker, now);
+                0.0
+            }
         }
     }
 
@@ -134,11 +153,16 @@ impl Meter {
             admitted: admitted - self.admitted,
             done: done.saturating_sub(self.done),
             queue_delay: self.delay,
-            cpu: self.usage.as_mut().map_or(0.0, |usage| usage.since(now)),
+            cpu: self.cpu(worker, now),
         };
         (self.admitted, self.done) = (admitted, done);
         signals
     }
+}
+
+fn usage(worker: &Worker, now: Nanos) -> Option<Usage> {
+    let watches = worker.program.admission.watches_cpu && !worker.program.naive;
+    watches.then(|| Usage::new(worker.shared.admission.cpus, now))
 }
 
 /// 1 is where requests are refused.
@@ -154,8 +178,16 @@ fn pressure(worker: &Worker, signals: &Signals) -> f64 {
 
 /// Moves the ladders; whether one went up.
 fn climb(worker: &Worker, now: Nanos, pressure: f64) -> bool {
+    let brownout = worker.program.admission.brownout.is_some();
     let moved = |(view, ladder): (usize, &Option<Ladder>)| {
-        let change = ladder.as_ref()?.observe(now, pressure)?;
+        let ladder = ladder.as_ref()?;
+        if !brownout {
+            if ladder.clear() {
+                worker.gate.leave_out(&worker.program.views[view], view, 0);
+            }
+            return None;
+        }
+        let change = ladder.observe(now, pressure)?;
         worker
             .gate
             .leave_out(&worker.program.views[view], view, change.to);

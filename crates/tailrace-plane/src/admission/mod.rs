@@ -4,6 +4,9 @@
 //! drain -> client's rate -> route's rate -> shed by priority -> inbound permit -> feasibility
 //! ```
 //!
+//! Up to shedding nothing is taken that must be given back: that much is asked before a body that
+//! has to be waited for (`request/unread.rs`).
+//!
 //! The failure prevented is work that is begun and not finished. Everything is asked before a
 //! parameter is read and before anything is allocated; a refusal is bytes that are ready
 //! (`refusal`). What a request holds is a value whose drop gives it back.
@@ -14,6 +17,7 @@
 //! | `load` | how loaded this worker is; who is refused and what is left out |
 //! | `floors` | what the calls take at best |
 //! | `cpus` | how much processor is used, of what |
+//! | `limited` | rates, with what has been spent of them |
 //! | `rules` | what the blueprint says, compiled |
 //!
 //! A request that is let in writes no word that another worker reads on its path, unless a rate is
@@ -22,6 +26,7 @@
 pub mod caller;
 mod cpus;
 mod floors;
+pub mod limited;
 pub mod load;
 pub mod refusal;
 pub mod rules;
@@ -34,6 +39,7 @@ use crate::shared::Phase;
 use crate::worker::Worker;
 use caller::{Caller, Peer, Worth, PRIORITY};
 use floors::{Floors, SAMPLED};
+use limited::check_rates;
 use load::Load;
 pub use refusal::Limit;
 use refusal::{Refusal, Refusals};
@@ -46,9 +52,6 @@ use std::sync::Arc;
 use tailrace_policy::deadline::Deadline;
 use tailrace_policy::feasibility::Gate as Feasibility;
 use tailrace_policy::inbound::{Expected, Inbound, Permit, Share};
-use tailrace_policy::keyed::Keyed;
-use tailrace_policy::rate::{Allowed, Rate, RateExceeded};
-use tailrace_policy::rate_headers::{LimitValue, PolicyValue};
 use tailrace_policy::shed::room::Room;
 use tailrace_policy::shed::Level;
 use tailrace_policy::Nanos;
@@ -56,10 +59,6 @@ use tailrace_policy::Nanos;
 /// What all workers decide by together.
 #[derive(Debug)]
 pub struct Admission {
-    pub clients: Option<Keyed>,
-    routes: Vec<Option<Rate>>,
-    /// What the rates of each view are, as its replies say it; empty without any.
-    policies: Vec<Vec<u8>>,
     pub inbound: Arc<Inbound>,
     pub loads: Vec<Arc<Load>>,
     pub cpus: f64,
@@ -70,17 +69,8 @@ pub struct Admission {
 
 impl Admission {
     pub fn new(program: &Program, workers: usize) -> Self {
-        let rules = &program.admission;
-        let routes = program.views.iter();
         Self {
-            clients: rules.rate.map(|rate| Keyed::new(rate, rules.clients_max)),
-            routes: routes.map(|view| view.rate.map(Rate::new)).collect(),
-            policies: program
-                .views
-                .iter()
-                .map(|view| policies(program, view))
-                .collect(),
-            inbound: Inbound::new(rules.inbound, workers),
+            inbound: Inbound::new(program.admission.inbound, workers),
             loads: (0..workers).map(|_| Arc::new(Load::new(program))).collect(),
             cpus: cpus::usable(),
             floors: Floors::new(program),
@@ -98,29 +88,6 @@ impl Admission {
     }
 }
 
-/// The name of a client's limit in its header.
-const CLIENT_LIMIT: &str = "client";
-
-fn policies(program: &Program, view: &View) -> Vec<u8> {
-    let client = program.admission.rate.map(|params| PolicyValue {
-        name: CLIENT_LIMIT,
-        params,
-    });
-    let route = view.rate.map(|params| PolicyValue {
-        name: &view.limit_name,
-        params,
-    });
-    let values: Vec<_> = [client, route]
-        .iter()
-        .flatten()
-        .map(ToString::to_string)
-        .collect();
-    if values.is_empty() {
-        return Vec::new();
-    }
-    format!("ratelimit-policy: {}\r\n", values.join(", ")).into_bytes()
-}
-
 /// What one worker decides by.
 #[derive(Debug)]
 pub struct Gate {
@@ -128,7 +95,7 @@ pub struct Gate {
     share: Rc<Share>,
     /// By view: calls to expect, the floor of its critical path, the parts left out.
     expected: Vec<Expected>,
-    feasibility: Vec<Option<Feasibility>>,
+    feasibility: Vec<Feasibility>,
     needed: Vec<Cell<Nanos>>,
     left_out: Vec<Cell<u64>>,
     answered: Cell<u32>,
@@ -140,20 +107,33 @@ pub struct Gate {
 impl Gate {
     pub fn new(program: &Program, admission: &Admission, worker: usize) -> Self {
         let views = || program.views.iter();
-        let feasibility = |_| program.admission.feasibility.map(Feasibility::new);
+        let feasible = program.admission.feasibility.unwrap_or_default();
         Self {
             load: Arc::clone(&admission.loads[worker]),
             share: Share::new(&admission.inbound, worker),
             expected: views()
                 .map(|view| Expected::new(worst_calls(view)))
                 .collect(),
-            feasibility: views().map(feasibility).collect(),
+            feasibility: views().map(|_| Feasibility::new(feasible)).collect(),
             needed: views().map(|_| Cell::new(0)).collect(),
             left_out: views().map(|_| Cell::new(0)).collect(),
             answered: Cell::new(0),
             inside: Rc::default(),
-            room: Cell::new(Room::new(program.admission.targets.delay_target.max(MILLI))),
+            room: Cell::new(Room::new(room_target(program))),
         }
+    }
+
+    /// Takes up the limits of another revision of the configuration, which has the same views.
+    pub fn follow(&self, program: &Program) {
+        self.load.follow(program);
+        for (expected, view) in self.expected.iter().zip(&program.views) {
+            expected.set_worst(worst_calls(view));
+        }
+        let feasible = program.admission.feasibility.unwrap_or_default();
+        self.feasibility.iter().for_each(|gate| gate.set(feasible));
+        let mut room = self.room.get();
+        room.set(room_target(program));
+        self.room.set(room);
     }
 
     /// Takes note of how long what is ready waits to run, in work of this thread (req 9.1c).
@@ -191,11 +171,17 @@ impl Gate {
         }
         let answered = self.answered.get().wrapping_add(1);
         self.answered.set(answered);
-        if answered.is_multiple_of(SAMPLED) {
+        let measures = worker.program.admission.feasibility.is_some();
+        if measures && answered.is_multiple_of(SAMPLED) {
             let floors = &worker.shared.admission.floors;
             floors.learn(view, fan, worker.now.get());
         }
     }
+}
+
+/// How long what is ready may wait to run: timers are no more exact than a millisecond.
+fn room_target(program: &Program) -> Nanos {
+    program.admission.targets.delay_target.max(MILLI)
 }
 
 /// The most calls one request of the view makes, extra attempts apart. What a handler calls is not
@@ -234,19 +220,17 @@ pub struct Passed {
     pub lines: Vec<u8>,
     /// What the request is worth, when its calls should say so.
     worth: Option<Level>,
+    /// It was asked about before its body was read.
+    asked: bool,
 }
 
 impl Passed {
-    /// Gives back what the request held.
-    pub fn release(&mut self) {
-        self.permit = None;
-    }
-
-    /// Starts anew.
+    /// Gives back what the request held, and starts anew.
     pub fn clear(&mut self) {
-        self.release();
+        self.permit = None;
         self.lines.clear();
         self.worth = None;
+        self.asked = false;
     }
 
     /// The line that tells upstreams what the request is worth, where somebody said so.
@@ -275,16 +259,35 @@ pub fn admit(
     asking: Asking<'_>,
     passed: &mut Passed,
 ) -> Result<(), Refusal> {
-    passed.clear();
     if worker.program.naive {
         return Ok(());
     }
+    ask(worker, view, asking, passed)?;
+    let entered = enter(worker, view, asking, passed);
+    let load = &worker.gate.load;
+    match entered {
+        Ok(()) => load.admitted.add(1),
+        Err(refusal) => load.refused[refusal.limit.index()].add(1),
+    }
+    entered
+}
+
+/// As much of it as takes nothing that must be given back. Once for each request.
+pub fn ask(
+    worker: &Worker,
+    view: usize,
+    asking: Asking<'_>,
+    passed: &mut Passed,
+) -> Result<(), Refusal> {
+    if passed.asked || worker.program.naive {
+        return Ok(());
+    }
+    passed.asked = true;
     let load = &worker.gate.load;
     load.asked.add(1);
     let decided = decide(worker, view, asking, passed);
-    match decided {
-        Ok(()) => load.admitted.add(1),
-        Err(refusal) => load.refused[refusal.limit.index()].add(1),
+    if let Err(refusal) = decided {
+        load.refused[refusal.limit.index()].add(1);
     }
     decided
 }
@@ -316,7 +319,8 @@ fn decide(
     if worth.ignored {
         gate.load.ignored.add(1);
     }
-    if let Some(shedder) = &gate.load.shedder {
+    if rules.sheds {
+        let shedder = &gate.load.shedder;
         let chance = if shedder.rate() > 0.0 { draw() } else { 0 };
         let has_room = gate.room.get().has(worth.level.class(), gate.inside());
         if shedder.admit(worth.level, chance).is_err() || !has_room {
@@ -324,7 +328,18 @@ fn decide(
             return Err(Refusal::soon(Limit::Shed));
         }
     }
+    passed.worth = worth.told.then_some(worth.level);
+    Ok(())
+}
 
+/// What the request holds while it runs.
+fn enter(
+    worker: &Worker,
+    view: usize,
+    asking: Asking<'_>,
+    passed: &mut Passed,
+) -> Result<(), Refusal> {
+    let gate = &worker.gate;
     // The permit after the priority: whoever is let in takes it from somebody.
     let calls = gate.expected[view].calls();
     let permit = gate.share.try_acquire(calls);
@@ -332,67 +347,16 @@ fn decide(
 
     // Last, because it says something about this request alone: a call made for it would be for
     // nobody.
-    if let Some(feasibility) = &gate.feasibility[view] {
+    if worker.program.admission.feasibility.is_some() {
+        let now = asking.now;
         let reserve = crate::clock::limit(worker.program.limits.reserve_ms);
         let left = asking.deadline.left(now).saturating_sub(reserve);
-        let checked = feasibility.check_needed(now, left, gate.needed[view].get());
+        let needed = gate.needed[view].get();
+        let checked = gate.feasibility[view].check_needed(now, left, needed);
         checked.map_err(|_| Refusal::lasting(Limit::Feasibility))?;
     }
     passed.permit = Some((permit, Inside::enter(&gate.inside)));
-    passed.worth = worth.told.then_some(worth.level);
     Ok(())
-}
-
-/// Asks the declared rates, and notes for the reply what they said.
-fn check_rates(
-    worker: &Worker,
-    view: usize,
-    caller: &Caller<'_>,
-    now: Nanos,
-    passed: &mut Passed,
-) -> Result<(), Refusal> {
-    let shared = &worker.shared.admission;
-    let policies = &shared.policies[view];
-    if policies.is_empty() {
-        return Ok(());
-    }
-    let client = shared
-        .clients
-        .as_ref()
-        .map(|rate| rate.check(caller.name(), now, 1));
-    let refused = matches!(client, Some(Err(_)));
-    let route = shared.routes[view].as_ref().filter(|_| !refused);
-    let route = route.map(|rate| rate.check(now, 1));
-    let lines = &mut passed.lines;
-    lines.extend_from_slice(policies);
-    lines.extend_from_slice(b"ratelimit: ");
-    let name = &worker.program.views[view].limit_name;
-    let said = [
-        (CLIENT_LIMIT, Limit::ClientRate, client),
-        (name, Limit::RouteRate, route),
-    ];
-    let mut first = true;
-    let mut outcome = Ok(());
-    for (name, limit, answer) in said {
-        let Some(answer) = answer else { continue };
-        lines.extend_from_slice(if first { b"" } else { b", " });
-        first = false;
-        // Writing to a vector does not fail.
-        write!(lines, "{}", told(name, answer)).ok();
-        if let Err(refused) = answer {
-            let wait = refused.retry_after;
-            outcome = Err(Refusal { limit, wait });
-        }
-    }
-    lines.extend_from_slice(b"\r\n");
-    outcome
-}
-
-fn told(name: &str, answer: Result<Allowed, RateExceeded>) -> LimitValue<'_> {
-    match answer {
-        Ok(allowed) => LimitValue::allowed(name, allowed),
-        Err(refused) => LimitValue::refused(name, refused),
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! policies themselves refuse is refused here too, with the name of the rule.
 
 use super::caller::{Client, Network};
+use super::limited::ClientRate;
 use crate::clock;
 use std::collections::HashMap;
 use tailrace_blueprint as blueprint;
@@ -15,8 +16,7 @@ pub struct Rules {
     pub client: Client,
     pub trusted: Vec<Network>,
     /// Of each client.
-    pub rate: Option<rate::Params>,
-    pub clients_max: usize,
+    pub rate: Option<ClientRate>,
     /// Clients with a priority of their own, as `Caller::name` has them.
     pub priorities: HashMap<Vec<u8>, Class>,
     pub inbound: inbound::Params,
@@ -30,12 +30,16 @@ pub struct Rules {
 }
 
 impl Rules {
-    pub fn compile(declared: &blueprint::Admission) -> Result<Self, String> {
+    /// What `before` has counted goes on.
+    pub fn compile(declared: &blueprint::Admission, before: Option<&Self>) -> Result<Self, String> {
         let at = |what: &'static str| move |message: &str| format!("admission {what}: {message}");
         let client = Client::parse(&declared.client);
         let trusted = declared.trusted.iter().map(|text| Network::parse(text));
         let trusted = trusted.collect::<Result<_, _>>().map_err(at("trusted"))?;
         let rate = declared.rate.as_ref().map(rate_params).transpose();
+        let known = before.and_then(|before| before.rate.as_ref());
+        let clients_max = declared.clients_max as usize;
+        let counted = |params| ClientRate::new(params, clients_max, known);
         let inbound = inbound::Params {
             calls_max: declared.calls_max,
         };
@@ -60,8 +64,7 @@ impl Rules {
             priorities: priorities(&declared.priorities, &client),
             client,
             trusted,
-            rate: rate.map_err(at("rate"))?,
-            clients_max: declared.clients_max as usize,
+            rate: rate.map_err(at("rate"))?.map(counted),
             inbound,
             sheds: declared.shed.is_some(),
             targets,

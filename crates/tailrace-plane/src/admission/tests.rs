@@ -110,7 +110,7 @@ fn a_refusal_allocates_nothing() {
     assert_costs_nothing(&full, "", "overloaded");
 
     let shedding = worker(json!({"brownout": null}), json!({}));
-    let shedder = shedding.gate.load.shedder.as_ref().unwrap();
+    let shedder = &shedding.gate.load.shedder;
     for level in 0..100 {
         shedder
             .admit(Level::new(Class::CriticalPlus, level), 0)

@@ -40,6 +40,8 @@ pub(super) fn start(
         deadline: Deadline::inbound(now, asked.within, None),
         fanout: FANOUT,
         extra_attempts: EXTRA_ATTEMPTS,
+        // Nobody is let in here, so there is no pressure to look at.
+        weak_left_out: false,
         lines: Vec::new(),
         id_line: id_line(worker, &asked.request_id),
     };

@@ -29,6 +29,8 @@ pub struct Bounds {
     pub deadline: Deadline,
     pub fanout: usize,
     pub extra_attempts: u32,
+    /// Weak calls are not made: the load is too high (req 9.1c).
+    pub weak_left_out: bool,
     /// Header lines passed on, per upstream.
     pub lines: Vec<Vec<u8>>,
     /// Header line of the request id.
@@ -48,7 +50,16 @@ struct Slot {
     until: Nanos,
     wake: Rc<Cell<Nanos>>,
     answered: Rc<Cell<u16>>,
+    upstream: usize,
     running: Running,
+}
+
+/// A call whose own answer failed and for which a kept one stood in (req 8.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stale {
+    pub upstream: usize,
+    pub reason: Reason,
+    pub age_s: u32,
 }
 
 struct Open {
@@ -66,6 +77,8 @@ pub struct Groups {
     open: Vec<Open>,
     /// Groups that are over and not yet told.
     over: Vec<(Token, Vec<Answer>)>,
+    /// The first of each upstream: the reply names upstreams.
+    stale: Vec<Stale>,
     memory: Rc<Cell<u64>>,
     purse: Rc<Purse>,
 }
@@ -87,6 +100,7 @@ impl Groups {
             running: Vec::new(),
             open: Vec::new(),
             over: Vec::new(),
+            stale: Vec::new(),
             memory: Rc::new(Cell::new(memory)),
             purse: Rc::new(Purse::new(bounds.extra_attempts)),
             bounds,
@@ -111,6 +125,8 @@ impl Groups {
         for (at, wanted) in calls.into_iter().enumerate() {
             let rendered = if held + at >= CALLS_MAX {
                 Err(Reason::TooManyItems)
+            } else if self.bounds.weak_left_out && !wanted.strong {
+                Err(Reason::Brownout)
             } else {
                 self.render(worker, &wanted)
             };
@@ -156,6 +172,20 @@ impl Groups {
     /// When the calls must be polled again.
     pub fn wake(&self) -> Option<Nanos> {
         self.running.iter().map(|slot| slot.wake.get()).min()
+    }
+
+    pub fn take_stale(&mut self) -> Vec<Stale> {
+        std::mem::take(&mut self.stale)
+    }
+
+    fn served_stale(&mut self, upstream: usize, reason: Reason, age_s: u32) {
+        if self.stale.iter().all(|known| known.upstream != upstream) {
+            self.stale.push(Stale {
+                upstream,
+                reason,
+                age_s,
+            });
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -212,6 +242,7 @@ impl Groups {
             };
             let wake = Rc::new(Cell::new(until));
             let answered = Rc::new(Cell::new(0));
+            let upstream = template.part.upstream;
             let running = call::start(Call {
                 worker: Rc::clone(worker),
                 made: Made::Template(Arc::clone(template)),
@@ -230,6 +261,7 @@ impl Groups {
                 until,
                 wake,
                 answered,
+                upstream,
                 running,
             });
         }
@@ -249,6 +281,9 @@ impl Groups {
             };
             let slot = self.running.swap_remove(index);
             let answered = slot.answered.get();
+            if let Some(reason) = ended.failed {
+                self.served_stale(slot.upstream, reason, ended.age_s);
+            }
             let landed = ended.landed.map(|json| json.map(Json::into_bytes));
             let answer = landed.map_err(|reason| Failed { reason, answered });
             // A landing may end its siblings, and so move what stands at `index`.

@@ -4,7 +4,7 @@
 //! Whatever ends the request first, its answer, its deadline or its client, ends the calls with it
 //! by dropping them, and the handler is told (RELIABILITY A04, A09).
 
-use super::groups::{Bounds, Groups};
+use super::groups::{Bounds, Groups, Stale};
 use super::message::{End, Event, Letter, Start, Ticket};
 use super::{Bridge, Mailbox};
 use crate::fanout::timer::Timer;
@@ -67,6 +67,11 @@ impl Run {
             timer: Timer::default(),
             ended: false,
         })
+    }
+
+    /// Calls for which a kept answer stood in, up to now.
+    pub fn take_stale(&mut self) -> Vec<Stale> {
+        self.groups.take_stale()
     }
 
     /// Drives the handler's calls; ready when it has ended, `None` when its time is over.

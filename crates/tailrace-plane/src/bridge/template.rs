@@ -4,7 +4,9 @@
 //! grows with every request because paths are formatted. What is registered is a template, checked
 //! by the rules of a view's part, and there are at most `TEMPLATES_MAX` of them.
 
+use crate::cache::{shape_of, Keep};
 use crate::clock;
+use crate::h1::Method;
 use crate::program::{compile_part, Part, Program};
 use crate::splice::Shapes;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +22,8 @@ pub struct Template {
     pub part: Part,
     /// What this call said of its timeout; without it the upstream's of the moment.
     timeout: Option<Nanos>,
+    /// Stands for the shape of its answers, in the key of what is kept of them.
+    shape: u64,
     /// What `part.shape` is an index into: a table of the template's own.
     pub shapes: Shapes,
 }
@@ -43,13 +47,15 @@ impl Template {
         let shapes = Shapes::compile(&declared.shapes, program.limits.json_depth_max)
             .map_err(|problem| format!("shapes[{}]: {}", problem.shape, problem.message))?;
         let timeout = part.timeout_ms.map(clock::from_ms);
+        let shape = shape_of(part, declared)?;
         let mut part = compile_part(0, part, view, declared, &shapes, program.naive, 0)?;
         part.upstream = upstream;
-        // Code that asks decides for itself; its calls are not cached.
+        // What the upstream says at the moment counts, not what it said then.
         part.cache = None;
         Ok(Self {
             part,
             timeout,
+            shape,
             shapes,
         })
     }
@@ -58,6 +64,20 @@ impl Template {
     pub fn timeout(&self, program: &Program) -> Nanos {
         let upstreams = program.upstreams[self.part.upstream].timeout;
         self.timeout.unwrap_or(upstreams)
+    }
+}
+
+impl Template {
+    /// How long answers are kept under this program: as the upstream says, of its GET calls
+    /// (req 16.5).
+    pub fn keep(&self, program: &Program) -> Option<Keep> {
+        let upstream = &program.declared.upstreams[self.part.upstream];
+        let asked = upstream
+            .cache
+            .as_ref()
+            .filter(|_| self.part.method == Method::Get)?;
+        // Times that cannot be were refused with the blueprint that has them.
+        Keep::new(asked, self.shape).ok()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::flight::{self, Waiter};
 use super::key::{self, Key};
 use super::{Asked, Copy, Kept};
-use crate::call::{declared, governed, Answer, Call};
+use crate::call::{governed, Answer, Call};
 use crate::json::Json;
 use crate::program::Part;
 use crate::reason::Reason;
@@ -25,10 +25,11 @@ const SECOND: Nanos = 1_000_000_000;
 /// takes nothing from anybody (DESIGN 5).
 pub async fn answer(call: Call) -> Answer {
     let worker = Rc::clone(&call.worker);
-    let part = declared(&worker, &call);
-    let Some((part, keep)) = part.and_then(|part| Some((part, part.cache.as_ref()?))) else {
+    let made = call.made.clone();
+    let Some(keep) = made.keep(&worker.program) else {
         return governed(call).await;
     };
+    let part = made.part(&worker.program);
     let (cache, now) = (worker.shared.cache(), worker.now.get());
     let metrics = &worker.metrics.upstreams[part.upstream].cache;
     let mut key = worker.buffers.take();

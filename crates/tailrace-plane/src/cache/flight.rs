@@ -13,7 +13,7 @@ use super::key::Key;
 use super::meeting::Meeting;
 use super::store::Landing;
 use super::{Cache, Fetched};
-use crate::call::{declared, governed, Call};
+use crate::call::{governed, Call};
 use crate::fanout::timer::Timer;
 use crate::json::Json;
 use crate::metrics::CacheMetrics;
@@ -120,10 +120,11 @@ impl Drop for InAir {
 pub(super) fn start(key: Key, flight: Flight, call: Call) {
     let worker = Rc::clone(&call.worker);
     let cache = worker.shared.cache();
-    let part = declared(&worker, &call);
-    let Some((part, keep)) = part.and_then(|part| Some((part, part.cache.as_ref()?))) else {
+    let made = call.made.clone();
+    let Some(keep) = made.keep(&worker.program) else {
         return;
     };
+    let part = made.part(&worker.program);
     let (hash, now) = (key.hash, worker.now.get());
     let time = worker.program.upstreams[part.upstream]
         .timeout

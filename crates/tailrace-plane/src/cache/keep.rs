@@ -10,7 +10,7 @@ use tailrace_blueprint as blueprint;
 use tailrace_policy::{freshness, Nanos};
 
 /// How long answers of a part are kept.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Keep {
     pub params: freshness::Params,
     /// Tells shapes and times apart: in every key (`cache/key.rs`).
@@ -31,6 +31,11 @@ impl Keep {
         if part.method != blueprint::Method::Get {
             return Ok(None);
         }
+        Self::new(asked, shape_of(part, declared)?).map(Some)
+    }
+
+    /// As `asked` says, for answers of the shape that `shape` stands for.
+    pub fn new(asked: &blueprint::CacheParams, shape: u64) -> Result<Self, String> {
         let ttl = clock::from_ms(asked.ttl_ms);
         let usual = freshness::Params::of(ttl);
         let ms = |value: Option<f64>, usual: Nanos| value.map_or(usual, clock::from_ms);
@@ -42,11 +47,27 @@ impl Keep {
             ..usual
         };
         params.check().map_err(|why| format!("cache: {why}"))?;
-        let mut scope = DefaultHasher::new();
-        let shapes = serde_json::to_string(&declared.shapes).map_err(|error| error.to_string())?;
-        let unwrap = part.unwrap.as_ref().map(|one| (one.shape, &one.field));
-        (shapes, part.shape, unwrap, format!("{params:?}")).hash(&mut scope);
-        let scope = scope.finish();
-        Ok(Some(Self { params, scope }))
+        let times = [
+            params.ttl,
+            params.stale_while_revalidate,
+            params.stale_if_error,
+            params.negative,
+        ];
+        let chances = (params.jitter.to_bits(), params.beta.to_bits());
+        let scope = digest(&(shape, times, chances));
+        Ok(Self { params, scope })
     }
+}
+
+/// Stands for what an answer of the part is checked against and cut down to.
+pub fn shape_of(part: &blueprint::Part, declared: &blueprint::Blueprint) -> Result<u64, String> {
+    let shapes = serde_json::to_string(&declared.shapes).map_err(|error| error.to_string())?;
+    let unwrap = part.unwrap.as_ref().map(|one| (one.shape, &one.field));
+    Ok(digest(&(shapes, part.shape, unwrap)))
+}
+
+fn digest(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
 }

@@ -31,7 +31,7 @@ mod store;
 pub mod tests;
 
 pub use answer::{answer, look};
-pub use keep::Keep;
+pub use keep::{shape_of, Keep};
 pub use scope::Scope;
 
 use crate::reason::Reason;

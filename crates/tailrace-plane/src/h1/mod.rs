@@ -43,7 +43,7 @@ mod scan;
 mod target;
 
 pub use body::{BodyDecoder, BodyError, Decoded};
-pub use encode::{hop_by_hop, is_header_value, push_header, reason, BadHeader};
+pub use encode::{is_header_value, reason};
 pub use head::{Framing, HeadLimits, Method, Parsed, Span};
 pub use media::{is_form, is_json};
 pub use refusal::HeadError;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tailrace_blueprint::Blueprint;
 
 /// Fields of an upstream that may change.
-const UPSTREAM: [&str; 11] = [
+const UPSTREAM: [&str; 12] = [
     "addresses",
     "timeout_ms",
     "bulkhead",
@@ -21,9 +21,26 @@ const UPSTREAM: [&str; 11] = [
     "throttle",
     "adaptive",
     "cache",
+    "rate",
 ];
 /// Fields of a view that may change.
-const VIEW: [&str; 3] = ["deadline_ms", "fanout", "extra_attempts"];
+const VIEW: [&str; 5] = [
+    "deadline_ms",
+    "fanout",
+    "extra_attempts",
+    "rate",
+    "priority",
+];
+/// Fields of admission that may change. Who is trusted is decided when a connection is accepted,
+/// and the table of clients is keyed by what a client is known by.
+const ADMISSION: [&str; 6] = [
+    "rate",
+    "priorities",
+    "calls_max",
+    "shed",
+    "brownout",
+    "feasibility",
+];
 const LOG_FORMAT: &str = "access_log.format";
 /// Values in a message are cut to this length.
 const SHOWN: usize = 80;
@@ -71,9 +88,11 @@ fn is_live(path: &[&str]) -> bool {
         ["limits", _]
         | ["access_log", "format"]
         | ["views", _, "parts", _, "timeout_ms"]
+        | ["views", _, "parts", _, "cache", ..]
         | ["views", _, "parts", _, "each", "items_max"] => true,
         ["upstreams", _, field, ..] => UPSTREAM.contains(field),
-        ["views", _, field] => VIEW.contains(field),
+        ["views", _, field, ..] => VIEW.contains(field),
+        ["admission", field, ..] => ADMISSION.contains(field),
         _ => false,
     }
 }

@@ -103,13 +103,15 @@ impl Live {
         held(&self.journal)
     }
 
-    /// Puts another blueprint in force; `source` says who asked. Returns what changed, or why
-    /// nothing did. Blocks while new names are looked up.
+    /// Puts another blueprint in force; `source` says who asked, `effect` declares it to what no
+    /// program holds. Returns what changed, or why nothing did. Blocks while new names are looked
+    /// up.
     pub fn change(
         &self,
         blueprint: Vec<u8>,
         origins: Vec<u8>,
         source: &str,
+        effect: impl FnOnce(&Program),
     ) -> Result<Vec<Change>, String> {
         let _one_at_a_time = held(&self.changing);
         let made = self.prepare(&blueprint);
@@ -122,6 +124,7 @@ impl Live {
         };
         let revision = self.revision() + u64::from(program.is_some());
         let program = program.map_or_else(|| Arc::clone(&self.current().program), Arc::new);
+        effect(&program);
         *held(&self.current) = Arc::new(Current {
             program,
             blueprint,
@@ -156,9 +159,7 @@ impl Live {
         for (upstream, answers) in moved {
             upstream.known.relocate(&upstream.origins, answers);
         }
-        for upstream in &program.upstreams {
-            upstream.take_effect();
-        }
+        program.take_effect();
         Ok((Some(program), changes))
     }
 }

@@ -23,8 +23,9 @@ pub fn families(shared: &Shared) -> Vec<Family> {
         let labels = vec![("class", class.name().to_owned())];
         (labels, sum(shared, |load| load.shed[class as usize].get()))
     });
-    let clients = shared.admission.clients.as_ref();
-    let evicted = clients.map(|rate| (vec![], rate.evicted()));
+    let program = shared.program();
+    let rate = program.admission.rate.as_ref();
+    let evicted = rate.map(|rate| (vec![], rate.clients.evicted()));
     let ignored = vec![(vec![], sum(shared, |load| load.ignored.get()))];
     let mut found = vec![
         Family::whole(&events::ADMISSION_DECISIONS, decisions(shared)),
@@ -86,8 +87,8 @@ fn gauges(shared: &Shared) -> Vec<Family> {
     };
     let rungs = program.views.iter().enumerate();
     let rungs = rungs.map(|(index, view)| (vec![("view", view.name.clone())], rung(index)));
-    let clients = admission.clients.as_ref();
-    let clients = clients.map(|rate| (vec![], rate.live(clock::now()) as f64));
+    let clients = program.admission.rate.as_ref();
+    let clients = clients.map(|rate| (vec![], rate.clients.live(clock::now()) as f64));
     let inbound = &admission.inbound;
     vec![
         Family::real(&events::SHED_RATIO, worst(&Load::shed_rate)),

@@ -1,6 +1,7 @@
 //! One view compiled: its limits in nanoseconds, its parts with the upstreams they call.
 
 use super::{layout, templates, Parameter, Part, View, PARTS_MAX};
+use crate::admission::limited::Limited;
 use crate::admission::rules;
 use crate::cache::Keep;
 use crate::clock;
@@ -16,6 +17,7 @@ pub(super) fn compile(
     declared: &blueprint::Blueprint,
     shapes: &Shapes,
     naive: bool,
+    before: Option<&View>,
     metric: &mut usize,
 ) -> Result<View, String> {
     if view.parts.len() + usize::from(view.body.is_some()) > PARTS_MAX {
@@ -34,6 +36,8 @@ pub(super) fn compile(
     let parameters = view.parameters.iter().map(compile_parameter).collect();
     let layout = layout::compile(view)?;
     let rate = view.rate.as_ref().map(rules::rate_params).transpose();
+    let rate = rate.map_err(|message| format!("view {} rate: {message}", view.name))?;
+    let spent = before.and_then(|before| before.rate.as_ref());
     Ok(View {
         name: view.name.clone(),
         route: view.path.clone(),
@@ -48,10 +52,16 @@ pub(super) fn compile(
             usize::from(view.fanout)
         },
         extra_attempts: view.extra_attempts,
-        rate: rate.map_err(|message| format!("view {} rate: {message}", view.name))?,
+        rate: rate.map(|params| Limited::new(params, spent)),
         limit_name: format!("view/{}", view.name),
+        rate_lines: Vec::new(),
         class: rules::class(view.priority),
-        rungs: rules::rungs(&view.parts),
+        // A handler's weak calls are known when it makes them: all go together.
+        rungs: if view.handler.is_some() {
+            vec![0, 1]
+        } else {
+            rules::rungs(&view.parts)
+        },
         handler: view.handler.as_ref().map(|handler| handler.limit),
         body: view.body.as_ref().map(|body| body.shape),
         form: view

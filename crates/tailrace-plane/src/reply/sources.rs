@@ -7,6 +7,7 @@
 use crate::access_log::PartEnd;
 use crate::fanout::FanOut;
 use crate::program::View;
+use crate::reason::Reason;
 use crate::source::Source;
 
 /// `tailrace-degraded: coupon;reason=timeout, recommend;reason=connect;served=stale;age=12`.
@@ -61,5 +62,34 @@ fn push_source(lead: &[u8], end: &PartEnd, out: &mut Vec<u8>) {
     if end.source.has_age() {
         out.extend_from_slice(b";age=");
         out.extend_from_slice(itoa::Buffer::new().format(end.age_s).as_bytes());
+    }
+}
+
+/// What a handler's reply says of a call that failed.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    pub name: &'a str,
+    pub reason: Reason,
+    /// A kept answer of this age stood in, in seconds.
+    pub stale_s: Option<u32>,
+}
+
+/// `tailrace-degraded: users;reason=reset;served=stale;age=4`, without the line's end.
+pub(super) fn push_said(degraded: &[Said<'_>], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"tailrace-degraded: ");
+    for (index, said) in degraded.iter().enumerate() {
+        let separator: &[u8] = if index == 0 { b"" } else { b", " };
+        for bytes in [
+            separator,
+            said.name.as_bytes(),
+            b";reason=",
+            said.reason.code().as_bytes(),
+        ] {
+            out.extend_from_slice(bytes);
+        }
+        if let Some(age_s) = said.stale_s {
+            out.extend_from_slice(b";served=stale;age=");
+            out.extend_from_slice(itoa::Buffer::new().format(age_s).as_bytes());
+        }
     }
 }

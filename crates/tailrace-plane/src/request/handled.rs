@@ -4,10 +4,12 @@
 //! an envelope; what is missing stands in `Tailrace-Degraded` only (docs/concepts/handlers.md).
 
 use super::{frame, retry_after_s, Exchange};
-use crate::bridge::{groups::Bounds, End, Run};
+use crate::bridge::groups::{Bounds, Stale};
+use crate::bridge::{End, Run};
 use crate::json::Json;
+use crate::program::Program;
 use crate::reason::Reason;
-use crate::reply::{self, Problem};
+use crate::reply::{self, Problem, Said};
 use crate::worker::Worker;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -26,6 +28,7 @@ impl Exchange {
             deadline,
             fanout: declared.fanout,
             extra_attempts: declared.extra_attempts,
+            weak_left_out: self.fan.left_out != 0,
             lines: std::mem::take(&mut self.fan.lines),
             id_line: self.fan.id_line.clone(),
         };
@@ -52,9 +55,13 @@ impl Exchange {
         let Poll::Ready(end) = run.poll(context) else {
             return Poll::Pending;
         };
+        let stale = run.take_stale();
         self.run = None;
         match end {
-            Some(End::Reply { body, degraded }) => self.reply_handler(worker, &body, &degraded),
+            Some(End::Reply { body, degraded }) => {
+                let said = said(&worker.program, &degraded, &stale);
+                self.reply_handler(worker, &body, &said);
+            }
             Some(End::Failed { upstream, reason }) => {
                 let problem = failed(reason, Some(upstream));
                 self.refuse(worker, &problem);
@@ -65,7 +72,7 @@ impl Exchange {
         Poll::Ready(())
     }
 
-    fn reply_handler(&mut self, worker: &Worker, body: &[u8], degraded: &[(String, Reason)]) {
+    fn reply_handler(&mut self, worker: &Worker, body: &[u8], degraded: &[Said<'_>]) {
         self.decide_keep_alive(worker);
         let frame = frame(
             &self.request_id,
@@ -79,6 +86,32 @@ impl Exchange {
         }
         self.record(worker, 200, body.len(), "");
     }
+}
+
+/// The handler names its weak calls that failed; for what a kept answer stood in, strong calls too,
+/// it does not know (req 8.3).
+fn said<'a>(
+    program: &'a Program,
+    degraded: &'a [(String, Reason)],
+    stale: &[Stale],
+) -> Vec<Said<'a>> {
+    let failed = degraded.iter().map(|(name, reason)| Said {
+        name,
+        reason: *reason,
+        stale_s: None,
+    });
+    let mut said: Vec<Said<'a>> = failed.collect();
+    for one in stale {
+        let name = program.upstreams[one.upstream].name.as_str();
+        if said.iter().all(|known| known.name != name) {
+            said.push(Said {
+                name,
+                reason: one.reason,
+                stale_s: Some(one.age_s),
+            });
+        }
+    }
+    said
 }
 
 /// As for a strong part: the same reason gives the same status, code and words.

@@ -8,10 +8,10 @@
 
 use crate::admission::caller::Peer;
 use crate::clock::limit;
-use crate::h1::{self, BodyDecoder, BodyError, Framing, HeadError, Parsed};
+use crate::h1::{self, BodyDecoder, Framing, Parsed};
 use crate::net::{self, TcpStream};
-use crate::reply::Problem;
 use crate::request::Exchange;
+use crate::server::failed::{bad_body, bad_head, too_slow, Failed};
 use crate::server::slots::Slot;
 use crate::server::Admitted;
 use crate::shared::Phase;
@@ -30,6 +30,12 @@ const AHEAD_MAX_BYTES: usize = 64 * 1024;
 const WRITE_STRETCH_BYTES: usize = 16 * 1024;
 /// A connection between requests gets this long when draining begins.
 const DRAIN_GRACE_MS: u32 = 1_000;
+/// What a client still sends after a refusal is dropped for this long, so that it can read it.
+const LINGER_MS: u32 = 1_000;
+/// One that was too slow has had its time.
+const LINGER_SLOW_MS: u32 = 250;
+/// How often a client that has sent too far ahead is looked after (`poll_gone`).
+const GONE_LOOK_MS: u32 = 250;
 
 struct Connection {
     worker: Rc<Worker>,
@@ -144,6 +150,8 @@ impl Connection {
     /// One request and its reply. Gives the exchange back when the connection may go on.
     async fn turn(&mut self, mut exchange: Box<Exchange>) -> Option<Box<Exchange>> {
         self.follow();
+        exchange.arrive();
+        exchange.peer = self.peer;
         let head = self.read_head(&mut exchange).await;
         let trusted = head.is_ok();
         let body = match head {
@@ -157,20 +165,26 @@ impl Connection {
                 self.worker.put_back(exchange);
                 return None;
             }
-            Err(Failed::Refused(problem)) => {
-                if trusted {
-                    exchange.reject_body(&self.worker, &problem);
-                } else {
-                    exchange.reject(&self.worker, &problem);
+            Err(failed) => {
+                let slow = matches!(&failed, Failed::Refused(problem) if problem.status == 408);
+                match failed {
+                    Failed::Refused(problem) if trusted => {
+                        exchange.reject_body(&self.worker, &problem);
+                    }
+                    Failed::Refused(problem) => exchange.reject(&self.worker, &problem),
+                    Failed::TurnedAway(refusal) => {
+                        exchange.turn_away_unread(&self.worker, refusal);
+                    }
+                    Failed::Gone => {}
                 }
                 self.write(&exchange.reply).await.ok();
-                self.linger().await;
+                let patience = if slow { LINGER_SLOW_MS } else { LINGER_MS };
+                self.linger(limit(patience)).await;
                 exchange.input.clear();
                 self.worker.put_back(exchange);
                 return None;
             }
         };
-        exchange.peer = self.peer;
         let mut ready = exchange.begin(&self.worker).is_ready();
         if !ready {
             ready = self.run(&mut exchange).await;
@@ -207,6 +221,8 @@ impl Connection {
     }
 
     /// Reads ahead while a request runs: an end of stream means that nobody waits for the reply.
+    /// Of a client that has sent too far ahead nothing more is read; the event loop has noted its
+    /// end all the same, and the sweep sees to it that somebody looks.
     fn poll_gone(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> bool {
         while exchange.input.len() < AHEAD_MAX_BYTES {
             match self.stream.poll_read_ready(cx) {
@@ -221,7 +237,8 @@ impl Connection {
                 Poll::Ready(_) => return true,
             }
         }
-        false
+        self.slot.expire(&self.worker, limit(GONE_LOOK_MS));
+        net::has_left(&self.stream, cx)
     }
 
     /// Reads until the head is complete and well formed.
@@ -242,7 +259,7 @@ impl Connection {
                 match h1::parse_request(&exchange.input, &limits, &mut exchange.head) {
                     Ok(Parsed::Complete) => return Ok(()),
                     Ok(Parsed::Partial) => {}
-                    Err(error) => return Err(Failed::Refused(bad_head(error))),
+                    Err(error) => return Err(bad_head(error)),
                 }
             }
             self.read_more(&mut exchange.input, "head_timeout").await?;
@@ -255,9 +272,7 @@ impl Connection {
         poll_fn(|cx| match net::poll_read(&mut self.stream, cx, input) {
             Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(Ok(())),
             Poll::Ready(_) => Poll::Ready(Err(Failed::Gone)),
-            Poll::Pending if self.slot.expired(&self.worker) => {
-                Poll::Ready(Err(Failed::Refused(too_slow(code))))
-            }
+            Poll::Pending if self.slot.expired(&self.worker) => Poll::Ready(Err(too_slow(code))),
             Poll::Pending => Poll::Pending,
         })
         .await
@@ -274,13 +289,13 @@ impl Connection {
         }
         let limits = &self.worker.program.limits;
         let (body_max, read_ms) = (limits.request_body_max_bytes, limits.body_read_ms);
-        let refused = |error: BodyError| Failed::Refused(bad_body(error));
-        let mut decoder = BodyDecoder::new(framing, u64::from(body_max)).map_err(refused)?;
+        let mut decoder = BodyDecoder::new(framing, u64::from(body_max)).map_err(bad_body)?;
         self.slot.expire(&self.worker, limit(read_ms));
         if exchange.head.expect_continue && exchange.input.len() == start {
             if let Some(problem) = exchange.refused_early(&self.worker.program) {
                 return Err(Failed::Refused(problem));
             }
+            exchange.ask_early(&self.worker)?;
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 .await
                 .map_err(|_| Failed::Gone)?;
@@ -290,13 +305,15 @@ impl Connection {
         loop {
             let step = decoder
                 .decode(&exchange.input[start..], &mut exchange.body)
-                .map_err(refused)?;
+                .map_err(bad_body)?;
             if !kept {
                 exchange.body.clear();
             }
             if step.done {
                 return Ok(start + step.consumed);
             }
+            // There is something to wait for: only if it is worth the wait.
+            exchange.ask_early(&self.worker)?;
             exchange.input.drain(start..start + step.consumed);
             self.read_more(&mut exchange.input, "body_timeout").await?;
         }
@@ -326,10 +343,10 @@ impl Connection {
 
     /// After a refusal: closes our side and drops what still arrives, so that the client reads the
     /// reply instead of a reset caused by its own unread bytes. Bounded in bytes and time.
-    async fn linger(&mut self) {
+    async fn linger(&mut self, patience: Nanos) {
         const LINGER_BYTES: usize = 256 * 1024;
         net::shutdown_write(&self.stream);
-        self.slot.expire(&self.worker, limit(DRAIN_GRACE_MS));
+        self.slot.expire(&self.worker, patience);
         let mut dropped = 0;
         let mut input = self.worker.buffers.take();
         while dropped < LINGER_BYTES && self.read_more(&mut input, "linger").await.is_ok() {
@@ -337,44 +354,5 @@ impl Connection {
             input.clear();
         }
         self.worker.buffers.give(input);
-    }
-}
-
-/// Why no request came of the bytes that arrived.
-enum Failed {
-    Gone,
-    Refused(Problem),
-}
-
-fn bad_head(error: HeadError) -> Problem {
-    Problem {
-        status: error.status(),
-        code: error.code(),
-        detail: error.to_string(),
-        ..Problem::default()
-    }
-}
-
-fn bad_body(error: BodyError) -> Problem {
-    let status = if error == BodyError::TooLarge {
-        413
-    } else {
-        400
-    };
-    Problem {
-        status,
-        code: error.code(),
-        detail: error.to_string(),
-        ..Problem::default()
-    }
-}
-
-fn too_slow(code: &'static str) -> Problem {
-    let detail = "the request did not arrive in time".to_owned();
-    Problem {
-        status: 408,
-        code,
-        detail,
-        ..Problem::default()
     }
 }

@@ -5,6 +5,7 @@
 //! client that had connected is served, then lets requests in flight finish.
 
 mod connection;
+mod failed;
 pub mod slots;
 
 use crate::admission::caller::Peer;

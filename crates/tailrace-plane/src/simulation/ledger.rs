@@ -192,7 +192,8 @@ fn bounded(run: &Run) {
         );
         hedged |= upstream.policies.hedge.is_some();
     }
-    // A hedge runs beside its call; the request's purse bounds all of them (req 4.3).
+    // A hedge runs beside its call; the request's purse bounds all of them (req 4.3). A fetch of
+    // what is kept is the process's: it may outlive the wait of the request whose id it carries.
     let program = run.shared.program();
     let view = &program.views[0];
     let extra = if hedged {
@@ -200,9 +201,14 @@ fn bounded(run: &Run) {
     } else {
         0
     };
+    let kept = view
+        .parts
+        .iter()
+        .filter(|part| part.cache.is_some())
+        .count();
     let at_once = run.traffic.request_max();
     assert!(
-        at_once <= view.fanout + extra,
+        at_once <= view.fanout + extra + kept,
         "{at_once} calls of one request at once"
     );
 }

@@ -359,6 +359,11 @@ fn client() -> SocketAddr {
     ([10, 0, 0, 1], port).into()
 }
 
+/// Whether the peer has ended its side, though not all it sent was read.
+pub fn has_left(stream: &TcpStream, _: &mut Context<'_>) -> bool {
+    stream.inbound.borrow().ended.is_some()
+}
+
 /// Closes a listener and returns the connections that had reached it.
 pub fn queued(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
     let waiting = std::mem::take(&mut listener.queue.borrow_mut().waiting);

@@ -1,8 +1,8 @@
-//! Headers on the way out: no value ends its line (S04), no hop-by-hop header travels on (S05).
+//! Headers on the way out: no value ends its line (S04).
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tailrace_plane::h1::{hop_by_hop, is_header_value, push_header, reason, BadHeader};
+use tailrace_plane::h1::{is_header_value, reason};
 
 use super::properties::cases;
 
@@ -21,60 +21,8 @@ proptest! {
 
     #[test]
     fn no_value_leaves_its_line(value in hostile_values()) {
-        let mut out = b"kept".to_vec();
         let clean = !value.iter().any(|&byte| byte < b' ' || byte == 0x7f);
         prop_assert_eq!(is_header_value(&value), clean);
-        match push_header(&mut out, "X-Name", &value) {
-            Ok(()) => {
-                prop_assert!(clean);
-                prop_assert_eq!(&out[..], [b"keptX-Name: ", &value[..], b"\r\n"].concat());
-            }
-            Err(error) => {
-                prop_assert_eq!(error, BadHeader::Value);
-                prop_assert!(!clean);
-                prop_assert_eq!(&out[..], b"kept");
-            }
-        }
-    }
-
-    #[test]
-    fn no_name_leaves_its_line(name in hostile_values()) {
-        let name = String::from_utf8_lossy(&name);
-        let mut out = Vec::new();
-        let token = |ch: char| ch.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(ch);
-        let good = !name.is_empty() && name.chars().all(token);
-        prop_assert_eq!(push_header(&mut out, &name, b"v").is_ok(), good);
-        prop_assert_eq!(out.is_empty(), !good);
-    }
-}
-
-#[test]
-fn hop_by_hop_headers_are_known_in_any_case() {
-    for name in [
-        "Connection",
-        "keep-alive",
-        "Proxy-Connection",
-        "TE",
-        "te",
-        "Trailer",
-        "UPGRADE",
-        "Transfer-Encoding",
-        "Proxy-Authenticate",
-        "Proxy-Authorization",
-        "HTTP2-Settings",
-    ] {
-        assert!(hop_by_hop(name.as_bytes()), "{name}");
-    }
-    for name in [
-        "",
-        "t",
-        "Host",
-        "Content-Length",
-        "traceparent",
-        "Accept",
-        "Upgrade-Insecure",
-    ] {
-        assert!(!hop_by_hop(name.as_bytes()), "{name}");
     }
 }
 

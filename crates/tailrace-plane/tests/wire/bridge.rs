@@ -14,7 +14,7 @@ use tailrace_plane::bridge::{
 use tailrace_plane::{Engine, Reason};
 
 /// One upstream `up`, one handler `/h/{id}`, one view `/v/{id}`.
-fn service(upstream: &Upstream, with: Value) -> Service {
+pub(crate) fn service(upstream: &Upstream, with: Value) -> Service {
     let mut declared = json!({"handler": {"limit": 2}});
     crate::service::merge(&mut declared, with);
     Service::new()
@@ -38,14 +38,14 @@ fn take(bridge: &Bridge) -> Vec<Event> {
     events
 }
 
-fn started(bridge: &Bridge) -> Start {
+pub(crate) fn started(bridge: &Bridge) -> Start {
     match take(bridge).pop() {
         Some(Event::Start(start)) => start,
         other => panic!("no start: {other:?}"),
     }
 }
 
-fn landed(bridge: &Bridge) -> Vec<Answer> {
+pub(crate) fn landed(bridge: &Bridge) -> Vec<Answer> {
     match take(bridge).pop() {
         Some(Event::Landed { answers, .. }) => answers,
         other => panic!("nothing landed: {other:?}"),
@@ -70,7 +70,7 @@ pub(crate) fn register(bridge: &Bridge, service: &str, path: &str, names: &[&str
     bridge.register(&checked).expect("room for it")
 }
 
-fn wanted(bridge: &Bridge, number: usize, value: &str, strong: bool) -> Wanted {
+pub(crate) fn wanted(bridge: &Bridge, number: usize, value: &str, strong: bool) -> Wanted {
     let template = bridge.template(number).expect("registered");
     let values = vec![Some(value.as_bytes().to_vec())];
     Wanted {
@@ -80,23 +80,23 @@ fn wanted(bridge: &Bridge, number: usize, value: &str, strong: bool) -> Wanted {
     }
 }
 
-fn ask(bridge: &Bridge, start: &Start, token: u64, calls: Vec<Wanted>) {
+pub(crate) fn ask(bridge: &Bridge, start: &Start, token: u64, calls: Vec<Wanted>) {
     let letter = Letter::Calls(Group { token, calls });
     bridge.post(vec![(start.ticket, Post::Letter(letter))]);
 }
 
-fn end(bridge: &Bridge, start: &Start, end: End) {
+pub(crate) fn end(bridge: &Bridge, start: &Start, end: End) {
     bridge.post(vec![bridge.ended(start.ticket, start.view, end)]);
 }
 
-fn reply(body: &str) -> End {
+pub(crate) fn reply(body: &str) -> End {
     End::Reply {
         body: body.as_bytes().to_vec(),
         degraded: Vec::new(),
     }
 }
 
-fn bridge(plane: &Running) -> Arc<Bridge> {
+pub(crate) fn bridge(plane: &Running) -> Arc<Bridge> {
     Arc::clone(plane.bridge().expect("a service with handlers"))
 }
 

@@ -87,6 +87,35 @@ fn a_client_that_leaves_takes_its_calls_with_it() {
     println!("A04: 20 clients left, 60 calls stopped, 0 in flight");
 }
 
+/// Also one that had sent more than is read ahead: its end lies behind bytes that nobody reads.
+#[test]
+fn a_client_that_pipelines_far_ahead_and_leaves_takes_its_calls_with_it() {
+    let upstream = Upstream::start(fault);
+    let plane = Service::new()
+        .upstream_with("up", &upstream, json!({"timeout_ms": 600_000.0}))
+        .view_with(
+            "x",
+            "/x",
+            vec![strong("a", "/hang")],
+            json!({"deadline_ms": 600_000.0}),
+        )
+        .start();
+    for round in 1..=3 {
+        let mut client = plane.client();
+        client.send(get("/x"));
+        eventually("the call runs", || upstream.active() == 1);
+        client.send(get("/x").repeat(100 * 1024 / get("/x").len()));
+        drop(client);
+        eventually("the call sees the end", || upstream.abandoned() == round);
+        eventually("nothing is in flight", || plane.in_flight() == 0);
+    }
+    // One that stays is served in turn.
+    let mut client = plane.client();
+    let ahead = 100 * 1024 / get("/none").len();
+    client.send(get("/none").repeat(ahead));
+    (0..ahead).for_each(|_| assert_eq!(client.reply().status, 404));
+}
+
 /// The same at moments nobody chose, with calls running, waiting for a place, or already answered.
 #[test]
 fn disconnects_at_any_moment_leak_nothing() {

@@ -39,7 +39,19 @@ fn revision(upstream: &Upstream, turn: u32) -> Service {
         "adaptive": if odd { json!({"min": 32, "init": 32}) } else { Value::Null },
         "forward_headers": if odd { json!(["x-tenant"]) } else { json!([]) },
     });
+    let rate = json!({"per_second": 1e6, "burst": 100_000 + turn});
+    let admission = json!({
+        "rate": if odd { rate.clone() } else { Value::Null },
+        "calls_max": 8_000 + turn,
+        "shed": if odd { Value::Null } else { json!({"cpu": null, "delay_ms": 500.0}) },
+        "brownout": if odd { json!({"start": 0.9}) } else { Value::Null },
+        "feasibility": if odd { Value::Null } else { json!({"refused_max": 0.1}) },
+        "priorities": if odd { json!([{"client": "127.0.0.1", "priority": "sheddable"}]) }
+                      else { json!([]) },
+    });
     let view = json!({
+        "rate": if odd { Value::Null } else { rate },
+        "priority": if odd { "sheddable" } else { "critical" },
         "deadline_ms": 10_000.0 + f64::from(turn),
         "fanout": number(1, 8),
         "extra_attempts": number(0, 3),
@@ -50,6 +62,7 @@ fn revision(upstream: &Upstream, turn: u32) -> Service {
     ];
     let mut service = Service::new()
         .workers(2)
+        .admission(admission)
         .upstream_with("up", upstream, declared)
         .view_with("one", "/one/{id}", parts, view);
     for (name, even, other) in [

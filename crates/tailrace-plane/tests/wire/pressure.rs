@@ -270,3 +270,49 @@ fn a_priority_travels_with_the_calls() {
         "{told:?}"
     );
 }
+
+// DESIGN 9: what a service has that says nothing, as it is in force.
+#[test]
+fn the_usual_admission_is_in_force_and_serves() {
+    let upstream = Upstream::echo();
+    let plane = Service::one(&upstream).usual_admission().start();
+    let admission = &plane.config()["admission"];
+    assert_eq!(admission["shed"], json!({"delay_ms": 5.0, "cpu": 0.95}));
+    assert_eq!(
+        admission["brownout"],
+        json!({"start": 0.85, "full": 0.97, "band": 0.1, "dwell_ms": 1_000.0})
+    );
+    assert_eq!(admission["feasibility"], json!({"refused_max": 0.2}));
+    assert_eq!(admission["calls_max"], 8_192);
+    assert_eq!(admission["trusted"], json!([]), "nobody's word counts");
+    // How busy the machine is decides how many, so only that it serves is sure.
+    let mut client = plane.client();
+    eventually("it serves", || client.get("/one/7").status == 200);
+    eventually("the processor is looked at", || {
+        client.get("/one/7");
+        plane.metric("tailrace_cpu_ratio", "") > 0.0
+    });
+}
+
+// req 16.4: the other sign of overload, on a real processor.
+#[test]
+fn a_processor_above_its_target_refuses() {
+    let upstream = Upstream::echo();
+    let plane = Service::one(&upstream)
+        .admission(json!({"shed": {"cpu": 0.1, "delay_ms": 500.0}, "brownout": null}))
+        .start();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut client = plane.client();
+                eventually("the load is too high", || {
+                    let replies: Vec<_> = (0..200).map(|_| client.get("/one/7")).collect();
+                    replies.iter().any(|reply| {
+                        assert!(reply.status == 200 || reply.code() == "shed", "{reply:?}");
+                        reply.status == 503
+                    })
+                });
+            });
+        }
+    });
+}

@@ -86,6 +86,12 @@ impl Service {
         self
     }
 
+    /// Admission as a service has it that says nothing.
+    pub(crate) fn usual_admission(mut self) -> Self {
+        self.blueprint["admission"] = json!({});
+        self
+    }
+
     pub(crate) fn access_log(mut self, declared: Value) -> Self {
         self.blueprint["access_log"] = declared;
         self

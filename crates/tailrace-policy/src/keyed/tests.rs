@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use std::collections::HashMap;
 
 const SECOND: Nanos = 1_000_000_000;
+const KEYS: usize = 65_536;
 
 fn params(per_second: f64, burst: u32) -> Params {
     let params = Params { per_second, burst };

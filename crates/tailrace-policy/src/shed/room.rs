@@ -43,6 +43,11 @@ impl Room {
         }
     }
 
+    /// Changes the wait that is acceptable; the limit stays until the next one.
+    pub fn set(&mut self, target: Nanos) {
+        self.target = target.max(1);
+    }
+
     /// Takes note of a wait, with so many requests inside.
     pub fn note(&mut self, wait: Nanos, inside: u64) {
         let shorter = wait.min(std::mem::replace(&mut self.before, wait));
@@ -58,6 +63,7 @@ impl Room {
     }
 
     /// What it is after such a note.
+    #[must_use]
     pub fn after(mut self, wait: Nanos, inside: u64) -> Self {
         self.note(wait, inside);
         self
@@ -89,6 +95,18 @@ mod tests {
 
     fn room() -> Room {
         Room::new(2 * MS)
+    }
+
+    #[test]
+    fn the_target_may_change_in_use() {
+        let mut room = room();
+        room.set(6 * MS);
+        room.note(5 * MS, 90);
+        room.note(5 * MS, 90);
+        assert_eq!(room.limit(), None);
+        room.set(MS);
+        room.note(2 * MS, 90);
+        assert_eq!(room.limit(), Some(45));
     }
 
     // req 9.1c: one long wait is a burst, two are overload.

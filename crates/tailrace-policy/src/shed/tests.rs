@@ -98,6 +98,26 @@ fn one_worker_in_half_a_second_looks_at_the_signals() {
     assert_eq!(looks, 4);
 }
 
+#[test]
+fn limits_may_change_in_use() {
+    let shedder = Shedder::new(Params::default());
+    let level = Level::new(Class::Sheddable, 0);
+    let busy = || signals(20, 10, 0, 0.9);
+    shedder.admit(level, 0).unwrap();
+    shedder.tick(0, busy);
+    assert!(shedder.rate() <= 0.0, "nine tenths are no overload");
+    shedder.set(Params {
+        cpu_target: 0.5,
+        ..Params::default()
+    });
+    shedder.tick(INTERVAL, busy);
+    assert!(shedder.rate() > 0.5, "{}", shedder.rate());
+    assert_eq!(shedder.admit(level, 0), Err(Shed));
+    shedder.clear();
+    assert!(shedder.rate() <= 0.0);
+    assert_eq!(shedder.admit(level, 0), Ok(()));
+}
+
 /// A process with one queue, which serves a thousand requests a second.
 struct Service {
     shedder: Shedder,
@@ -202,6 +222,22 @@ fn an_overload_is_survived_and_forgotten() {
             "{load} x{callers}"
         );
         assert!(service.shedder.rate() <= 0.0);
+    }
+}
+
+// Below and at its limit, where nothing waits, the processor alone is the sign: what it refuses is
+// the twentieth above its target and no more.
+#[test]
+fn a_processor_above_its_target_costs_a_twentieth_at_most() {
+    for load in [0.93, 0.97, 1.0] {
+        let mut service = Service::new(11);
+        service.run(120_000, load, 10_000);
+        let refused: u32 = service.refused.iter().sum();
+        let offered: u32 = service.offered.iter().sum();
+        let share = f64::from(refused) / f64::from(offered);
+        assert!(share <= 0.08, "{load}: {share} refused");
+        let goodput = f64::from(service.in_time) / 120_000.0;
+        assert!(goodput >= 0.92 * load, "{load}: {goodput}");
     }
 }
 

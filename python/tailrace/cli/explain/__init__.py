@@ -105,6 +105,7 @@ def _as_json(target: str, resolved: Any) -> None:
     analysis = [
         {
             **asdict(worst),
+            "strong_chain": worst.strong_chain,
             "over_ms": worst.over_ms,
             "findings": [_finding(one) for one in found if one.view == worst.view],
         }

@@ -31,13 +31,13 @@ def admission_lines(blueprint: dict[str, Any]) -> Iterator[str]:
     yield from _row("in progress", f"requests that need {rules['calls_max']} calls")
     yield from _row("left out", _brownout(rules["brownout"], views))
     yield from _row("refused", _shed(rules, views))
-    feasible = rules["feasibility"]
-    at_most = f"refused without a call, at most {share_text(feasible['refused_max'])} of requests"
-    yield from _row("too late", at_most if feasible else "off")
+    yield from _row("too late", _too_late(rules["feasibility"]))
 
 
 def left_out(view: dict[str, Any]) -> str:
     """Weak parts in the order in which they go; those of one place together."""
+    if "handler" in view:
+        return "its weak calls"
     weak = [part for part in view["parts"] if part["strength"] == "weak"]
     placed: dict[int, list[str]] = {}
     for part in weak:
@@ -67,6 +67,12 @@ def _shed(rules: dict[str, Any], views: list[dict[str, Any]]) -> str:
     own = [f"client {row['client']} is {row['priority']}" for row in rules["priorities"]]
     first = f"; {', '.join(worth + own)}" if worth or own else ""
     return f"by priority, once work waits {duration_text(shed['delay_ms'])}{cpu}{first}"
+
+
+def _too_late(rules: dict[str, Any] | None) -> str:
+    if not rules:
+        return "off"
+    return f"refused without a call, at most {share_text(rules['refused_max'])} of requests"
 
 
 def _rate(rate: dict[str, Any]) -> str:

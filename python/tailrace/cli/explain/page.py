@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tailrace._tail import Finding, check_tail
-from tailrace._worst import Worst, attempts_per_call, needs, rounds, timeouts_of, worst_cases
+from tailrace._worst import Term, Worst, attempts_per_call, needs, rounds, timeouts_of, worst_cases
 from tailrace.cli._output import WIDTH
 from tailrace.cli.explain.admission import admission_lines
 from tailrace.cli.explain.limits import body_max, effective, queue_of
@@ -68,7 +68,7 @@ def _view(view: dict[str, Any], worst: Worst, timeouts: dict[str, float]) -> Ite
             yield f"  {bars:<{widths[0]}}  ({more})"
     yield ""
     yield from _wrapped("stages", " then ".join(", ".join(stage) for stage in worst.stages))
-    yield from _wrapped("worst time", _time(view, worst, timeouts))
+    yield from _wrapped("worst time", _time(worst))
     yield from _wrapped("worst calls", _calls(worst))
     yield from _wrapped("attempts", _attempts(view, worst))
     optional = [part["name"] for part in view["parts"] if part["strength"] == "weak"]
@@ -165,18 +165,13 @@ def template(pieces: list[dict[str, Any]]) -> str:
     return text
 
 
-def _time(view: dict[str, Any], worst: Worst, timeouts: dict[str, float]) -> str:
-    by_name = {part["name"]: part for part in view["parts"]}
-    terms = []
-    for name in worst.strong_chain:
-        part = by_name[name]
-        timeout = float(part.get("timeout_ms", timeouts[part["upstream"]]))
-        turns = rounds(part, view["fanout"])
-        terms.append(f"{name} {timeout:g}" + (f" x {turns}" if turns > 1 else ""))
+def _time(worst: Worst) -> str:
+    terms = [_term(one) for one in worst.strong_terms]
     if not terms:
         return f"no strong part; the reply goes out at {worst.deadline_ms:g} ms at the latest"
     shown = " + ".join(terms)
-    total = f" = {worst.strong_ms:g} ms" if len(terms) > 1 or " x " in shown else " ms"
+    summed = " x " in shown or " + " in shown
+    total = f" = {worst.strong_ms:g} ms" if summed else " ms"
     if worst.over_ms:
         return (
             f"{shown}{total}, {worst.over_ms:g} ms over the deadline of {worst.deadline_ms:g} ms:"
@@ -184,6 +179,12 @@ def _time(view: dict[str, Any], worst: Worst, timeouts: dict[str, float]) -> str
         )
     left = worst.deadline_ms - worst.strong_ms
     return f"{shown}{total} of {worst.deadline_ms:g} ms, {left:g} ms to spare"
+
+
+def _term(term: Term) -> str:
+    turns = f" x {term.rounds}" if term.rounds > 1 else ""
+    other = f" + its stand-in {term.other_ms:g}" if term.other_ms else ""
+    return f"{term.part} {term.timeout_ms:g}{turns}{other}"
 
 
 def _calls(worst: Worst) -> str:

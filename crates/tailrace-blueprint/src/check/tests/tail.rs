@@ -81,6 +81,25 @@ fn a_weak_part_counts_only_where_a_strong_one_waits_for_it() {
     );
 }
 
+// What waits for a weak part waits for its stand-in too, which is a call of another upstream.
+#[test]
+fn a_stand_in_takes_its_time_and_a_place() {
+    let mut weak = part("b", &["a"]);
+    weak["strength"] = json!("weak");
+    weak["default"] = json!({});
+    weak["timeout_ms"] = json!(20.0);
+    weak["otherwise"] = json!({"upstream": "stock", "path": [{"text": "/b"}]});
+    let view = json!({"parts": [part("a", &[]), weak, part("c", &["b"])], "deadline_ms": 239.0});
+    let found = problem_of(&view, 64).unwrap();
+    assert!(
+        found.contains("a 80 ms + b 20 ms + its stand-in 60 ms + c 80 ms, in all 240 ms"),
+        "{found}"
+    );
+    let mut enough = view;
+    enough["deadline_ms"] = json!(240.0);
+    assert_eq!(problem_of(&enough, 64), None);
+}
+
 #[test]
 fn one_request_must_leave_a_place_in_a_bulkhead() {
     let two = json!({"parts": [part("a", &[]), part("b", &[])]});

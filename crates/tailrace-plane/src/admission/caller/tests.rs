@@ -9,7 +9,7 @@ const LIMITS: HeadLimits = HeadLimits {
 };
 
 fn rules(declared: serde_json::Value) -> Rules {
-    Rules::compile(&serde_json::from_value(declared).unwrap()).unwrap()
+    Rules::compile(&serde_json::from_value(declared).unwrap(), None).unwrap()
 }
 
 /// Asks as `peer` with these header lines; who it is, as an address or as the header said.

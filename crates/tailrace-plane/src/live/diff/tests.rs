@@ -1,4 +1,4 @@
-use super::{self as diff, Change, UPSTREAM, VIEW};
+use super::{self as diff, Change, ADMISSION, UPSTREAM, VIEW};
 use serde_json::{json, Value};
 use tailrace_blueprint::Blueprint;
 
@@ -8,7 +8,7 @@ fn service() -> Value {
         "upstreams": [
             {"name": "users", "addresses": ["http://a:1"], "timeout_ms": 50.0,
              "bulkhead": {"limit": 100}, "retry": {}, "hedge": {}, "breaker": {}, "throttle": {},
-             "adaptive": {}, "cache": {"ttl_ms": 1000.0},
+             "adaptive": {}, "rate": {"per_second": 5.0, "burst": 5}, "cache": {"ttl_ms": 1000.0},
              "body_max_bytes": 5, "forward_headers": ["x-a"]},
             {"name": "orders", "addresses": ["http://b:1"], "timeout_ms": 50.0,
              "bulkhead": {"limit": 100}},
@@ -16,7 +16,7 @@ fn service() -> Value {
         "shapes": [{"kind": "any"}],
         "views": [{
             "name": "order", "method": "GET", "path": "/order", "deadline_ms": 100.0, "fanout": 3,
-            "extra_attempts": 3, "parameters": [],
+            "extra_attempts": 3, "parameters": [], "rate": {"per_second": 2.0, "burst": 3},
             "parts": [
                 {"name": "order", "strength": "strong", "upstream": "orders", "method": "GET",
                  "shape": 0, "path": [{"text": "/a"}], "timeout_ms": 40.0},
@@ -84,12 +84,53 @@ fn a_limit_that_changed_is_named_with_both_values() {
             "access_log.format json -> text",
         ),
     ];
+    each_is_one_change(cases);
+    assert_eq!(change("/limits/idle_ms", &json!(30_000)), Ok(vec![]));
+}
+
+fn each_is_one_change(cases: impl IntoIterator<Item = (&'static str, Value, &'static str)>) {
     for (pointer, to, expected) in cases {
         let found = change(pointer, &to).unwrap();
         assert_eq!(found.len(), 1, "{pointer}");
         assert_eq!(found[0].to_string(), expected);
     }
-    assert_eq!(change("/limits/idle_ms", &json!(30_000)), Ok(vec![]));
+}
+
+// req 9.1a, 9.1c: who is let in, too.
+#[test]
+fn rates_priorities_and_the_limits_of_admission_follow() {
+    each_is_one_change([
+        (
+            "/upstreams/0/rate/burst",
+            json!(9),
+            "upstreams.users.rate.burst 5 -> 9",
+        ),
+        (
+            "/views/0/priority",
+            json!("sheddable"),
+            "views.order.priority critical -> sheddable",
+        ),
+        (
+            "/views/0/rate/per_second",
+            json!(2.5),
+            "views.order.rate.per_second 2 -> 2.5",
+        ),
+        (
+            "/admission/calls_max",
+            json!(7),
+            "admission.calls_max 8192 -> 7",
+        ),
+        (
+            "/admission/shed/delay_ms",
+            json!(9.0),
+            "admission.shed.delay_ms 5 -> 9",
+        ),
+        (
+            "/admission/priorities",
+            json!([{"client": "a", "priority": "sheddable"}]),
+            r#"admission.priorities  -> [{"client":"a","priority":"sheddable"}]"#,
+        ),
+    ]);
 }
 
 #[test]
@@ -123,6 +164,21 @@ fn anything_else_needs_a_restart_and_says_what() {
         ),
         ("/access_log/ring", json!(8), "access_log.ring 4096 -> 8"),
         ("/protections", json!("off"), "protections on -> off"),
+        (
+            "/admission/client",
+            json!("header:x-tenant"),
+            "admission.client address -> header:x-tenant",
+        ),
+        (
+            "/admission/trusted",
+            json!(["10.0.0.0/8"]),
+            "admission.trusted  -> 10.0.0.0/8",
+        ),
+        (
+            "/admission/clients_max",
+            json!(9),
+            "admission.clients_max 65536 -> 9",
+        ),
         (
             "/envelope/degraded",
             json!("missing"),
@@ -187,6 +243,9 @@ fn what_is_listed_exists() {
     }
     for field in VIEW {
         assert!(data["views"][0].get(field).is_some(), "{field}");
+    }
+    for field in ADMISSION {
+        assert!(data["admission"].get(field).is_some(), "{field}");
     }
 }
 

@@ -4,8 +4,9 @@
 //! `make test` plays 2 000 plans, each twice on one worker, so that what a request leaves behind
 //! would be seen by the next; `TAILRACE_PLANS=100000` plays as many at night. A plan that differs
 //! is made as small as it can be while it still differs, and printed with the command that plays it
-//! again. Asynchronous parts are not declared yet; when they are, `Part` gets a third strength, and
-//! the reference one line: they never delay a reply.
+//! again. What stands in for a part that failed, and that the reply names it, is part of the plan
+//! (req 8.3). Asynchronous parts are not declared yet; when they are, `Part` gets a third strength,
+//! and the reference one line: they never delay a reply.
 
 mod plan;
 mod reference;
@@ -172,9 +173,13 @@ fn complete(plan: &Plan, expected: &Expected, reply: &Reply, body: &Value) -> Re
     let degraded: Vec<_> = failed
         .filter_map(|(index, reason)| {
             let reason = (*reason)?;
-            // A list whose items failed is that list; any other failure leaves the default.
-            let stands_in = plan.parts[index].default && reason != "items";
-            let served = if stands_in { ";served=default" } else { "" };
+            // A list whose items failed is that list; any other failure leaves what another call
+            // brought, or the default, and either is named (req 8.3).
+            let served = match (expected.other[index], plan.parts[index].default) {
+                (true, _) => ";served=other",
+                (false, true) if reason != "items" => ";served=default",
+                _ => "",
+            };
             Some((format!("p{index}"), format!("{reason}{served}")))
         })
         .collect();
@@ -247,6 +252,7 @@ fn smaller(plan: &Plan) -> Vec<Plan> {
         let changes = [
             edit(|part| part.reads.clear()),
             edit(|part| part.each = None),
+            edit(|part| part.other = None),
             edit(|part| part.nullable = true),
             edit(|part| part.default &= !part.nullable),
             edit(plain),

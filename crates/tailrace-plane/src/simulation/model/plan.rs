@@ -34,6 +34,8 @@ pub struct Part {
     pub each: Option<Each>,
     /// Nobody listens at its upstream.
     pub dead: bool,
+    /// The call that stands in when a weak part's own has failed.
+    pub other: Option<Call>,
     /// One per call: the first for a part without `each`, the others for the items of a list.
     pub calls: Vec<Call>,
 }
@@ -81,6 +83,11 @@ pub fn value(part: usize, item: usize, list: Option<&[bool]>) -> Value {
     value
 }
 
+/// Stands for the stand-in among the items of a part.
+pub const OTHER: usize = 9;
+/// What a stand-in may take.
+pub const OTHER_TIMEOUT: u64 = 30_000;
+
 /// What stands in for a part that has no value.
 pub fn fallback(part: &Part) -> Value {
     match (part.default, part.each) {
@@ -117,6 +124,7 @@ impl Plan {
                 parts[*index].each = Some(Each { of, max });
                 // A failed item of a weak list is null.
                 parts[*index].nullable |= !parts[*index].strong;
+                parts[*index].other = None;
             }
         }
         Self {
@@ -148,6 +156,10 @@ impl Plan {
             if part.default {
                 declared["default"] = fallback(part);
             }
+            if part.other.is_some() {
+                let path = [json!({"text": format!("/{index}/other")})];
+                declared["otherwise"] = json!({"upstream": "spare", "path": path});
+            }
             if let Some(each) = part.each {
                 let list = self.parts[each.of].each.is_some();
                 let field: &[&str] = if list { &[] } else { &["items"] };
@@ -171,11 +183,16 @@ impl Plan {
             .next()
             .and_then(|text| text.parse().ok())
             .unwrap_or(0);
-        let item = match self.parts[part].each {
+        let next = segments.next();
+        let declared = &self.parts[part];
+        if let (Some("other"), Some(other)) = (next, &declared.other) {
+            return (part, other.answer(part, OTHER));
+        }
+        let item = match declared.each {
             None => 0,
-            Some(_) => segments.next().map_or(0, item_number),
+            Some(_) => next.map_or(0, item_number),
         };
-        (part, self.parts[part].calls[item].answer(part, item))
+        (part, declared.calls[item].answer(part, item))
     }
 }
 
@@ -200,6 +217,7 @@ impl Part {
             each: None,
             dead: random.u8(..16) == 0,
             calls: (0..6).map(|_| Call::generate(random)).collect(),
+            other: (!strong && random.u8(..3) == 0).then(|| Call::generate(random)),
         }
     }
 }
@@ -260,7 +278,7 @@ impl Call {
 /// One service with a view per plan.
 pub fn blueprint(plans: &[Plan]) -> Value {
     let upstream = |name: &str, address: String| {
-        json!({"name": name, "addresses": [address], "timeout_ms": 30_000.0,
+        json!({"name": name, "addresses": [address], "timeout_ms": OTHER_TIMEOUT as f64,
                "bulkhead": {"limit": 10_000}, "body_max_bytes": BODY_MAX})
     };
     let object = |fields: Value| json!({"kind": "object", "extra": "drop", "fields": fields});
@@ -270,6 +288,7 @@ pub fn blueprint(plans: &[Plan]) -> Value {
         "upstreams": [
             upstream("live", format!("http://{LIVE}")),
             upstream("dead", DEAD.to_owned()),
+            upstream("spare", format!("http://{LIVE}")),
         ],
         "shapes": [
             {"kind": "string"},

@@ -3,7 +3,7 @@
 //! It knows what strong and weak mean, that a part starts when its needs are met, the fan-out cap,
 //! timeouts and the deadline. It knows no socket, no bytes, no future and no slot.
 
-use super::plan::{fallback, value, Outcome, Part, Plan};
+use super::plan::{fallback, value, Outcome, Part, Plan, OTHER, OTHER_TIMEOUT};
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -20,6 +20,8 @@ pub struct Expected {
     pub stops: Vec<(usize, &'static str)>,
     pub values: Vec<Option<Value>>,
     pub failed: Vec<Option<&'static str>>,
+    /// The part's value is that of its stand-in (req 8.3).
+    pub other: Vec<bool>,
     /// When each call of a part was sent.
     pub sent: Vec<Vec<u64>>,
     /// Two things happened in the same millisecond of which one was a timer: either may be first.
@@ -38,6 +40,8 @@ struct Reference<'a> {
     plan: &'a Plan,
     seen: Expected,
     started: Vec<bool>,
+    /// The part's own call has failed, and its stand-in was asked.
+    tried: Vec<bool>,
     items: Vec<Vec<Option<Landed>>>,
     ready: VecDeque<(usize, usize)>,
     running: Vec<Running>,
@@ -48,6 +52,7 @@ pub fn expect(plan: &Plan) -> Expected {
     let seen = Expected {
         values: vec![None; many],
         failed: vec![None; many],
+        other: vec![false; many],
         sent: vec![Vec::new(); many],
         ..Expected::default()
     };
@@ -55,6 +60,7 @@ pub fn expect(plan: &Plan) -> Expected {
         plan,
         seen,
         started: vec![false; many],
+        tried: vec![false; many],
         items: vec![Vec::new(); many],
         ready: VecDeque::new(),
         running: Vec::new(),
@@ -156,14 +162,18 @@ impl Reference<'_> {
             changed = true;
             let part = &self.plan.parts[index];
             let left = self.plan.deadline.saturating_sub(self.seen.at + RESERVE);
-            let budget = left.min(part.timeout);
+            let timeout = match item {
+                OTHER => OTHER_TIMEOUT,
+                _ => part.timeout,
+            };
+            let budget = left.min(timeout);
             if budget < BUDGET_MIN {
                 self.land(index, item, Err("deadline"));
                 continue;
             }
             let (latency, landed) = outcome(part, index, item);
             let timer = latency >= budget;
-            let late = if left < part.timeout {
+            let late = if left < timeout {
                 "deadline"
             } else {
                 "timeout"
@@ -179,7 +189,7 @@ impl Reference<'_> {
                 item,
                 landed,
             });
-            if !part.dead {
+            if !part.dead || item == OTHER {
                 self.seen.sent[index].push(self.seen.at);
             }
         }
@@ -194,6 +204,7 @@ impl Reference<'_> {
         match landed {
             Err(reason) if part.strong || part.each.is_none() => self.fail(index, reason),
             Ok(value) if part.each.is_none() => {
+                self.seen.other[index] = item == OTHER;
                 self.seen.values[index] = Some(value.unwrap_or_else(|| fallback(part)));
             }
             landed => {
@@ -213,7 +224,14 @@ impl Reference<'_> {
 
     fn fail(&mut self, index: usize, reason: &'static str) {
         let part = &self.plan.parts[index];
-        self.seen.failed[index] = Some(reason);
+        if part.other.is_some() && !self.tried[index] {
+            self.tried[index] = true;
+            self.seen.failed[index] = Some(reason);
+            self.ready.push_back((index, OTHER));
+            return;
+        }
+        // What is said is why the part's own call failed.
+        self.seen.failed[index].get_or_insert(reason);
         self.seen.values[index] = Some(fallback(part));
         self.ready.retain(|(part, _)| *part != index);
         if part.strong {
@@ -224,10 +242,11 @@ impl Reference<'_> {
 
 /// How long a call takes and what it lands with, when nothing stops it.
 fn outcome(part: &Part, index: usize, item: usize) -> (u64, Landed) {
-    if part.dead {
-        return (0, Err("connect"));
-    }
-    let call = &part.calls[item];
+    let call = match &part.other {
+        Some(other) if item == OTHER => other,
+        _ if part.dead => return (0, Err("connect")),
+        _ => &part.calls[item],
+    };
     let empty = part.nullable || (part.each.is_none() && part.default);
     let landed = match &call.outcome {
         Outcome::Value(list) => Ok(Some(value(index, item, list.as_deref()))),

@@ -4,6 +4,7 @@
 //! the ledger's checks hold for all of them. Its curve, for seed 0, is kept in `../curves/`.
 
 mod failing;
+mod kept;
 mod overload;
 mod slow;
 
@@ -19,7 +20,7 @@ use std::time::Duration;
 use tailrace_policy::Nanos;
 
 /// How many stories share the seeds.
-const STORIES: u64 = 9;
+const STORIES: u64 = 12;
 
 /// Upstreams of the service, in the blueprint's order.
 pub const ORDERS: usize = 0;
@@ -49,6 +50,7 @@ fn merge(into: &mut Value, from: Value) {
 pub struct Service {
     upstreams: Vec<Value>,
     addresses: [usize; 5],
+    admission: Value,
 }
 
 impl Service {
@@ -66,7 +68,14 @@ impl Service {
         Self {
             upstreams: NAMES.iter().map(declared).collect(),
             addresses: [1; 5],
+            admission: json!({}),
         }
+    }
+
+    /// What requests meet before their calls.
+    pub fn admission(mut self, admission: Value) -> Self {
+        self.admission = admission;
+        self
     }
 
     /// Fields of one upstream's declaration replaced.
@@ -131,6 +140,7 @@ impl Service {
             "listen": {},
             "access_log": {"format": "off"},
             "limits": {},
+            "admission": self.admission,
             "upstreams": upstreams,
             "shapes": [
                 {"kind": "string"},
@@ -272,8 +282,13 @@ fn items(id: &str) -> u64 {
 
 /// A reply holds its own request's data and nobody else's; what is missing is named (A03).
 pub fn whole(id: u64, reply: &Reply) {
+    whole_of(id, reply);
+}
+
+/// The same, of the order that the request asked for.
+fn whole_of(order: u64, reply: &Reply) {
     let body: Value = serde_json::from_str(&reply.body).unwrap();
-    let order = format!("o{id}");
+    let order = format!("o{order}");
     let user = format!("u{order}");
     let missing = |part: &str| reply.degraded().iter().any(|entry| entry.0 == part);
     let or = |part: &str, fallback: Value| {
@@ -359,10 +374,20 @@ pub fn share(run: &Run, upstream: usize, machine: usize, from_ms: u64, to_ms: u6
 /// Plays a story with each of its seeds, keeps the ledger, lets it be judged, and holds the curve
 /// of its first seed to the one that is kept.
 pub fn tell(name: &str, story: impl Fn(u64) -> Story, judge: impl Fn(u64, &Run)) {
+    tell_with(name, whole, story, judge);
+}
+
+/// `tell`, with what a reply to a request must hold.
+fn tell_with(
+    name: &str,
+    whole: impl Fn(u64, &Reply),
+    story: impl Fn(u64) -> Story,
+    judge: impl Fn(u64, &Run),
+) {
     let test = format!("simulation::stories::{name}");
     seeds::each(&test, seeds::stories().div_ceil(STORIES), |seed| {
         let run = play(story(seed), seed);
-        ledger::check(&run, whole);
+        ledger::check(&run, &whole);
         judge(seed, &run);
         if seed == 0 {
             curve::compare(name, &run);

@@ -1,8 +1,10 @@
 //! More than can be served: a spike that outlives its cause, and the herd after an outage.
 
-use super::USERS;
-use super::{between, fair, tell, Fate, Service, Weather};
-use serde_json::json;
+use super::{between, fair, tell, Fate, Run, Service, Slice, Weather};
+use super::{RECS, USERS};
+use crate::simulation::client::End;
+use crate::simulation::world::{play, Story};
+use serde_json::{json, Value};
 
 /// An upstream of 16 servers at 20 ms, 800 calls a second, gets several times that for a second.
 /// Without bounds it would go on answering requests nobody waits for: that is the metastable state.
@@ -77,4 +79,59 @@ fn herd() {
             );
         },
     );
+}
+
+/// More requests than there are permits for all their calls, of which those to a slow weak upstream
+/// hold them longest. Without them all fit: weak parts go first, in their order, before requests
+/// are refused, and come back when the load is gone (req 9.1c).
+#[test]
+fn brownout() {
+    let ladder = json!({"start": 0.5, "full": 0.9, "band": 0.1, "dwell_ms": 1_200.0});
+    tell(
+        "overload::brownout",
+        |seed| crowd(seed, &ladder),
+        |seed, run| {
+            // A worker looks twice a second.
+            let spike = between(run, 1_600, 2_500);
+            assert_eq!(spike.with(503), 0, "refused of {}", spike.offered);
+            assert!(spike.good() >= 0.98, "{:.3} answered", spike.good());
+            in_order(run);
+            let (calm, after) = (between(run, 0, 900), between(run, 5_600, 6_000));
+            assert_eq!((calm.degraded, after.degraded), (0, 0));
+            if seed == 0 {
+                let bare: Slice = between(&play(crowd(seed, &Value::Null), seed), 1_600, 2_500);
+                assert!(bare.with(503) > bare.offered / 10, "nothing to prevent");
+            }
+        },
+    );
+}
+
+fn crowd(seed: u64, brownout: &Value) -> Story {
+    let service = Service::new();
+    let admission = json!({"calls_max": 150, "brownout": brownout});
+    let service = (0..=RECS).fold(service.admission(admission), |service, upstream| {
+        service.with(upstream, json!({"bulkhead": {"limit": 256}}))
+    });
+    let weather = |upstream, _| match upstream {
+        RECS => Weather::of(|_, random| Fate::Fine(random.u64(32_000..38_000))),
+        _ => Weather::of(|_, random| Fate::Fine(random.u64(2_000..5_000))),
+    };
+    service.story(seed, &[(1_000, 100), (2_500, 750), (6_000, 100)], weather)
+}
+
+/// The last declared part goes first: no coupon is left out of a reply that has the other.
+fn in_order(run: &Run) {
+    let mut left_out = 0;
+    for record in &run.records {
+        let End::Answered(reply) = &record.end else {
+            continue;
+        };
+        let gone = |part: &str| {
+            let mut entries = reply.degraded().into_iter();
+            entries.any(|(name, why)| name == part && why.starts_with("brownout"))
+        };
+        assert!(gone("recommend") || !gone("coupon"), "{reply:?}");
+        left_out += u64::from(gone("recommend"));
+    }
+    assert!(left_out > 250, "{left_out} left out");
 }
