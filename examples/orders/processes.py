@@ -226,7 +226,7 @@ class Service:
     def __enter__(self) -> "Service":
         try:
             self.url = self._said(r" serves on (http://\S+)$")
-            self.admin = self._said(r"^admin (http://[^\s/]+)")
+            self.admin = self._said(r"^console (http://[^\s/]+)")
             self.port, self.admin_port = (
                 int(one.rsplit(":")[-1]) for one in (self.url, self.admin)
             )
