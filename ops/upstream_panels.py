@@ -61,6 +61,12 @@ UPSTREAMS: Final = (
                 ),
                 "A status, or why there was no answer.",
             ),
+            Panel(
+                "Calls without an answer",
+                RATE,
+                (_each("tailrace_upstream_failed_calls_total"),),
+                "Whatever was tried: retries and hedges included.",
+            ),
         ),
     ),
     Row(
