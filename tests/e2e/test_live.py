@@ -199,8 +199,12 @@ def test_the_limits_of_admission_follow(running: Running) -> None:
 
     def asked() -> int:
         connection = http.client.HTTPConnection(running.service, timeout=PATIENCE_SECONDS)
-        connection.request("GET", "/things/1")
-        return connection.getresponse().status
+        try:
+            connection.request("GET", "/things/1")
+            with connection.getresponse() as reply:
+                return reply.status
+        finally:
+            connection.close()
 
     table = "[admission]\ncalls_max = 77\nrate.per_second = 0.001\nrate.burst = {}\n"
     for revision, burst in ((2, 2), (3, 4)):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import textwrap
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
@@ -72,9 +72,12 @@ orders = coupons = users = up
 
 def test_the_guide_from_httpx_runs(capsys: pytest.CaptureFixture[str]) -> None:
     upstream = Upstream()
-    first, lifespan, find_user = blocks("guides/migrate-from-httpx.md")
+    first, lifespan, find_user, *fragments = blocks("guides/migrate-from-httpx.md")
+    for fragment in fragments:
+        compile(f"async def part():\n{textwrap.indent(fragment, '    ')}", "the guide", "exec")
     scope: dict[str, Any] = {"Order": Order, "User": User, "tailrace": tailrace}
     scope["users"] = tailrace.Upstream("users", upstream.url)
+    scope["coupons"] = tailrace.Upstream("coupons", upstream.url)
     try:
         exec(first.replace("http://orders:9001", upstream.url), scope)
         asyncio.run(scope["main"]())
@@ -82,11 +85,9 @@ def test_the_guide_from_httpx_runs(capsys: pytest.CaptureFixture[str]) -> None:
         exec(lifespan, scope)
         exec(find_user, scope)
 
-        app = SimpleNamespace(state=SimpleNamespace())
-
         async def served() -> Any:
-            async with scope["lifespan"](app):
-                return await scope["find_user"](app.state.client, "7")
+            async with scope["lifespan"](None):
+                return await scope["find_user"](scope["client"], "7")
 
         assert asyncio.run(served()) == User(id="7")
     finally:
