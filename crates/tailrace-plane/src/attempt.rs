@@ -8,6 +8,7 @@ use crate::client::{self, ExchangeError, Response};
 use crate::h1::Method;
 use crate::program::{Body, Part};
 use crate::reason::Reason;
+use crate::receipt::Kind;
 use crate::splice::{self, MismatchCode};
 use crate::template::Rendered;
 use crate::upstream::{AddressSet, Upstream};
@@ -61,6 +62,7 @@ pub async fn attempt(
     part: &Part,
     upstream: &Upstream,
     chosen: Chosen,
+    kind: Kind,
 ) -> Attempted {
     let Chosen {
         addresses,
@@ -74,6 +76,7 @@ pub async fn attempt(
     let choice = addresses.endpoints.len() > 1;
     let pending = choice.then(|| addresses.endpoints[picked].start());
     let started = worker.now.get();
+    let noted = call.tally.attempt(kind, picked, started);
     let mut bytes = worker.buffers.take();
     let until = upstream.policies.attempt_until(started, call.until);
     let left = until.saturating_sub(started);
@@ -92,6 +95,7 @@ pub async fn attempt(
         bytes: &bytes,
         body_max: upstream.body_max,
         memory: &call.memory,
+        noted,
     };
     let answered = call.before(until, client::exchange(worker, request)).await;
     worker.buffers.give(bytes);
@@ -113,7 +117,10 @@ pub async fn attempt(
         guard.settle(now, outcome, took, worker.draw());
     }
     teach(upstream, now, took, outcome);
-    conclude(call, picked, result)
+    let status = result.as_ref().map_or(0, |response| response.status);
+    let attempted = conclude(call, picked, result);
+    noted.ended(status, attempted.landed.as_ref().err().copied(), now);
+    attempted
 }
 
 /// What the upstream's policies learn from an attempt that ended.

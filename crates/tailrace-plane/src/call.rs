@@ -19,6 +19,7 @@ use crate::json::Json;
 use crate::naive;
 use crate::program::Part;
 use crate::reason::Reason;
+use crate::receipt::{Held, Kind, Tally};
 use crate::source::Source;
 use crate::splice::Shapes;
 use crate::template::Rendered;
@@ -57,13 +58,14 @@ pub struct Call {
     pub made: Made,
     pub rendered: Rendered,
     /// What the request may still hold of bodies.
-    pub memory: Rc<Cell<u64>>,
+    pub memory: Rc<Held>,
     /// When this call must be over. Its owner polls it again at that time.
     pub until: Nanos,
     /// True when the request's deadline set `until`, not the part's own timeout.
     pub cut: bool,
-    /// When the owner must poll again; never after `until`, which the owner sets before each poll.
-    pub wake: Rc<Cell<Nanos>>,
+    /// When the owner must poll again, and what happened so far. The owner sets `tally.wake` to
+    /// `until` before each poll.
+    pub tally: Rc<Tally>,
     /// Extra attempts of the whole request, shared by its calls.
     pub purse: Rc<Purse>,
     /// Where the status of the last answer is put, for a caller that tells it on.
@@ -161,8 +163,8 @@ async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
 
     // Bulkhead before address: a call that may not run must not disturb the load statistics, and
     // the limit is the upstream's, whatever the number of its addresses (req 4.4).
-    let mut permit = enter(worker, part.upstream, upstream, call.until).await?;
-    let mut number = 1;
+    let mut permit = enter(call, part.upstream, upstream).await?;
+    let (mut number, mut kind) = (1, Kind::First);
     let mut avoid = None;
     let addresses = worker.pools.addresses(part.upstream, upstream);
     let mut chosen = choose(worker, &addresses, avoid);
@@ -172,7 +174,7 @@ async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
         let attempted = match chosen {
             Ok(chosen) => {
                 let sent = worker.now.get();
-                let attempted = extra::hedged(call, rendered, part, upstream, chosen).await;
+                let attempted = extra::hedged(call, rendered, part, upstream, chosen, kind).await;
                 permit.settle(worker.now.get().saturating_sub(sent));
                 attempted
             }
@@ -190,31 +192,33 @@ async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
         };
         permit = next.place;
         chosen = Ok(next.chosen);
-        number += 1;
+        (number, kind) = (number + 1, Kind::Retry);
     }
 }
 
 /// Takes a place in the upstream's bulkhead, waiting in its bounded queue when it is full.
-async fn enter(
-    worker: &Worker,
-    index: usize,
-    upstream: &Upstream,
-    until: Nanos,
-) -> Result<Permit, Reason> {
+async fn enter(call: &Call, index: usize, upstream: &Upstream) -> Result<Permit, Reason> {
+    let (worker, until) = (&*call.worker, call.until);
     if let Some(permit) = upstream.bulkhead.try_acquire() {
+        call.tally.permitted.set(worker.now.get());
         return Ok(permit);
     }
     let queued = worker.now.get();
     let mut waiter = upstream.bulkhead.enqueue(queued, until)?;
+    call.tally.queued.set(queued);
     let entered = poll_fn(|cx| match waiter.poll(worker.now.get(), cx.waker()) {
         Poll::Ready(entered) => Poll::Ready(entered.map_err(Reason::from)),
         Poll::Pending if worker.now.get() >= until => Poll::Ready(Err(Reason::QueueDeadline)),
         Poll::Pending => Poll::Pending,
     })
     .await;
+    let now = worker.now.get();
+    if entered.is_ok() {
+        call.tally.permitted.set(now);
+    }
     worker.metrics.upstreams[index]
         .queue_wait
-        .record(worker.now.get().saturating_sub(queued));
+        .record(now.saturating_sub(queued));
     entered
 }
 
@@ -251,7 +255,8 @@ impl Call {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending if self.worker.now.get() >= at => Poll::Ready(None),
             Poll::Pending => {
-                self.wake.set(self.wake.get().min(at));
+                let wake = &self.tally.wake;
+                wake.set(wake.get().min(at));
                 Poll::Pending
             }
         })

@@ -15,6 +15,7 @@ use crate::attempt::{attempt, choose, may_choose, Attempted, Chosen};
 use crate::call::Call;
 use crate::metrics::UpstreamMetrics;
 use crate::program::Part;
+use crate::receipt::Kind;
 use crate::template::Rendered;
 use crate::upstream::Upstream;
 use std::future::{poll_fn, Future};
@@ -49,12 +50,13 @@ pub async fn hedged(
     part: &Part,
     upstream: &Upstream,
     chosen: Chosen,
+    kind: Kind,
 ) -> Attempted {
     let worker = &*call.worker;
     let addresses = Rc::clone(&chosen.addresses);
     let picked = chosen.index;
     let started = worker.now.get();
-    let mut first = pin!(attempt(call, rendered, part, upstream, chosen));
+    let mut first = pin!(attempt(call, rendered, part, upstream, chosen, kind));
     let policy = upstream.policies.hedge.as_ref().filter(|_| part.hedgeable);
     let Some((hedge, delay)) = policy.and_then(|one| Some((one, one.delay(started)?))) else {
         return first.await;
@@ -71,7 +73,8 @@ pub async fn hedged(
         return first.await;
     };
     let hedged_at = worker.now.get();
-    let second = Box::pin(attempt(call, rendered, part, upstream, other));
+    let second = attempt(call, rendered, part, upstream, other, Kind::Hedge);
+    let second = Box::pin(second);
     let raced = race(first, second).await;
     drop(place);
     let now = worker.now.get();

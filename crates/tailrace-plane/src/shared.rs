@@ -8,6 +8,7 @@ use crate::clock;
 use crate::live::{Current, Live};
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
+use crate::receipt::Shelf;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use tailrace_policy::Nanos;
@@ -37,6 +38,8 @@ pub struct Shared {
     /// The configuration in force.
     pub live: Live,
     pub metrics: Vec<Arc<WorkerMetrics>>,
+    /// Finished receipts, by worker.
+    pub shelves: Vec<Arc<Shelf>>,
     pub admission: Admission,
     /// Made when something is cached for the first time.
     cache: OnceLock<Arc<Cache>>,
@@ -72,6 +75,8 @@ impl Shared {
             .map(|_| Arc::new(WorkerMetrics::new(&program)))
             .collect();
         let admission = Admission::new(&program, workers);
+        let shelves = (0..workers).map(|_| Arc::new(Shelf::new(&program)));
+        let shelves = shelves.collect();
         let live = Live::new(Current {
             program,
             blueprint,
@@ -80,6 +85,7 @@ impl Shared {
         Self {
             live,
             metrics,
+            shelves,
             admission,
             cache: OnceLock::new(),
             bridge: None,

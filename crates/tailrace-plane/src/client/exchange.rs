@@ -10,8 +10,8 @@ use crate::clock;
 use crate::h1::{self, BodyDecoder, BodyError, Framing, HeadLimits, Method, Parsed, ResponseHead};
 use crate::net;
 use crate::reason::Reason;
+use crate::receipt::{Held, Noted};
 use crate::worker::Worker;
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -26,7 +26,9 @@ pub struct Request<'a> {
     pub bytes: &'a [u8],
     pub body_max: u64,
     /// What this request may still hold, shared by its calls.
-    pub memory: &'a Cell<u64>,
+    pub memory: &'a Held,
+    /// What happens is noted here.
+    pub noted: Noted<'a>,
 }
 
 /// The answer's body inside the buffer that holds it.
@@ -92,6 +94,7 @@ pub async fn exchange(worker: &Worker, request: Request<'_>) -> Result<Response,
     let idle = worker
         .pools
         .take(request.upstream, request.socket, worker.now.get());
+    let opened = idle.is_none();
     let mut connection = match idle {
         Some(connection) => connection,
         None => {
@@ -101,10 +104,13 @@ pub async fn exchange(worker: &Worker, request: Request<'_>) -> Result<Response,
                 .map_err(|_| ExchangeError::Connect)?
         }
     };
+    request.noted.connected(opened, worker.now.get());
     let mut written = 0;
     poll_fn(|cx| net::poll_write_all(&mut connection.stream, cx, request.bytes, &mut written))
         .await
         .map_err(|_| ExchangeError::Reset)?;
+    let bytes = request.bytes.len();
+    request.noted.dispatched(bytes, worker.now.get());
     let mut reader = Reader {
         connection,
         buffer: worker.buffers.take(),
@@ -171,7 +177,7 @@ impl Reader {
         worker: &Worker,
         request: &Request<'_>,
     ) -> Result<(Range<usize>, Option<Vec<u8>>), ExchangeError> {
-        let start = self.read_head(worker, request.method).await?;
+        let start = self.read_head(worker, request).await?;
         self.retry_after = told_wait(&self.connection.head, &self.buffer);
         match self.connection.head.framing {
             Framing::None => self.ends_at(start).map(|()| (start..start, None)),
@@ -183,7 +189,7 @@ impl Reader {
                 let end = start + length as usize;
                 self.buffer.reserve(end.saturating_sub(self.buffer.len()));
                 while self.buffer.len() < end {
-                    if self.read_some().await? == 0 {
+                    if self.read_some(worker, request.noted).await? == 0 {
                         return Err(ExchangeError::Reset);
                     }
                 }
@@ -198,7 +204,12 @@ impl Reader {
     }
 
     /// Reads until a final head is complete; returns where its body starts.
-    async fn read_head(&mut self, worker: &Worker, method: Method) -> Result<usize, ExchangeError> {
+    async fn read_head(
+        &mut self,
+        worker: &Worker,
+        request: &Request<'_>,
+    ) -> Result<usize, ExchangeError> {
+        let method = request.method;
         let limits = &worker.program.head_limits;
         let mut interim = 0;
         loop {
@@ -218,21 +229,29 @@ impl Reader {
                     Parsed::Partial => {}
                 }
             }
-            if self.read_some().await? == 0 {
+            if self.read_some(worker, request.noted).await? == 0 {
                 return Err(ExchangeError::Reset);
             }
         }
     }
 
-    async fn read_some(&mut self) -> Result<usize, ExchangeError> {
+    async fn read_some(
+        &mut self,
+        worker: &Worker,
+        noted: Noted<'_>,
+    ) -> Result<usize, ExchangeError> {
         if self.buffer.capacity() == self.buffer.len() {
             self.buffer
                 .reserve(self.buffer.len().max(crate::buffers::FRESH_BYTES));
         }
         let (stream, buffer) = (&mut self.connection.stream, &mut self.buffer);
-        poll_fn(|cx| net::poll_read(stream, cx, buffer))
+        let read = poll_fn(|cx| net::poll_read(stream, cx, buffer))
             .await
-            .map_err(|_| ExchangeError::Reset)
+            .map_err(|_| ExchangeError::Reset)?;
+        if read > 0 {
+            noted.read(read, worker.now.get());
+        }
+        Ok(read)
     }
 
     /// Bytes past the end of the body belong to nobody: the peer is not to be trusted.
@@ -263,7 +282,7 @@ impl Reader {
             }
             self.buffer.drain(..from);
             from = 0;
-            if self.read_some().await? == 0 {
+            if self.read_some(worker, request.noted).await? == 0 {
                 decoder.finish().map_err(|_| ExchangeError::Reset)?;
                 return Ok(decoded);
             }
@@ -280,7 +299,7 @@ fn parse_at(
     h1::parse_response(buffer, method, limits, head).map_err(|_| ExchangeError::Protocol)
 }
 
-fn take_memory(left: &Cell<u64>, bytes: u64) -> Result<(), ExchangeError> {
+fn take_memory(left: &Held, bytes: u64) -> Result<(), ExchangeError> {
     let rest = left.get().checked_sub(bytes).ok_or(ExchangeError::Memory)?;
     left.set(rest);
     Ok(())

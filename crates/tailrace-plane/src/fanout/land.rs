@@ -151,6 +151,7 @@ impl FanOut {
                 self.ready.push_back(Job {
                     part: index,
                     item: 0,
+                    ready: worker.now.get(),
                     rendered,
                 });
                 return Ok(());
@@ -209,7 +210,9 @@ impl FanOut {
         self.values[index] = Some(value.into());
         self.states[index] = State::Done;
         self.done |= 1 << index;
-        let took = worker.now.get().saturating_sub(self.started[index]);
+        let now = worker.now.get();
+        self.receipt.parts[index].done = now;
+        let took = now.saturating_sub(self.started[index]);
         self.ends[index].us = (took / 1_000) as u32;
     }
 }
