@@ -41,6 +41,10 @@ LABELS: Final = {
     "tailrace_handler_stalls": "view",
     "tailrace_handler_in_flight": "view",
     "tailrace_config_changes": "result",
+    "tailrace_tail_requests": "view",
+    "tailrace_tail_part_requests": "view, part",
+    "tailrace_tail_part_path_seconds": "view, part",
+    "tailrace_tail_part_saving_seconds": "view, part",
 }
 PER_UPSTREAM: Final = ("tailrace_upstream_", "tailrace_bulkhead_")
 
@@ -118,6 +122,7 @@ def metrics() -> str:
     admission = _source("metrics", "admission.rs")
     cache = _source("metrics", "cache.rs")
     python = _source("metrics", "python.rs")
+    tail = _source("metrics", "tail.rs")
     rows = []
     kinds = (
         (text, "process_counters", "counter"),
@@ -126,6 +131,8 @@ def metrics() -> str:
         (admission, "counters", "counter"),
         (cache, "counters", "counter"),
         (python, "counters", "counter"),
+        (tail, "counters", "counter"),
+        (tail, "seconds", "counter"),
         (text, "gauges", "gauge"),
         (admission, "gauges", "gauge"),
         (cache, "gauges", "gauge"),

@@ -27,6 +27,7 @@ COMMON_HELP: Final = (
 # Variables that belong to command lines, not to a service. A service refuses unknown TAILRACE_*
 # variables, and one set for another verb is not a mistake in it.
 VARIABLES: Final = (
+    "TAILRACE_ADMIN",
     "TAILRACE_APP",
     "TAILRACE_COLOR",
     "TAILRACE_CONFIG",

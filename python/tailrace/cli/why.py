@@ -33,14 +33,15 @@ CROWDED: Final = 0.5
 """A saving below this share of the time on the path: another part is close behind."""
 
 ADVICE: Final = {
-    "fanout_wait": "its calls wait for the request's own cap: raise `fanout`, or ask for fewer items",
+    "fanout_wait": "its calls wait for the request's own cap: raise `fanout`, or ask for fewer "
+    "items",
     "cache": "requests wait for one fetch: keep answers longer (`ttl`, `stale`)",
     "bulkhead_wait": "calls of {upstream} queue for a place: raise its `bulkhead` if it can take "
     "more, cache it, or let weak parts fail sooner",
     "earlier_attempts": "failed attempts and pauses come before the one that counts: see why "
     "{upstream} fails, and give an attempt a shorter `attempt_timeout`",
-    "connect": "connections to {upstream} are opened while requests wait: keep its keep-alive above "
-    "`pool_idle`, and look for what closes them",
+    "connect": "connections to {upstream} are opened while requests wait: keep its keep-alive "
+    "above `pool_idle`, and look for what closes them",
     "send": "{upstream} takes request bytes slowly: look at its accept queue and its load",
     "upstream": "{upstream} answers late: hedge it (`hedge=Hedge()`) if calls may be repeated, or "
     "give the part a shorter `timeout` with a default",

@@ -9,6 +9,7 @@ mod admission;
 mod cache;
 pub mod histogram;
 mod python;
+mod tail;
 pub mod text;
 mod upstreams;
 

@@ -1,7 +1,7 @@
 //! `/metrics`: the workers' numbers added up, written by prometheus-client's encoder.
 
 use super::histogram::{Histogram, Merged, BOUNDS_S};
-use super::{admission, cache, python, upstreams, Count, WorkerMetrics, STATUSES};
+use super::{admission, cache, python, tail, upstreams, Count, WorkerMetrics, STATUSES};
 use crate::reason::Reason;
 use crate::shared::{Phase, Shared};
 use prometheus_client::collector::Collector;
@@ -61,6 +61,7 @@ pub(super) type Labelled<T> = Vec<(Vec<(&'static str, String)>, T)>;
 #[derive(Debug)]
 struct Numbers {
     counters: Vec<(&'static str, &'static str, Labelled<u64>)>,
+    seconds: Vec<(&'static str, &'static str, Labelled<f64>)>,
     gauges: Vec<(&'static str, &'static str, Labelled<f64>)>,
     histograms: Vec<(&'static str, &'static str, Labelled<Merged>)>,
 }
@@ -71,6 +72,12 @@ struct Snapshot(Numbers);
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         for (name, help, series) in &self.0.counters {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (labels, value) in series {
+                family(&mut metric, labels)?.encode_counter::<NoLabelSet, _, u64>(value, None)?;
+            }
+        }
+        for (name, help, series) in &self.0.seconds {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for (labels, value) in series {
                 family(&mut metric, labels)?.encode_counter::<NoLabelSet, _, u64>(value, None)?;
@@ -118,6 +125,7 @@ impl Numbers {
         counters.extend(admission::counters(shared));
         counters.extend(cache::counters(shared));
         counters.extend(python::counters(shared));
+        counters.extend(tail::counters(shared));
         let mut gauges = gauges(shared);
         gauges.extend(admission::gauges(shared));
         gauges.extend(cache::gauges(shared));
@@ -126,6 +134,7 @@ impl Numbers {
         histograms.extend(python::histograms(shared));
         Self {
             counters,
+            seconds: tail::seconds(shared),
             gauges,
             histograms,
         }

@@ -164,11 +164,17 @@ impl Calls {
             first: 0,
             marks: 0,
         };
-        self.count(&bill, tally);
-        self.keep(&mut bill, tally);
+        let marks = tally.marks();
+        self.count(&bill, tally, &marks);
+        // The latest decides as long as none has ended.
+        let latest = match tally.decided.get() {
+            0 => bill.attempts,
+            decided => decided,
+        };
+        self.keep(&mut bill, &marks, latest);
     }
 
-    fn count(&mut self, bill: &CallBill, tally: &Tally) {
+    fn count(&mut self, bill: &CallBill, tally: &Tally, marks: &[Mark]) {
         let io = &mut self.io;
         io.calls += 1;
         io.attempts += u32::from(bill.attempts);
@@ -179,7 +185,7 @@ impl Calls {
         io.timeouts += u32::from(late);
         io.fanout_wait += bill.started.saturating_sub(bill.ready);
         io.bulkhead_wait += bill.bulkhead_wait();
-        for mark in tally.marks() {
+        for mark in marks {
             io.bytes_out += u64::from(mark.bytes_out);
             io.bytes_in += u64::from(mark.bytes_in);
             if mark.opened {
@@ -188,7 +194,7 @@ impl Calls {
         }
     }
 
-    fn keep(&mut self, bill: &mut CallBill, tally: &Tally) {
+    fn keep(&mut self, bill: &mut CallBill, marks: &[Mark], latest: u16) {
         let at = if self.bills.len() < CALLS_MAX {
             self.bills.push(CallBill::default());
             self.bills.len() - 1
@@ -200,7 +206,7 @@ impl Calls {
             };
             at
         };
-        let count = tally.marks().count();
+        let count = marks.len();
         let (first, room) = if self.marks.len() + count <= MARKS_MAX {
             self.marks.resize(self.marks.len() + count, Mark::default());
             (self.marks.len() - count, count)
@@ -208,14 +214,10 @@ impl Calls {
             let before = self.bills[at].range();
             (before.start, before.len().min(count))
         };
-        // The latest decides as long as none has ended.
-        let latest = match tally.decided.get() {
-            0 => tally.attempts.get(),
-            decided => decided,
-        };
-        let marks = tally.marks().skip(count - room);
-        for (index, (place, mark)) in self.marks[first..].iter_mut().zip(marks).enumerate() {
-            *place = mark;
+        let latest_marks = marks[count - room..].iter();
+        let places = self.marks[first..].iter_mut();
+        for (index, (place, mark)) in places.zip(latest_marks).enumerate() {
+            *place = *mark;
             if mark.number == latest {
                 bill.decided = index as u8 + 1;
             }

@@ -1,5 +1,5 @@
 //! The receipt: what one request cost in five dimensions, and what decided how long it took
-//! (req 3.1-3.6).
+//! (req 3.1, 3.2, 3.3, 3.4, 3.5, 3.6).
 //!
 //! The failure prevented is an optimisation of what did not matter. Every request has a receipt: it
 //! is filled while the request runs from times that are known anyway, and finished once, when the
@@ -53,7 +53,7 @@ pub use calls::{CallBill, Calls, Ended, Whose};
 pub use held::Held;
 pub use shelf::Shelf;
 pub use step::Step;
-pub use tail::{Judge, ViewTail};
+pub use tail::{Judge, PartTail, ViewTail};
 pub use tally::{Kind, Noted, Tallies, Tally};
 pub use timeline::{Segment, Timeline};
 pub use turn::Turn;

@@ -1,9 +1,9 @@
 //! The critical path of a request, exact, from the graph of its parts (req 3.5).
 //!
-//! The failure prevented is a guess: of ten calls that overlap, the slowest need not be the one that
-//! decided. A part becomes ready when the last of its needs is done, so the path of a part goes
-//! through that need, and the path of a request through the part that ended it. What a part would
-//! save had it taken no time is found by running the graph again without it, every other duration
+//! The failure prevented is a guess: of ten calls that overlap, the slowest need not be the one
+//! that decided. A part becomes ready when the last of its needs is done, so the path of a part
+//! goes through that need, and the path of a request through the part that ended it. What a part
+//! would save had it taken no time is found by running the graph again without it, every other duration
 //! as it was: what stands second in line is then seen too.
 //!
 //! A handler's calls have no declared graph. There the predecessor of a call is the last one that
@@ -112,6 +112,12 @@ impl Graph<'_> {
             Some(stop) => ends[stop],
             None => ends.into_iter().max().unwrap_or(0).max(self.start),
         }
+    }
+
+    /// When the parts were over, by their needs and durations.
+    #[cfg(test)]
+    pub fn end(&self) -> Nanos {
+        self.end_without(None)
     }
 
     /// How much earlier the request had ended, had this part taken no time.

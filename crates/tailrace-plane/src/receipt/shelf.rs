@@ -46,6 +46,8 @@ struct Kept {
 
 #[derive(Debug, Default)]
 struct OfView {
+    // As in `Ring`.
+    #[allow(clippy::vec_box)]
     slow: Vec<Box<Receipt>>,
     /// Duration a request must exceed to be among the slow; 0 while there is room.
     slower_than: Nanos,

@@ -11,7 +11,7 @@
 //! Limits: [`MARKS`] attempts are kept per call, the first ones and the latest. All are counted.
 
 use crate::reason::Reason;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 use tailrace_policy::Nanos;
 
@@ -138,9 +138,9 @@ impl Tally {
     }
 
     /// Attempts that are kept, the oldest first.
-    pub fn marks(&self) -> impl Iterator<Item = Mark> {
+    pub fn marks(&self) -> Ref<'_, [Mark]> {
         let kept = usize::from(self.attempts.get()).min(MARKS);
-        self.marks.borrow().into_iter().take(kept)
+        Ref::map(self.marks.borrow(), |marks| &marks[..kept])
     }
 
     /// Takes over what a fetch in a task of its own has met for this call.
@@ -257,7 +257,7 @@ mod tests {
         second.read(7, 30);
         second.read(5, 31);
         second.ended(200, None, 31);
-        let marks: Vec<_> = tally.marks().collect();
+        let marks = tally.marks().to_vec();
         assert_eq!(marks.len(), 2);
         assert_eq!((marks[0].kind, marks[0].connected), (Kind::First, 11));
         assert_eq!((marks[0].end, marks[0].opened), (0, false));
@@ -283,7 +283,7 @@ mod tests {
         // One whose mark is taken must not write into the mark of another.
         early[MARKS - 1].ended(500, Some(Reason::ServerError), 60);
         late.ended(0, Some(Reason::Timeout), 70);
-        let marks: Vec<_> = tally.marks().collect();
+        let marks = tally.marks().to_vec();
         let numbers: Vec<_> = marks.iter().map(|mark| mark.number).collect();
         assert_eq!(numbers, [1, 2, 3, 5]);
         assert_eq!(marks[3].failed, Some(Reason::Timeout));
@@ -301,6 +301,6 @@ mod tests {
         assert_eq!(tallies.0.len(), 1);
         let again = tallies.take(5, 6);
         assert_eq!((again.ready.get(), again.started.get()), (5, 6));
-        assert_eq!((again.attempts.get(), again.marks().count()), (0, 0));
+        assert_eq!((again.attempts.get(), again.marks().len()), (0, 0));
     }
 }
