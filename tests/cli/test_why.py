@@ -195,6 +195,6 @@ def test_every_step_has_advice() -> None:
 
     source = Path(__file__).parents[2] / "crates/tailrace-plane/src/receipt/step.rs"
     text = source.read_text()
-    codes = [line.split('"')[1] for line in text.splitlines() if "=> \"" in line]
+    codes = [line.split('"')[1] for line in text.splitlines() if '=> "' in line]
     assert len(codes) == 12
     assert sorted(why.ADVICE) == sorted(codes)

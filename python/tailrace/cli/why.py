@@ -105,11 +105,9 @@ def _page(view: dict[str, Any]) -> Iterator[str]:
     for part in view["parts"]:
         yield (
             f"{_cut(part['part'], 22):<22} {part['on_path_share']:>8.0%}"
-            f" {_ms(part['path_ms']):>11} {_ms(part['saving_ms']):>10}  {_mostly(part, view)}"
+            f" {_ms(part['path_ms']):>11} {_ms(part['saving_ms']):>10}  {_mostly(part)}"
         )
-    rest = [
-        f"{name} {_ms(took)}" for name, took in view["steps"].items() if _matters(took, view)
-    ]
+    rest = [f"{name} {_ms(took)}" for name, took in view["steps"].items() if _matters(took, view)]
     if rest:
         yield from _wrapped("no part's: " + ", ".join(rest))
     yield ""
@@ -150,7 +148,7 @@ def _matters(took: float, view: dict[str, Any]) -> bool:
     return took > NEGLIGIBLE * float(view["slow_mean_ms"] or 0)
 
 
-def _mostly(part: dict[str, Any], view: dict[str, Any]) -> str:
+def _mostly(part: dict[str, Any]) -> str:
     """The step with most of its time."""
     step = max(part["steps"], key=part["steps"].__getitem__)
     share = part["steps"][step] / part["path_ms"] if part["path_ms"] else 1.0

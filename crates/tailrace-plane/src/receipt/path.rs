@@ -3,11 +3,12 @@
 //! The failure prevented is a guess: of ten calls that overlap, the slowest need not be the one
 //! that decided. A part becomes ready when the last of its needs is done, so the path of a part
 //! goes through that need, and the path of a request through the part that ended it. What a part
-//! would save had it taken no time is found by running the graph again without it, every other duration
-//! as it was: what stands second in line is then seen too.
+//! would save had it taken no time is found by running the graph again without it, every other
+//! duration as it was: what stands second in line is then seen too.
 //!
 //! A handler's calls have no declared graph. There the predecessor of a call is the last one that
-//! had ended when it was asked for: code that did not wait for it could have asked earlier.
+//! had ended when it was asked for: code that did not wait for it could have asked earlier
+//! (`timeline`).
 //!
 //! Limits: fan-out waits are part of a part's duration; a saving does not say what they had become.
 

@@ -105,10 +105,13 @@ impl Timeline {
                 break;
             }
         }
-        for bill in chain.into_iter().rev().flatten() {
+        for bill in chain.iter().rev().flatten() {
             self.call(receipt, bill);
         }
-        self.to(Step::Engine, Some(part), node.done);
+        // Ready and never called: the cap was reached until there was no time left.
+        let called = chain[0].is_some();
+        let rest = if called { Step::Engine } else { Step::Fanout };
+        self.to(rest, Some(part), node.done);
     }
 
     /// The calls that a handler's code waited for, and the code between them.

@@ -1,4 +1,5 @@
-//! req 3.1, 3.2, 3.3, 3.4, 3.5, 3.6: what a request cost stands in its receipt, and the tail has a cause.
+//! What a request cost stands in its receipt, and the tail has a cause (req 3.1, 3.2, 3.3, 3.4, 3.5,
+//! 3.6).
 
 use crate::service::{strong, weak, with, Service};
 use crate::upstream::{answer, echo, Step, Upstream};
@@ -99,11 +100,7 @@ fn a_receipt_tells_path_steps_calls_and_bytes() {
     assert_eq!(one["concurrency"]["calls"], 2);
     assert_eq!(one["concurrency"]["in_flight_max"], 1);
     assert!(number(&one["cpu"]["poll_ms"]) > 0.0 && number(&one["cpu"]["polls"]) >= 3.0);
-    assert_eq!(
-        number(&one["memory"]["peak_bytes"]),
-        20.0,
-        "two bodies of ten bytes"
-    );
+    assert_eq!(one["memory"]["peak_bytes"], 20, "two bodies of ten bytes");
     let second = &one["parts"][1];
     assert_eq!(
         (&second["name"], &second["needs"]),
@@ -124,7 +121,7 @@ fn a_receipt_tells_path_steps_calls_and_bytes() {
 #[test]
 fn attempts_and_their_failures_are_told() {
     let upstream = Upstream::start(|seen| {
-        let fails = answer("500 Internal Server Error", "application/json", "{}");
+        let fails = answer("503 Service Unavailable", "application/json", "{}");
         if seen.target().starts_with("/bad") {
             vec![Step::Send(fails)]
         } else {
@@ -162,7 +159,7 @@ fn attempts_and_their_failures_are_told() {
             )
         })
         .collect();
-    let failed = |kind: &str| (json!(kind), json!(500), json!("server_error"));
+    let failed = |kind: &str| (json!(kind), json!(503), json!("server_error"));
     assert_eq!(told, [failed("first"), failed("retry")]);
     assert_eq!(
         (&one["io"]["attempts"], &one["io"]["retries"]),
@@ -230,7 +227,6 @@ fn what_is_not_known_is_refused() {
         "/receipts?sort=fastest",
         "/receipts?troubled=yes",
         "/receipts?since_ms=now",
-        "/receipts?view=%zz",
         "/why?limit=1",
         "/why?view=two",
     ] {
