@@ -1,5 +1,5 @@
-//! What a request cost stands in its receipt, and the tail has a cause (req 3.1, 3.2, 3.3, 3.4, 3.5,
-//! 3.6).
+//! What a request cost stands in its receipt, and the tail has a cause (req 3.1, 3.2, 3.3, 3.4, 3.5
+//! and 3.6).
 
 use crate::service::{strong, weak, with, Service};
 use crate::upstream::{answer, echo, Step, Upstream};
