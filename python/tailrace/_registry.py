@@ -19,11 +19,10 @@ from typing import Any, Final, Protocol
 from tailrace._codec import Decode, decoder, is_struct, text, to_json
 from tailrace._missing import MISSING
 from tailrace._source import Place, frame_place
-from tailrace.bound import Asked, BoundCall
+from tailrace.bound import NOTHING, BoundCall
 from tailrace.errors import DeclarationError, Problem
 
 _VALUE_LIKE = re.compile(r"\d+|[0-9a-fA-F]{16,}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_NOTHING: Final = Asked()
 _JSON: Final = "tailrace_json"
 _DAY_MS: Final = 86_400_000.0
 _FORMATTED: Final = (
@@ -43,15 +42,17 @@ class Registered:
 
     number: int
     names: tuple[str, ...]
-    names_set: frozenset[str]
     decode: Decode
-
     sends_json: bool
 
     def values(self, call: BoundCall[Any]) -> list[bytes | None]:
         """The values in the plane's order; a JSON body comes last."""
         given = call.values
-        found = [text(given[name]) for name in self.names]
+        try:
+            found = [text(given[name]) for name in self.names]
+        except KeyError:
+            _names(call, _user_place())  # As many as there are names, and not the same.
+            raise
         return [*found, to_json(call.asked.json)] if self.sends_json else found
 
 
@@ -72,13 +73,13 @@ class Registry:
     def find(self, call: BoundCall[Any]) -> Registered:
         """The number of `call`; the first of its kind is checked and registered."""
         key: Any = (call.upstream, call.path, call.model)
-        if call.method != "GET" or call.timeout is not None or call.asked != _NOTHING:
+        if call.asked is not NOTHING or call.timeout is not None or call.method != "GET":
             key = (*key, call.method, call.timeout, *call.asked.key())
         found = self._known.get(key)
         if found is None:
             found = self._register(call)
             self._known[key] = found
-        elif found.names_set != call.values.keys():
+        elif len(found.names) != len(call.values):
             _names(call, _user_place())  # Says what is missing, or more than there is.
         return found
 
@@ -92,9 +93,7 @@ class Registry:
         blueprint = _lowered(call, row, names, place)
         source = json.dumps(blueprint, separators=(",", ":"), ensure_ascii=False).encode()
         number = self._bridge.register(source)
-        return Registered(
-            number, names, frozenset(names), decoder(call.model), call.asked.json is not MISSING
-        )
+        return Registered(number, names, decoder(call.model), call.asked.json is not MISSING)
 
 
 def _names(call: BoundCall[Any], place: Place) -> tuple[str, ...]:

@@ -23,7 +23,6 @@ use crate::receipt::{Held, Kind, Tally};
 use crate::source::Source;
 use crate::splice::Shapes;
 use crate::template::Rendered;
-use crate::upstream::Upstream;
 use crate::worker::Worker;
 use std::cell::Cell;
 use std::future::{poll_fn, Future};
@@ -35,6 +34,9 @@ use tailrace_policy::bulkhead::{BulkheadFull, Permit};
 use tailrace_policy::deadline::Deadline;
 use tailrace_policy::purse::Purse;
 use tailrace_policy::Nanos;
+
+/// In `Call::wake`: the owner polls again when it has polled the calls beside this one.
+pub const AT_ONCE: Nanos = 0;
 
 /// A call below this is not worth sending (ALGORITHMS 3).
 const BUDGET_MIN: Nanos = MILLI;
@@ -66,6 +68,8 @@ pub struct Call {
     /// When the owner must poll again, and what happened so far. The owner sets `tally.wake` to
     /// `until` before each poll.
     pub tally: Rc<Tally>,
+    /// Set by the owner when it starts other calls in the same turn.
+    pub together: Cell<bool>,
     /// Extra attempts of the whole request, shared by its calls.
     pub purse: Rc<Purse>,
     /// Where the status of the last answer is put, for a caller that tells it on.
@@ -134,36 +138,25 @@ pub fn declared<'a>(worker: &'a Worker, call: &Call) -> Option<&'a Part> {
 }
 
 /// A call as far as it goes on beyond the cache.
-pub async fn governed(mut call: Call) -> Answer {
-    let rendered = std::mem::take(&mut call.rendered);
-    let landed = attempts(&call, &rendered).await;
-    call.worker.buffers.give(rendered.bytes);
-    call.worker.buffers.give(rendered.body);
-    landed.into()
+// An `async fn` would hold its argument twice, and what a call holds is what its polls must fetch.
+#[allow(clippy::manual_async_fn)]
+pub fn governed(mut call: Call) -> impl Future<Output = Answer> {
+    async move {
+        let landed = attempts(&call).await;
+        let rendered = std::mem::take(&mut call.rendered);
+        call.worker.buffers.give(rendered.bytes);
+        call.worker.buffers.give(rendered.body);
+        landed.into()
+    }
 }
 
 /// The policies in their order, around the attempts.
-async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
+async fn attempts(call: &Call) -> Landed {
     let worker = &*call.worker;
     let part = call.part();
     let upstream = &worker.program.upstreams[part.upstream];
-    worker.metrics.upstreams[part.upstream].calls.add(1);
     extra::earn(upstream, worker.now.get());
-
-    // Throttle first: an upstream that refuses is not worth a place, nor a wait.
-    if let Some(throttle) = &upstream.policies.throttle {
-        let admitted = throttle.admit(worker.now.get(), worker.draw());
-        admitted.map_err(|_| Reason::Throttled)?;
-    }
-
-    // Rate before bulkhead: an attempt that may not be sent must not hold a place meanwhile. After
-    // the throttle, for what that refuses was never sent (req 9.1a).
-    let spent = upstream.policies.spend(worker.now.get());
-    spent.map_err(|_| Reason::UpstreamRate)?;
-
-    // Bulkhead before address: a call that may not run must not disturb the load statistics, and
-    // the limit is the upstream's, whatever the number of its addresses (req 4.4).
-    let mut permit = enter(call, part.upstream, upstream).await?;
+    let mut permit = admit(worker, part.upstream, call.until, &call.tally).await?;
     let (mut number, mut kind) = (1, Kind::First);
     let mut avoid = None;
     let addresses = worker.pools.addresses(part.upstream, upstream);
@@ -174,7 +167,7 @@ async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
         let attempted = match chosen {
             Ok(chosen) => {
                 let sent = worker.now.get();
-                let attempted = extra::hedged(call, rendered, part, upstream, chosen, kind).await;
+                let attempted = extra::hedged(call, part, upstream, chosen, kind).await;
                 permit.settle(worker.now.get().saturating_sub(sent));
                 attempted
             }
@@ -196,16 +189,47 @@ async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
     }
 }
 
+/// A place for one call of the upstream, or why it may not be made; the cheapest refusals first.
+pub async fn admit(
+    worker: &Worker,
+    index: usize,
+    until: Nanos,
+    tally: &Tally,
+) -> Result<Permit, Reason> {
+    let upstream = &worker.program.upstreams[index];
+    worker.metrics.upstreams[index].calls.add(1);
+
+    // Throttle first: an upstream that refuses is not worth a place, nor a wait.
+    if let Some(throttle) = &upstream.policies.throttle {
+        let admitted = throttle.admit(worker.now.get(), worker.draw());
+        admitted.map_err(|_| Reason::Throttled)?;
+    }
+
+    // Rate before bulkhead: an attempt that may not be sent must not hold a place meanwhile. After
+    // the throttle, for what that refuses was never sent (req 9.1a).
+    let spent = upstream.policies.spend(worker.now.get());
+    spent.map_err(|_| Reason::UpstreamRate)?;
+
+    // Bulkhead before address: a call that may not run must not disturb the load statistics, and
+    // the limit is the upstream's, whatever the number of its addresses (req 4.4).
+    enter(worker, index, until, tally).await
+}
+
 /// Takes a place in the upstream's bulkhead, waiting in its bounded queue when it is full.
-async fn enter(call: &Call, index: usize, upstream: &Upstream) -> Result<Permit, Reason> {
-    let (worker, until) = (&*call.worker, call.until);
+async fn enter(
+    worker: &Worker,
+    index: usize,
+    until: Nanos,
+    tally: &Tally,
+) -> Result<Permit, Reason> {
+    let upstream = &worker.program.upstreams[index];
     if let Some(permit) = upstream.bulkhead.try_acquire() {
-        call.tally.permitted.set(worker.now.get());
+        tally.permitted.set(worker.now.get());
         return Ok(permit);
     }
     let queued = worker.now.get();
     let mut waiter = upstream.bulkhead.enqueue(queued, until)?;
-    call.tally.queued.set(queued);
+    tally.queued.set(queued);
     let entered = poll_fn(|cx| match waiter.poll(worker.now.get(), cx.waker()) {
         Poll::Ready(entered) => Poll::Ready(entered.map_err(Reason::from)),
         Poll::Pending if worker.now.get() >= until => Poll::Ready(Err(Reason::QueueDeadline)),
@@ -214,7 +238,7 @@ async fn enter(call: &Call, index: usize, upstream: &Upstream) -> Result<Permit,
     .await;
     let now = worker.now.get();
     if entered.is_ok() {
-        call.tally.permitted.set(now);
+        tally.permitted.set(now);
     }
     worker.metrics.upstreams[index]
         .queue_wait
@@ -240,17 +264,31 @@ impl Call {
         }
     }
 
+    /// Lets the calls that start in the same turn come as far as this one. Then all of them write,
+    /// one after another: our code and the kernel's each run while they are in the caches, and a
+    /// peer that has been woken finds more than one request.
+    pub async fn line_up(&self) {
+        let mut waits = self.together.take();
+        poll_fn(|_| {
+            if std::mem::take(&mut waits) {
+                self.tally.wake.set(AT_ONCE);
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     /// Waits until `at`, or until the call's own end.
     pub async fn pause(&self, at: Nanos) {
-        self.before(at, std::future::pending::<()>()).await;
+        self.before(at, pin!(std::future::pending::<()>())).await;
     }
 
     /// The output of `future` if it comes before `at`, or before the call's own end. Waits may
     /// stand inside one another and side by side: each that goes on waiting brings the next poll
     /// forward to its own end, and the owner puts it back to the call's end before every poll.
-    pub async fn before<F: Future>(&self, at: Nanos, future: F) -> Option<F::Output> {
+    pub async fn before<F: Future>(&self, at: Nanos, mut future: Pin<&mut F>) -> Option<F::Output> {
         let at = at.min(self.until);
-        let mut future = pin!(future);
         poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending if self.worker.now.get() >= at => Poll::Ready(None),

@@ -16,7 +16,6 @@ use crate::call::Call;
 use crate::metrics::UpstreamMetrics;
 use crate::program::Part;
 use crate::receipt::Kind;
-use crate::template::Rendered;
 use crate::upstream::Upstream;
 use std::future::{poll_fn, Future};
 use std::pin::{pin, Pin};
@@ -46,7 +45,6 @@ pub struct Next {
 /// One attempt; when it is slower than usual, a second one at another address beside it.
 pub async fn hedged(
     call: &Call,
-    rendered: &Rendered,
     part: &Part,
     upstream: &Upstream,
     chosen: Chosen,
@@ -56,7 +54,7 @@ pub async fn hedged(
     let addresses = Rc::clone(&chosen.addresses);
     let picked = chosen.index;
     let started = worker.now.get();
-    let mut first = pin!(attempt(call, rendered, part, upstream, chosen, kind));
+    let mut first = pin!(attempt(call, part, chosen, kind));
     let policy = upstream.policies.hedge.as_ref().filter(|_| part.hedgeable);
     let Some((hedge, delay)) = policy.and_then(|one| Some((one, one.delay(started)?))) else {
         return first.await;
@@ -73,8 +71,7 @@ pub async fn hedged(
         return first.await;
     };
     let hedged_at = worker.now.get();
-    let second = attempt(call, rendered, part, upstream, other, Kind::Hedge);
-    let second = Box::pin(second);
+    let second = Box::pin(attempt(call, part, other, Kind::Hedge));
     let raced = race(first, second).await;
     drop(place);
     let now = worker.now.get();

@@ -152,7 +152,7 @@ impl Groups {
     pub fn poll(&mut self, worker: &Rc<Worker>, context: &mut Context<'_>) -> bool {
         loop {
             self.launch(worker);
-            if !self.poll_running(worker, context) {
+            if !self.poll_running(worker, context) && self.wake() != Some(call::AT_ONCE) {
                 return !self.over.is_empty();
             }
         }
@@ -196,6 +196,7 @@ impl Groups {
 
     /// Starts ready calls as far as the fan-out cap allows (req 4.3).
     fn launch(&mut self, worker: &Rc<Worker>) {
+        let together = self.ready.len() > 1;
         while self.running.len() < self.bounds.fanout {
             let Some(job) = self.ready.pop_front() else {
                 return;
@@ -228,6 +229,7 @@ impl Groups {
                 until,
                 cut,
                 tally: Rc::clone(&tally),
+                together: Cell::new(together),
                 purse: Rc::clone(&self.purse),
                 answered: Some(Rc::clone(&answered)),
             });

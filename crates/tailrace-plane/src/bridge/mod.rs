@@ -15,7 +15,8 @@
 //! message   what crosses            template  registered calls
 //! groups    calls of one conversation, run through `call.rs`
 //! run       a request in a handler  alone     a client's calls, without a request
-//! waits     what it waited for Python
+//! stream    a client's call whose body comes in pieces
+//! waits     what a request waited for Python
 //! ```
 
 mod alone;
@@ -24,12 +25,16 @@ mod gate;
 pub mod groups;
 mod message;
 mod run;
+mod stream;
 mod template;
 mod waits;
 
 pub use gate::Gate;
-pub use message::{Answer, End, Event, Failed, Group, Letter, Start, Ticket, Token, Wanted};
+pub use message::{
+    Answer, Asked, End, Event, Failed, Group, Head, Letter, Start, Ticket, Token, Wanted,
+};
 pub use run::Run;
+pub use stream::Wish;
 pub use template::{Template, Templates};
 
 use crate::clock;
@@ -98,7 +103,8 @@ struct Postbox {
 #[derive(Debug)]
 pub enum Post {
     Letter(Letter),
-    Alone { group: Group, within: Nanos },
+    Alone { group: Group, asked: Asked },
+    Stream(Box<Wish>),
 }
 
 impl Bridge {
@@ -211,14 +217,23 @@ impl Bridge {
         (waited, self.taken.load(Ordering::Relaxed))
     }
 
-    /// Calls that belong to no request, to be run within the time given; `None` when there are too
-    /// many already.
-    pub fn alone(&self, group: Group, within: Nanos) -> Option<Post> {
-        if self.clients.fetch_add(1, Ordering::AcqRel) >= CLIENTS_MAX {
+    /// Calls that belong to no request; `None` when there are too many already.
+    pub fn alone(&self, group: Group, asked: Asked) -> Option<Post> {
+        self.admit().then_some(Post::Alone { group, asked })
+    }
+
+    /// A call whose body comes in pieces; `None` as for `alone`.
+    pub fn stream(&self, wish: Wish) -> Option<Post> {
+        self.admit().then(|| Post::Stream(Box::new(wish)))
+    }
+
+    /// Whether one more conversation of a client may begin; it then counts until it is dropped.
+    fn admit(&self) -> bool {
+        let admitted = self.clients.fetch_add(1, Ordering::AcqRel) < CLIENTS_MAX;
+        if !admitted {
             self.clients.fetch_sub(1, Ordering::AcqRel);
-            return None;
         }
-        Some(Post::Alone { group, within })
+        admitted
     }
 
     /// Waits, at most for `patience`, until something has waited for Python for `after`; `true`
@@ -352,9 +367,10 @@ pub async fn deliver(worker: Rc<Worker>, bridge: Arc<Bridge>) {
         for (ticket, post) in letters {
             match post {
                 Post::Letter(letter) => worker.conversations.put(ticket, letter),
-                Post::Alone { group, within } => {
-                    alone::start(&worker.newest(), &bridge, ticket, group, within);
+                Post::Alone { group, asked } => {
+                    alone::start(&worker.newest(), &bridge, ticket, group, &asked);
                 }
+                Post::Stream(wish) => stream::start(&worker.newest(), &bridge, ticket, *wish),
             }
         }
     }

@@ -82,6 +82,7 @@ impl Run {
                 match letter {
                     Letter::Calls(group) => self.groups.add(&worker, group),
                     Letter::Withdraw(token) => self.groups.withdraw(&worker, token),
+                    Letter::Grant(_) => {}
                     Letter::End(end) => {
                         self.ended = true;
                         return Poll::Ready(Some(end));

@@ -20,6 +20,7 @@ use crate::metrics::CacheMetrics;
 use crate::reason::Reason;
 use crate::receipt::{Held, Tally};
 use crate::worker::Worker;
+use std::cell::Cell;
 use std::future::{poll_fn, Future};
 use std::pin::{pin, Pin};
 use std::rc::Rc;
@@ -149,6 +150,7 @@ pub(super) fn start(key: Key, flight: Flight, call: Call) {
         cut: false,
         answered: None,
         tally: Rc::clone(&tally),
+        together: Cell::new(false),
         ..call
     };
     let task = tokio::task::spawn_local(fetch(air, call, asker));

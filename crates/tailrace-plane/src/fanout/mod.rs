@@ -16,7 +16,7 @@ mod chain;
 mod tests;
 
 use crate::access_log::PartEnd;
-use crate::call::Running;
+use crate::call::{self, Running};
 use crate::clock;
 use crate::json::Json;
 use crate::program::{Program, View};
@@ -259,6 +259,9 @@ impl FanOut {
                 return Poll::Ready(self.cut(worker, view, now));
             }
             let next = self.running.iter().map(|slot| slot.tally.wake.get()).min();
+            if next == Some(call::AT_ONCE) {
+                continue;
+            }
             let next = next.map_or(self.cutoff, |until| until.min(self.cutoff));
             if self.timer.poll_until(next, context).is_pending() {
                 return Poll::Pending;

@@ -7,6 +7,7 @@ use crate::program::View;
 use crate::reason::Reason;
 use crate::receipt::{Ended, Whose};
 use crate::worker::Worker;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use tailrace_policy::Nanos;
@@ -19,6 +20,7 @@ impl FanOut {
         view: &View,
         now: Nanos,
     ) -> Result<(), Stop> {
+        let together = self.ready.len() > 1;
         while self.running.len() < view.fanout {
             let Some(Job {
                 part,
@@ -59,6 +61,7 @@ impl FanOut {
                 until,
                 cut,
                 tally: Rc::clone(&tally),
+                together: Cell::new(together),
                 purse: Rc::clone(&self.purse),
                 answered: None,
             });

@@ -3,11 +3,15 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
-use tailrace_plane::bridge::{Answer, Bridge, Event, Start, Wanted};
+use std::sync::Arc;
+use tailrace_plane::bridge::{Answer, Bridge, Event, Failed, Start, Template, Wanted};
 
 const START: u8 = 0;
 const LANDED: u8 = 1;
 const CANCEL: u8 = 2;
+const HEAD: u8 = 3;
+const CHUNK: u8 = 4;
+const OVER: u8 = 5;
 
 /// An event as Python gets it; `now` is when it was taken.
 pub(super) fn event(py: Python<'_>, event: Event, now: u64) -> PyResult<Bound<'_, PyTuple>> {
@@ -18,6 +22,15 @@ pub(super) fn event(py: Python<'_>, event: Event, now: u64) -> PyResult<Bound<'_
             (LANDED, token, PyList::new(py, answers?)?).into_pyobject(py)
         }
         Event::Cancel(ticket) => (CANCEL, ticket.0).into_pyobject(py),
+        Event::Head { token, head } => {
+            let head = (head.status, head.content_type, head.length);
+            (HEAD, token, head).into_pyobject(py)
+        }
+        Event::Chunk { token, bytes } => (CHUNK, token, PyBytes::new(py, &bytes)).into_pyobject(py),
+        Event::Over { token, failed } => {
+            let told = failed.map(|failed| told(py, failed)).transpose()?;
+            (OVER, token, told).into_pyobject(py)
+        }
     }
 }
 
@@ -43,26 +56,32 @@ fn answer<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyAny>> 
     match answer {
         Ok(Some(json)) => Ok(PyBytes::new(py, json).into_any()),
         Ok(None) => Ok(py.None().into_bound(py)),
-        Err(failed) => {
-            let reason = failed.reason;
-            let told = (reason.code(), reason.status(), failed.answered);
-            Ok(told.into_pyobject(py)?.into_any())
-        }
+        Err(failed) => told(py, *failed),
     }
+}
+
+fn told(py: Python<'_>, failed: Failed) -> PyResult<Bound<'_, PyAny>> {
+    let reason = failed.reason;
+    let told = (reason.code(), reason.status(), failed.answered);
+    Ok(told.into_pyobject(py)?.into_any())
 }
 
 /// Calls as Python asks for them: (template, strong, values) each.
 pub(super) fn calls(bridge: &Bridge, calls: &Bound<'_, PyList>) -> PyResult<Vec<Wanted>> {
     let one = |call: Bound<'_, PyAny>| {
-        let (template, strong, values): (usize, bool, Vec<Option<Vec<u8>>>) = call.extract()?;
-        let template = bridge
-            .template(template)
-            .ok_or_else(|| PyValueError::new_err("no call is registered under this number"))?;
+        let (number, strong, values): (usize, bool, Vec<Option<Vec<u8>>>) = call.extract()?;
         Ok(Wanted {
-            template,
+            template: template(bridge, number)?,
             values,
             strong,
         })
     };
     calls.iter().map(one).collect()
+}
+
+/// The call that is registered under this number.
+pub(super) fn template(bridge: &Bridge, number: usize) -> PyResult<Arc<Template>> {
+    bridge
+        .template(number)
+        .ok_or_else(|| PyValueError::new_err("no call is registered under this number"))
 }
