@@ -240,12 +240,15 @@ impl FanOut {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Stop>> {
         let view = &worker.program.views[self.view];
+        // Anybody may have been woken; after that, only who is new or whose time has come.
+        let mut due = Nanos::MAX;
         loop {
             let (now, before) = (worker.now.get(), self.done);
             let outcome = self.unlock(worker, view).and_then(|()| {
                 self.launch(worker, view, now)?;
-                self.poll_running(worker, view, context)
+                self.poll_running(worker, view, due, context)
             });
+            due = now;
             match outcome {
                 Err(stop) => return Poll::Ready(Err(stop)),
                 Ok(_) if self.done.count_ones() as usize == self.values.len() => {
@@ -266,7 +269,7 @@ impl FanOut {
             if self.timer.poll_until(next, context).is_pending() {
                 return Poll::Pending;
             }
-            worker.tick();
+            due = worker.tick();
         }
     }
 

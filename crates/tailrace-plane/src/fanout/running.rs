@@ -48,6 +48,7 @@ impl FanOut {
             let naive = worker.program.naive;
             let until = if naive { Nanos::MAX } else { until };
             let tally = self.tallies.take(ready, now);
+            tally.wake.set(call::AT_ONCE);
             self.launched += 1;
             let running = call::start(Call {
                 worker: Rc::clone(worker),
@@ -78,17 +79,22 @@ impl FanOut {
         Ok(())
     }
 
-    /// Polls every running call once; `true` when something landed.
+    /// Polls the running calls that want it by `due` once; `true` when something landed.
     pub(super) fn poll_running(
         &mut self,
         worker: &Rc<Worker>,
         view: &View,
+        due: Nanos,
         context: &mut Context<'_>,
     ) -> Result<bool, Stop> {
         let mut progress = false;
         let mut index = 0;
         while index < self.running.len() {
             let slot = &mut self.running[index];
+            if slot.tally.wake.get() > due {
+                index += 1;
+                continue;
+            }
             // What the call waits for before its end is said anew by each poll.
             slot.tally.wake.set(slot.until);
             match slot.running.as_mut().poll(context) {
