@@ -116,7 +116,7 @@ def test_every_limit_of_admission_explains_its_code() -> None:
 
 def series() -> set[str]:
     """Every metric the plane writes, as its sources name it."""
-    names = ("text", "upstreams", "admission", "cache", "python")
+    names = ("text", "upstreams", "admission", "cache", "python", "tail")
     sources = (rust(f"tailrace-plane/src/metrics/{name}.rs") for name in names)
     return {name for source in sources for name in re.findall(r'"(tailrace_\w+)"', source)}
 

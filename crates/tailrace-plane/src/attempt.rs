@@ -6,6 +6,7 @@
 use crate::call::{Call, Landed};
 use crate::client::{self, Answered, ExchangeError, Response};
 use crate::h1::Method;
+use crate::lane::LARGE_BYTES;
 use crate::program::{Body, Part};
 use crate::reason::Reason;
 use crate::receipt::Kind;
@@ -101,10 +102,30 @@ pub async fn attempt(call: &Call, part: &Part, chosen: Chosen, kind: Kind) -> At
     let took = worker.now.get().saturating_sub(started);
     settle(worker, part.upstream, pending, guard, took, outcome);
     let status = result.as_ref().map_or(0, |response| response.status);
-    let attempted = conclude(call, picked, result);
+    let large = |response: &Response| response.body.range.len() >= LARGE_BYTES;
+    let attempted = if result.as_ref().is_ok_and(large) && !has_turn(call).await {
+        conclude(call, picked, Err(out_of_time(call.cut)))
+    } else {
+        conclude(call, picked, result)
+    };
     let failed = attempted.landed.as_ref().err().copied();
     noted.ended(status, failed, worker.now.get());
     attempted
+}
+
+/// Waits for a turn in the lane of large bodies; false when the call's end comes first.
+async fn has_turn(call: &Call) -> bool {
+    let turn = pin!(call.worker.lane.turn());
+    let had = call.before(call.until, turn).await;
+    had.is_some()
+}
+
+fn out_of_time(cut: bool) -> Reason {
+    if cut {
+        Reason::Deadline
+    } else {
+        Reason::Timeout
+    }
 }
 
 /// Tells all who learn from an attempt that it has ended.
@@ -271,14 +292,7 @@ pub fn judge<A: Answered>(
     cut: bool,
 ) -> (Outcome, Result<A, Reason>) {
     match answered {
-        None => (
-            Outcome::Timeout,
-            Err(if cut {
-                Reason::Deadline
-            } else {
-                Reason::Timeout
-            }),
-        ),
+        None => (Outcome::Timeout, Err(out_of_time(cut))),
         Some(Err(error)) => (Outcome::Failed, Err(error.into())),
         Some(Ok(response)) => {
             let outcome = match response.status() {

@@ -22,7 +22,8 @@ pub enum Step {
     Send,
     /// From the request written to the first byte of the answer.
     Upstream,
-    /// From the first byte of the answer to its last, and its check against the model.
+    /// From the first byte of the answer to its last, the turn of a large body (`lane`), and its
+    /// check against the model.
     Body,
     /// In Python code.
     Python,
