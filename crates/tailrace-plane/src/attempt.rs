@@ -7,7 +7,9 @@ mod request;
 
 use crate::call::{Call, Landed};
 use crate::client::{self, Answered, ExchangeError, Response};
+use crate::h1::Method;
 use crate::lane::LARGE_BYTES;
+use crate::metrics::split::Ended;
 use crate::program::Part;
 use crate::reason::Reason;
 use crate::receipt::Kind;
@@ -99,9 +101,10 @@ pub async fn attempt(call: &Call, part: &Part, chosen: Chosen, kind: Kind) -> At
         let exchange = pin!(client::exchange(worker, request));
         call.before(until, exchange).await
     };
+    let sent = (part.method, Ended::of(answered.as_ref()));
     let (outcome, result) = judge(answered, call.cut && until == call.until);
     let took = worker.now.get().saturating_sub(started);
-    settle(worker, part.upstream, pending, guard, took, outcome);
+    settle(worker, part.upstream, pending, guard, sent, took, outcome);
     let status = result.as_ref().map_or(0, |response| response.status);
     let large = |response: &Response| response.body.range.len() >= LARGE_BYTES;
     let attempted = if result.as_ref().is_ok_and(large) && !has_turn(call).await {
@@ -129,18 +132,20 @@ fn out_of_time(cut: bool) -> Reason {
     }
 }
 
-/// Tells all who learn from an attempt that it has ended.
+/// Tells all who learn from an attempt that it has ended; `sent` is what was asked, and how it
+/// ended.
 pub fn settle(
     worker: &Worker,
     index: usize,
     pending: Option<balance::Pending>,
     guard: Option<Guard>,
+    sent: (Method, Ended),
     took: Nanos,
     outcome: Outcome,
 ) {
     let now = worker.now.get();
     let metrics = &worker.metrics.upstreams[index];
-    metrics.duration.record(took);
+    metrics.durations.record(sent.0, sent.1, took);
     if outcome.is_failure() {
         metrics.failures.add(1);
     }

@@ -153,6 +153,7 @@ impl Exchange {
     /// Refuses a request whose head cannot be trusted; the connection closes after it.
     pub fn reject(&mut self, worker: &Worker, problem: &Problem) {
         self.head = RequestHead::default(); // which does not keep the connection
+        self.head.method = Method::Other;
         self.reject_body(worker, problem);
     }
 

@@ -77,6 +77,8 @@ pub struct Bridge {
     pub lag: Histogram,
     /// How long the loop waited for the interpreter lock after it had been woken.
     pub lock_wait: Histogram,
+    /// Runs of Python's garbage collector, by generation.
+    pub gc_pauses: [Histogram; 3],
     /// Batches taken.
     taken: AtomicU64,
 }
@@ -120,6 +122,7 @@ impl Bridge {
             clients: AtomicU32::new(0),
             lag: Histogram::default(),
             lock_wait: Histogram::default(),
+            gc_pauses: Default::default(),
             taken: AtomicU64::new(0),
         })
     }
@@ -204,6 +207,14 @@ impl Bridge {
         self.lock_wait.record(waited);
         for own in &taken.waits {
             own.add_lock(waited);
+        }
+    }
+
+    /// Python's garbage collector has run. Only a thread that holds the interpreter lock may call
+    /// this, so that there is one writer at a time.
+    pub fn collected(&self, generation: usize, took: Nanos) {
+        if let Some(pauses) = self.gc_pauses.get(generation) {
+            pauses.record(took);
         }
     }
 

@@ -1,73 +1,49 @@
 //! What Python does on the request path: how full handlers are, how late their loop is.
 
-use super::histogram::Merged;
-use super::text::Labelled;
+use super::histogram::{Histogram, Merged};
+use super::write::{Family, Labelled};
 use crate::bridge::{Bridge, Gate};
+use crate::events;
 use crate::shared::Shared;
 use std::sync::atomic::Ordering;
 
-pub fn counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u64>)> {
+pub fn families(shared: &Shared) -> Vec<Family> {
     let Some(bridge) = &shared.bridge else {
         return Vec::new();
     };
-    let each = |read: &dyn Fn(&Gate) -> u64| per_handler(shared, bridge, read);
-    vec![
-        (
-            "tailrace_handler_refused",
-            "Requests refused because their handler was full",
-            each(&|gate| gate.refused.load(Ordering::Relaxed)),
-        ),
-        (
-            "tailrace_handler_errors",
-            "Handlers that ended with an exception of their own",
-            each(&|gate| gate.crashes.load(Ordering::Relaxed)),
-        ),
-        (
-            "tailrace_handler_stalls",
-            "Times this handler was seen to hold the event loop",
-            each(&|gate| gate.stalls.load(Ordering::Relaxed)),
-        ),
-        (
-            "tailrace_handler_overdue",
-            "Times this handler was seen to run on after it was cancelled",
-            each(&|gate| gate.overdue.load(Ordering::Relaxed)),
-        ),
-    ]
-}
-
-pub fn gauges(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<f64>)> {
-    let Some(bridge) = &shared.bridge else {
-        return Vec::new();
-    };
+    let whole = |read: &dyn Fn(&Gate) -> u64| per_handler(shared, bridge, read);
+    let inside = per_handler(shared, bridge, &|gate| f64::from(gate.inside()));
+    let one = |histogram: &Histogram| Merged::of(std::iter::once(histogram));
+    let pauses = ["0", "1", "2"].into_iter().zip(&bridge.gc_pauses);
+    let pauses = pauses.map(|(name, own)| (vec![("generation", name.to_owned())], one(own)));
     let (waiting, _) = bridge.waiting();
     vec![
-        (
-            "tailrace_handler_in_flight",
-            "Requests in this handler, also those whose client was told 504",
-            per_handler(shared, bridge, &|gate| f64::from(gate.inside())),
+        Family::real(&events::HANDLER_IN_FLIGHT, inside),
+        Family::whole(
+            &events::HANDLER_REFUSED,
+            whole(&|gate| gate.refused.load(Ordering::Relaxed)),
         ),
-        (
-            "tailrace_python_waiting_seconds",
-            "How long the oldest of what waits for the event loop has waited",
+        Family::whole(
+            &events::HANDLER_ERRORS,
+            whole(&|gate| gate.crashes.load(Ordering::Relaxed)),
+        ),
+        Family::whole(
+            &events::HANDLER_STALLS,
+            whole(&|gate| gate.stalls.load(Ordering::Relaxed)),
+        ),
+        Family::whole(
+            &events::HANDLER_OVERDUE,
+            whole(&|gate| gate.overdue.load(Ordering::Relaxed)),
+        ),
+        Family::distributions(&events::PYTHON_LOOP_LAG, vec![(vec![], one(&bridge.lag))]),
+        Family::distributions(
+            &events::PYTHON_LOCK_WAIT,
+            vec![(vec![], one(&bridge.lock_wait))],
+        ),
+        Family::distributions(&events::PYTHON_GC_PAUSE, pauses.collect()),
+        Family::real(
+            &events::PYTHON_WAITING,
             vec![(vec![], waiting as f64 / 1e9)],
-        ),
-    ]
-}
-
-pub fn histograms(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<Merged>)> {
-    let Some(bridge) = &shared.bridge else {
-        return Vec::new();
-    };
-    vec![
-        (
-            "tailrace_python_loop_lag_seconds",
-            "From an event for Python to its event loop taking it, per batch",
-            vec![(vec![], Merged::of(std::iter::once(&bridge.lag)))],
-        ),
-        (
-            "tailrace_python_lock_wait_seconds",
-            "Waits of the event loop's thread for the interpreter lock, per batch",
-            vec![(vec![], Merged::of(std::iter::once(&bridge.lock_wait)))],
         ),
     ]
 }

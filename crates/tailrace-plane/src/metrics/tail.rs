@@ -1,13 +1,14 @@
 //! The slowest requests of each view, and what each part had to do with them (req 3.5).
 
-use super::text::Labelled;
+use super::write::{Family, Labelled};
 use super::Count;
+use crate::events;
 use crate::program::{Program, View};
 use crate::receipt::{json, PartTail, Shelf, ViewTail};
 use crate::shared::Shared;
 use std::sync::Arc;
 
-pub fn counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u64>)> {
+pub fn families(shared: &Shared) -> Vec<Family> {
     let program = shared.program();
     let views = program.views.iter().enumerate();
     let of_view = |(index, view): (usize, &View)| {
@@ -15,39 +16,20 @@ pub fn counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u6
         (vec![("view", view.name.clone())], slow)
     };
     let lost = shared.shelves.iter().map(|shelf| shelf.lost.get()).sum();
+    let path = |part: &PartTail| part.steps.iter().map(Count::get).sum();
+    let parts = |read: &dyn Fn(&PartTail) -> u64| per_part(shared, &program, read);
     vec![
-        (
-            "tailrace_tail_requests",
-            "Requests slower than the running P99 of their view",
-            views.map(of_view).collect(),
+        Family::whole(&events::TAIL_REQUESTS, views.map(of_view).collect()),
+        Family::whole(
+            &events::TAIL_PART_REQUESTS,
+            parts(&|part| part.on_path.get()),
         ),
-        (
-            "tailrace_tail_part_requests",
-            "Slow requests on whose critical path the part was",
-            per_part(shared, &program, |part| part.on_path.get()),
+        Family::real(&events::TAIL_PART_PATH, in_seconds(parts(&path))),
+        Family::real(
+            &events::TAIL_PART_SAVING,
+            in_seconds(parts(&|part| part.saving.get())),
         ),
-        (
-            "tailrace_receipts_lost",
-            "Receipts not kept because somebody read at that moment",
-            vec![(vec![], lost)],
-        ),
-    ]
-}
-
-pub fn seconds(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<f64>)> {
-    let program = shared.program();
-    let total = |part: &PartTail| part.steps.iter().map(Count::get).sum();
-    vec![
-        (
-            "tailrace_tail_part_path_seconds",
-            "Time of the part on the critical path of slow requests",
-            in_seconds(per_part(shared, &program, total)),
-        ),
-        (
-            "tailrace_tail_part_saving_seconds",
-            "How much earlier slow requests had ended, had the part taken no time",
-            in_seconds(per_part(shared, &program, |part| part.saving.get())),
-        ),
+        Family::whole(&events::RECEIPTS_LOST, vec![(vec![], lost)]),
     ]
 }
 

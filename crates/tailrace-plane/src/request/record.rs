@@ -3,7 +3,7 @@
 use super::Exchange;
 use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
 use crate::clock;
-use crate::metrics::{status_index, ViewMetrics};
+use crate::metrics::split::Replied;
 use crate::receipt::turn::Alarm;
 use crate::receipt::Turn;
 use crate::worker::Worker;
@@ -26,9 +26,10 @@ impl Exchange {
         self.passed.release();
         self.settle(worker, (now, status, bytes, code));
         match self.view {
-            Some(view) => record_view(&worker.metrics.views[view], status, took),
-            None => worker.metrics.unmatched[status_index(status)].add(1),
+            Some(view) => &worker.metrics.views[view].durations,
+            None => &worker.metrics.unmatched,
         }
+        .record(self.head.method, Replied(status), took);
         if !worker.logs() {
             return;
         }
@@ -123,11 +124,3 @@ impl Exchange {
 
 /// When, status, bytes of the body, code.
 type End = (Nanos, u16, usize, &'static str);
-
-fn record_view(metrics: &ViewMetrics, status: u16, took: Nanos) {
-    metrics.duration.record(took);
-    // 499 is no reply: the client had left, which `cancelled` counts.
-    if status != 499 {
-        metrics.statuses[status_index(status)].add(1);
-    }
-}

@@ -58,3 +58,4 @@ mod spoofed;
 mod standing_in;
 mod streams;
 mod upstream_limits;
+mod watched;
