@@ -23,7 +23,7 @@ pub async fn call(call: Call) -> Answer {
     for number in 0..ATTEMPTS {
         let addresses = worker.pools.addresses(part.upstream, upstream);
         let Some(address) = addresses.addresses.first() else {
-            return Answer::from(Err(Reason::Connect));
+            break;
         };
         let started = worker.now.get();
         let kind = if number == 0 {
@@ -69,6 +69,10 @@ pub async fn call(call: Call) -> Answer {
         if !matches!(last, Err(reason) if !matches!(reason, Reason::NotFound | Reason::Gone)) {
             break;
         }
+    }
+    if last.is_err() {
+        let upstream = &worker.metrics.upstreams[part.upstream];
+        upstream.calls_failed.add(1);
     }
     last.into()
 }

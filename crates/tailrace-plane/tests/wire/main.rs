@@ -28,6 +28,7 @@ mod bridge;
 mod caching;
 mod cancellation;
 mod caps;
+mod console;
 mod corners;
 mod counts;
 mod deadlines;
