@@ -40,6 +40,12 @@ LABELS: Final = {
     "tailrace_handler_errors": "view",
     "tailrace_handler_stalls": "view",
     "tailrace_handler_in_flight": "view",
+    "tailrace_interpreter_entries": "view",
+    "tailrace_computed_refused": "view",
+    "tailrace_computed_stalls": "view",
+    "tailrace_computed_in_flight": "view",
+    "tailrace_computed_seconds": "view",
+    "tailrace_computed_wait_seconds": "view",
     "tailrace_config_changes": "result",
 }
 PER_UPSTREAM: Final = ("tailrace_upstream_", "tailrace_bulkhead_")

@@ -19,11 +19,10 @@ from typing import Any, Final, Protocol
 from tailrace._codec import Decode, decoder, is_struct, text, to_json
 from tailrace._missing import MISSING
 from tailrace._source import Place, frame_place
-from tailrace.bound import Asked, BoundCall
+from tailrace.bound import NOTHING, BoundCall
 from tailrace.errors import DeclarationError, Problem
 
 _VALUE_LIKE = re.compile(r"\d+|[0-9a-fA-F]{16,}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_NOTHING: Final = Asked()
 _JSON: Final = "tailrace_json"
 _DAY_MS: Final = 86_400_000.0
 _FORMATTED: Final = (
@@ -51,8 +50,13 @@ class Registered:
     def values(self, call: BoundCall[Any]) -> list[bytes | None]:
         """The values in the plane's order; a JSON body comes last."""
         given = call.values
-        found = [text(given[name]) for name in self.names]
-        return [*found, to_json(call.asked.json)] if self.sends_json else found
+        found: list[bytes | None] = []
+        for name in self.names:
+            value = given[name]
+            found.append(value.encode() if type(value) is str else text(value))
+        if self.sends_json:
+            found.append(to_json(call.asked.json))
+        return found
 
 
 class Registry:
@@ -72,7 +76,7 @@ class Registry:
     def find(self, call: BoundCall[Any]) -> Registered:
         """The number of `call`; the first of its kind is checked and registered."""
         key: Any = (call.upstream, call.path, call.model)
-        if call.method != "GET" or call.timeout is not None or call.asked != _NOTHING:
+        if call.asked is not NOTHING or call.method != "GET" or call.timeout is not None:
             key = (*key, call.method, call.timeout, *call.asked.key())
         found = self._known.get(key)
         if found is None:
@@ -166,6 +170,7 @@ def _lowered(
         allow_overcommit=None,
         method="GET",
         collection=None,
+        computed=None,
         place=place,
         namespace={},
     )

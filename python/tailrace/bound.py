@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from tailrace._missing import MISSING
 
@@ -44,9 +44,23 @@ class Asked(NamedTuple):
         return (self.json is not MISSING, self.idempotency_key, *told)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+NOTHING: Final = Asked()
+"""The same one for all calls that send nothing beside their path."""
+
+
+def asked_by_get(query: Mapping[str, str] | None, headers: Mapping[str, str] | None) -> Asked:
+    """What a GET sends."""
+    nothing = query is None and headers is None
+    return NOTHING if nothing else Asked(query=query, headers=headers)
+
+
+@dataclass(slots=True, eq=False)
 class BoundCall(Generic[Result_co]):
-    """One call with its values. Awaiting it makes it; awaiting it twice makes it twice."""
+    """One call with its values. Awaiting it makes it; awaiting it twice makes it twice.
+
+    Not frozen, and so is `WeakCall`: one is made for each call, and freezing takes longer than all
+    the rest of making it.
+    """
 
     upstream: Upstream
     method: Method
@@ -64,7 +78,7 @@ class BoundCall(Generic[Result_co]):
         return f"{self.upstream.name}.{self.method.lower()}({self.path!r})"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class WeakCall(Generic[Result_co]):
     """A call whose failure gives `default` and is told in the reply (req 8.1)."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, overload
 
 from tailrace._missing import MISSING
 from tailrace._source import Place, caller
-from tailrace.bound import Asked, BoundCall
+from tailrace.bound import Asked, BoundCall, asked_by_get
 from tailrace.policies import (
     AdaptiveLimit,
     Breaker,
@@ -147,7 +147,9 @@ class Upstream:
         In a view the templates name parameters and parts. With a `model` it is a call of Python
         code, in a handler: each `{name}` is one of `values`, and awaiting it gives the model.
         """
-        asked = Asked(query=query, headers=headers)
+        asked = asked_by_get(query, headers)
+        if model is not MISSING:
+            return BoundCall(self, "GET", path, model, asked, timeout, values)
         return self._call("GET", path, model, asked, timeout=timeout, values=values)
 
     @overload

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use tailrace_blueprint::LogFormat;
+use tailrace_policy::Nanos;
 
 /// Parts shown per record; views may have more, the rest are not listed.
 pub const PARTS_SHOWN: usize = 16;
@@ -54,6 +55,31 @@ pub struct PartEnd {
     pub source: Source,
 }
 
+/// What Python took for the computed fields of a request, in microseconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PythonTime {
+    pub us: u32,
+    /// Until it had begun, and until its answer was back.
+    pub wait_us: u32,
+    /// Of that: until the loop's thread had the interpreter lock.
+    pub lock_us: u32,
+}
+
+impl PythonTime {
+    pub fn new(took: Nanos, waited: Nanos, lock: Nanos) -> Self {
+        let us = |nanos: Nanos| (nanos / 1_000) as u32;
+        Self {
+            us: us(took),
+            wait_us: us(waited),
+            lock_us: us(lock),
+        }
+    }
+
+    fn is_any(self) -> bool {
+        self.us > 0 || self.wait_us > 0
+    }
+}
+
 /// What one request leaves behind.
 #[derive(Debug, Clone, Copy)]
 pub struct Record {
@@ -71,6 +97,7 @@ pub struct Record {
     pub parts: [PartEnd; PARTS_SHOWN],
     /// How many of them say anything: none when the request was refused before its calls.
     pub parts_shown: u8,
+    pub python: PythonTime,
     pub client_gone: bool,
 }
 
@@ -169,16 +196,14 @@ fn names<'a>(record: &Record, program: &'a Program) -> (&'a str, &'a str) {
     })
 }
 
-/// Parts worth showing: those of the view, with how they ended.
+/// Parts worth showing: those of the view and what is made of them, with how they ended.
 fn parts<'a>(
     record: &'a Record,
     program: &'a Program,
 ) -> impl Iterator<Item = (&'a str, &'a PartEnd)> {
     let view = program.views.get(usize::from(record.view));
-    let parts = view.map_or(&[][..], |view| view.parts.as_slice());
-    parts
-        .iter()
-        .map(|part| part.name.as_str())
+    let names = view.into_iter().flat_map(|view| view.names());
+    names
         .zip(&record.parts)
         .take(usize::from(record.parts_shown))
 }
@@ -233,7 +258,14 @@ fn json_line(record: &Record, program: &Program, out: &mut Vec<u8>) {
         }
         out.push(b'}');
     }
-    out.extend_from_slice(b"}}\n");
+    out.push(b'}');
+    if record.python.is_any() {
+        field(out, ",\"python\":{\"us\":", u64::from(record.python.us));
+        field(out, ",\"wait_us\":", u64::from(record.python.wait_us));
+        field(out, ",\"lock_us\":", u64::from(record.python.lock_us));
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"}\n");
 }
 
 fn text_line(record: &Record, program: &Program, out: &mut Vec<u8>) {
@@ -264,6 +296,10 @@ fn text_line(record: &Record, program: &Program, out: &mut Vec<u8>) {
         if end.source.has_age() {
             out.extend_from_slice(format!("({}s)", end.age_s).as_bytes());
         }
+    }
+    if record.python.is_any() {
+        let PythonTime { us, wait_us, .. } = record.python;
+        out.extend_from_slice(format!(" python={us}us+{wait_us}us").as_bytes());
     }
     if !record.code.is_empty() {
         out.extend_from_slice(format!(" code={}", record.code).as_bytes());

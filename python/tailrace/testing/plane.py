@@ -205,7 +205,8 @@ class TestPlane:
         if plane.bridge is not None:
             from tailrace._host import Host
 
-            self._host = Host(plane.bridge, blueprint, self.service.handlers)
+            service = self.service
+            self._host = Host(plane.bridge, blueprint, service.handlers, service.views)
             self._host.start()
         return plane
 
@@ -280,6 +281,8 @@ def _stretch(blueprint: dict[str, Any], scale: float) -> None:
         upstream["timeout_ms"] *= scale
     for view in blueprint["views"]:
         view["deadline_ms"] *= scale
+        if "computed" in view:
+            view["computed"]["time_ms"] *= scale
         for part in view.get("parts", ()):
             if part.get("timeout_ms") is not None:
                 part["timeout_ms"] *= scale

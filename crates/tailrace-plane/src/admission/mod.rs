@@ -322,7 +322,7 @@ fn decide(
     // Last, because it says something about this request alone: a call made for it would be for
     // nobody.
     if let Some(feasibility) = &gate.feasibility[view] {
-        let reserve = crate::clock::limit(worker.program.limits.reserve_ms);
+        let reserve = worker.program.views[view].reserve;
         let left = asking.deadline.left(now).saturating_sub(reserve);
         let checked = feasibility.check_needed(now, left, gate.needed[view].get());
         checked.map_err(|_| Refusal::lasting(Limit::Feasibility))?;

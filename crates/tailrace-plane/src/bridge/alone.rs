@@ -69,7 +69,7 @@ impl Alone {
                 match letter {
                     Letter::Withdraw(token) => self.groups.withdraw(token),
                     Letter::Calls(group) => self.groups.add(&worker, group),
-                    Letter::End(_) => {}
+                    Letter::End(_) | Letter::Computed(_) => {}
                 }
             }
             if self.groups.poll(&worker, context) {

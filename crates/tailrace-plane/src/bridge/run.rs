@@ -6,7 +6,7 @@
 
 use super::groups::{Bounds, Groups};
 use super::message::{End, Event, Letter, Start, Ticket};
-use super::{Bridge, Mailbox};
+use super::{Bridge, Full, Mailbox};
 use crate::fanout::timer::Timer;
 use crate::worker::Worker;
 use std::rc::Rc;
@@ -28,10 +28,6 @@ pub struct Run {
     ended: bool,
 }
 
-/// Every place of the handler is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HandlerFull;
-
 impl Run {
     /// Hands the request to Python; refused when the handler is full.
     pub fn begin(
@@ -41,10 +37,10 @@ impl Run {
         values: Vec<Option<Vec<u8>>>,
         request_id: &[u8],
         bounds: Bounds,
-    ) -> Result<Self, HandlerFull> {
-        let gate = bridge.gates[view].as_ref().ok_or(HandlerFull)?;
+    ) -> Result<Self, Full> {
+        let gate = bridge.gates[view].as_ref().ok_or(Full)?;
         if !gate.enter() {
-            return Err(HandlerFull);
+            return Err(Full);
         }
         let (ticket, mailbox) = worker.conversations.open(worker.index);
         let reserve = crate::clock::limit(worker.program.limits.reserve_ms);
@@ -56,6 +52,7 @@ impl Run {
             request_id: request_id.to_vec(),
             cutoff,
         };
+        worker.metrics.views[view].entries.add(1);
         bridge.push(worker.now.get(), Event::Start(start));
         Ok(Self {
             worker: Rc::clone(worker),
@@ -81,6 +78,7 @@ impl Run {
                         self.ended = true;
                         return Poll::Ready(Some(end));
                     }
+                    Letter::Computed(_) => {} // A handler makes no fields.
                 }
             }
             let now = worker.now.get();

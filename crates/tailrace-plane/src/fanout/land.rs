@@ -10,6 +10,7 @@ use crate::program::{Part, Strength, View};
 use crate::reason::Reason;
 use crate::source::Source;
 use crate::worker::Worker;
+use tailrace_policy::Nanos;
 
 impl FanOut {
     /// Puts a result into its slot.
@@ -202,6 +203,20 @@ impl FanOut {
         let source = part.fallback_source();
         self.ends[index].source = source;
         metrics.sources[source as usize].add(1);
+        Ok(())
+    }
+
+    /// The deadline has come: what is not done fails now.
+    pub(super) fn cut(&mut self, worker: &Worker, view: &View, now: Nanos) -> Result<(), Stop> {
+        self.running.clear();
+        for (index, part) in view.parts.iter().enumerate() {
+            if !self.is_done(index) {
+                if self.started[index] == 0 {
+                    self.started[index] = now;
+                }
+                self.give_up(worker, index, part, Reason::Deadline)?;
+            }
+        }
         Ok(())
     }
 

@@ -240,11 +240,12 @@ fn view_counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u
             labels("skipped"),
             sum(workers, part.metric, |w, i| &w.parts[i].skipped),
         ));
-        for reason in Reason::ALL {
+        for reason in Reason::ALL.into_iter().filter(|one| !one.is_computed()) {
             let count = |w: &Arc<WorkerMetrics>| w.parts[part.metric].failed[reason.index()].get();
             results.push((labels(reason.code()), workers.iter().map(count).sum()));
         }
     }
+    results.extend(python::results(shared));
     vec![
         ("tailrace_requests", "Replies by view and status", requests),
         (

@@ -1,6 +1,6 @@
 //! One view compiled: its limits in nanoseconds, its parts with the upstreams they call.
 
-use super::{layout, templates, Parameter, Part, View, PARTS_MAX};
+use super::{layout, templates, Computed, ComputedField, Parameter, Part, View, PARTS_MAX};
 use crate::admission::rules;
 use crate::cache::Keep;
 use crate::clock;
@@ -34,6 +34,8 @@ pub(super) fn compile(
     let parameters = view.parameters.iter().map(compile_parameter).collect();
     let layout = layout::compile(view)?;
     let rate = view.rate.as_ref().map(rules::rate_params).transpose();
+    let kept = view.computed.as_ref();
+    let kept = kept.map_or(0, |one| clock::from_ms(one.time_ms));
     Ok(View {
         name: view.name.clone(),
         route: view.path.clone(),
@@ -52,6 +54,7 @@ pub(super) fn compile(
         limit_name: format!("view/{}", view.name),
         class: rules::class(view.priority),
         rungs: rules::rungs(&view.parts),
+        reserve: clock::limit(declared.limits.reserve_ms) + kept,
         handler: view.handler.as_ref().map(|handler| handler.limit),
         body: view.body.as_ref().map(|body| body.shape),
         form: view
@@ -61,7 +64,24 @@ pub(super) fn compile(
         parameters,
         parts,
         layout,
+        computed: view.computed.as_ref().map(compile_computed),
     })
+}
+
+fn compile_computed(computed: &blueprint::Computed) -> Computed {
+    let field = |field: &blueprint::ComputedField| ComputedField {
+        name: field.name.clone(),
+        strength: field.strength,
+        fallback: field
+            .default
+            .as_ref()
+            .map_or_else(|| b"null".to_vec(), |json| json.to_string().into()),
+        metric: 0,
+    };
+    Computed {
+        limit: computed.limit,
+        fields: computed.fields.iter().map(field).collect(),
+    }
 }
 
 fn compile_parameter(parameter: &blueprint::Parameter) -> Parameter {

@@ -28,6 +28,7 @@ mod bridge;
 mod caching;
 mod cancellation;
 mod caps;
+mod computed;
 mod corners;
 mod counts;
 mod deadlines;
