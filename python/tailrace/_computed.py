@@ -69,7 +69,11 @@ class Fields:
     __slots__ = ("_class", "_fields", "codes", "name")
 
     def __init__(
-        self, name: str, cls: type[Any], fields: tuple[tuple[str, Encode], ...], codes: set[CodeType]
+        self,
+        name: str,
+        cls: type[Any],
+        fields: tuple[tuple[str, Encode], ...],
+        codes: set[CodeType],
     ) -> None:
         self.name = name
         self._class = cls

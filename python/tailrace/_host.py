@@ -174,7 +174,14 @@ class Host:
         loop, selector = plane_loop(self._bridge)
         asyncio.set_event_loop(loop)
         self._loop = loop
-        pump = Pump(self._bridge, loop, self._begin, self._cancel, self._compute, selector)
+        pump = Pump(
+            self._bridge,
+            loop,
+            self._begin,
+            self._cancel,
+            compute=self._compute,
+            selector=selector,
+        )
         self._pump = pump
         self._watch = StallWatch(self._bridge, threading.get_ident(), self._codes())
         loop.call_soon(self._ready.set)
@@ -224,16 +231,9 @@ class Host:
         if not task.done():
             self._tasks[ticket] = task
 
-    def _compute(
-        self,
-        waited: float,
-        ticket: int,
-        view: int,
-        values: list[bytes | None],
-        request_id: str,
-        left: float,
-    ) -> None:
+    def _compute(self, waited: float, asked: tuple[Any, ...]) -> None:
         """Makes the computed fields of one request, unless it has gone on without them."""
+        _, ticket, view, values, request_id, left = asked
         if waited >= left:
             self._bridge.computed(ticket, view, [], 0)
             return

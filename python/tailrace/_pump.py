@@ -110,7 +110,8 @@ class Pump:
         loop: asyncio.AbstractEventLoop,
         start: Callable[..., None] | None = None,
         cancel: Callable[[int], None] | None = None,
-        compute: Callable[..., None] | None = None,
+        *,
+        compute: Callable[[float, tuple[Any, ...]], None] | None = None,
         selector: PlaneSelector | None = None,
     ) -> None:
         self.bridge = bridge
@@ -207,7 +208,7 @@ class Pump:
                 elif now - sent > HELD_S:  # Nobody waits for code that is slower than its own.
                     self.bridge.flush()
                     sent = now
-                self._compute(now - taken, *event[1:])
+                self._compute(now - taken, event)
             elif kind == CANCEL and self._cancel is not None:
                 self._cancel(event[1])
         if taken:

@@ -129,7 +129,7 @@ Upstream("opens", "http://opens:1", breaker=7)  # type: ignore[arg-type]
 Service("late")  # type: ignore[call-arg]
 strong("/orders")  # type: ignore[arg-type]
 computed(True)  # type: ignore[call-overload]
-Computed(5)  # type: ignore[call-arg]
+Computed("5ms")  # type: ignore[call-arg]
 query(max_lenght=3)  # type: ignore[call-arg]
 
 

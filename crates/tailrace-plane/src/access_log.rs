@@ -5,7 +5,7 @@
 //! writes in one system call per batch. A full ring drops the record and counts it. Everything that
 //! came from a client is escaped, so a request cannot forge a line (RELIABILITY S21).
 
-use crate::program::Program;
+use crate::program::{Program, View};
 use crate::reason::Reason;
 use crate::shared::Shared;
 use crate::source::Source;
@@ -202,7 +202,7 @@ fn parts<'a>(
     program: &'a Program,
 ) -> impl Iterator<Item = (&'a str, &'a PartEnd)> {
     let view = program.views.get(usize::from(record.view));
-    let names = view.into_iter().flat_map(|view| view.names());
+    let names = view.into_iter().flat_map(View::names);
     names
         .zip(&record.parts)
         .take(usize::from(record.parts_shown))

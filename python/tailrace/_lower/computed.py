@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 LIMIT_MAX: Final = (1 << 16) - 1
 
 
-def lower_computed(
-    context: Context, scope: ViewScope, reserved: set[str]
-) -> dict[str, Any] | None:
+def lower_computed(context: Context, scope: ViewScope, reserved: set[str]) -> dict[str, Any] | None:
     """The blueprint's `computed` of a view; `None` when nothing is computed."""
     bounds = _bounds(context, scope)
     fields = [_field(context, scope, *found, reserved) for found in scope.computed]
@@ -124,6 +122,7 @@ def _check_function(context: Context, name: str, declared: ComputedDeclaration[A
     function = declared.function
     place = declared.place
     hint = "write `def`: it is called once, when the parts are there"
+    helps: tuple[str, ...]
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         message = f"computed field `{name}` is `async def`, and nobody would await it"
         helps = (hint, "what has to be fetched is a part of the view, or belongs into a handler")
@@ -161,6 +160,7 @@ def _fallback(
 
     shown = type_name(result)
     value = None if declared.default is MISSING else declared.default
+    helps: tuple[str, ...]
     try:
         if value is not None and is_struct(result):
             return json.loads(encoder(result)(value))

@@ -7,12 +7,12 @@
 //! conversation, again a batch at a time. Nothing of the plane ever waits for Python: a request has
 //! its deadline, whatever its handler does.
 //!
-//! A loop of ours (a host's) waits here, in [`Bridge::turn`], and is rung only when it sleeps; a loop
-//! of a client watches the descriptor, and is rung for each batch.
+//! A loop of ours (a host's) waits here, in [`Bridge::turn`], and is rung only when it sleeps; a
+//! loop of a client watches the descriptor, and is rung for each batch.
 //!
-//! *Bounds.* Requests in the queue: the limits of handlers and of computed fields ([`gate`]). Ended calls: what was
-//! submitted, at most `CALLS_MAX` per conversation. Conversations of a client: `CLIENTS_MAX`.
-//! Templates: `TEMPLATES_MAX`.
+//! *Bounds.* Requests in the queue: the limits of handlers and of computed fields ([`gate`]). Ended
+//! calls: what was submitted, at most `CALLS_MAX` per conversation. Conversations of a client:
+//! `CLIENTS_MAX`. Templates: `TEMPLATES_MAX`.
 //!
 //! ```text
 //! message   what crosses            template  registered calls

@@ -47,8 +47,8 @@ impl Bridge {
 /// A descriptor of the loop that calls, for the time of the call.
 #[expect(unsafe_code, reason = "Python has descriptors as numbers only")]
 fn borrowed(number: &RawFd) -> BorrowedFd<'_> {
-    // SAFETY: the loop holds it open until its last turn is over; one that is closed all the same is
-    // an error of the wait, which ends it.
+    // SAFETY: the loop holds it open until its last turn is over; one that is closed all the same
+    // is an error of the wait, which ends it.
     unsafe { BorrowedFd::borrow_raw(*number) }
 }
 
@@ -92,9 +92,9 @@ impl Bridge {
         listed(py, taken)
     }
 
-    /// One turn of a loop that waits in the plane: hands over what was sent, waits at most `seconds`
-    /// (negative: without an end) until something is there or `other` can be read, and takes
-    /// everything, as `take` gives it; true when `other` can be read.
+    /// One turn of a loop that waits in the plane: hands over what was sent, waits at most
+    /// `seconds` (negative: without an end) until something is there or `other` can be read, and
+    /// takes everything, as `take` gives it; true when `other` can be read.
     fn turn<'py>(
         &self,
         py: Python<'py>,
