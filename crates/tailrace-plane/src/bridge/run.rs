@@ -23,7 +23,6 @@ pub struct Run {
     mailbox: Rc<Mailbox>,
     groups: Groups,
     cutoff: Nanos,
-    timer: Timer,
     /// Python has said that the handler is over.
     ended: bool,
 }
@@ -61,13 +60,13 @@ impl Run {
             mailbox,
             groups: Groups::new(worker, bounds),
             cutoff,
-            timer: Timer::default(),
             ended: false,
         })
     }
 
-    /// Drives the handler's calls; ready when it has ended, `None` when its time is over.
-    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<End>> {
+    /// Drives the handler's calls; ready when it has ended, `None` when its time is over. The timer
+    /// is the request's.
+    pub fn poll(&mut self, timer: &mut Timer, context: &mut Context<'_>) -> Poll<Option<End>> {
         let worker = Rc::clone(&self.worker);
         loop {
             for letter in self.mailbox.take(context.waker()) {
@@ -92,7 +91,7 @@ impl Run {
             }
             let next = self.groups.wake();
             let next = next.map_or(self.cutoff, |wake| wake.min(self.cutoff));
-            if self.timer.poll_until(next, context).is_pending() {
+            if timer.poll_until(next, context).is_pending() {
                 return Poll::Pending;
             }
             worker.tick();
