@@ -7,6 +7,7 @@ __all__ = [
     "Engine",
     "Plane",
     "PlaneError",
+    "asked_seconds",
     "build_info",
     "check_blueprint",
     "problems",
@@ -82,7 +83,15 @@ class Bridge:
         token: int,
         calls_: list[tuple[int, bool, list[bytes | None]]],
         seconds: float,
+        request_id: bytes,
     ) -> bool: ...
+    def stream(
+        self,
+        ticket: int,
+        token: int,
+        asked: tuple[int, list[bytes | None], float, int, bytes],
+    ) -> bool: ...
+    def grant(self, ticket: int, amount: int) -> None: ...
     def withdraw(self, ticket: int, token: int) -> None: ...
     def reply(
         self, ticket: int, view: int, body: bytes, degraded: list[tuple[str, str]]
@@ -98,5 +107,6 @@ class Bridge:
 
 def check_blueprint(blueprint: bytes) -> list[tuple[str, str, str]]: ...
 def problems() -> list[tuple[str, str, int, str]]: ...
+def asked_seconds(name: bytes, value: bytes) -> float | None: ...
 def build_info() -> tuple[str, str]: ...
 def run_lab(arguments: list[str]) -> int: ...

@@ -25,10 +25,17 @@ Item: TypeAlias = tuple[int, bool, list[bytes | None]]
 Failure: TypeAlias = tuple[str, int, int]
 """Reason, the status it gives a reply, the status the upstream answered with or 0."""
 Answer: TypeAlias = bytes | Failure | None
+Flow: TypeAlias = tuple[int, int]
+"""Ticket and token of a stream."""
+Wish: TypeAlias = tuple[int, list[bytes | None], float, int, bytes]
+"""Number of a stream's registered call, its values, seconds, most bytes or 0, request id."""
 
 START: Final = 0
 LANDED: Final = 1
 CANCEL: Final = 2
+HEAD: Final = 3
+CHUNK: Final = 4
+OVER: Final = 5
 COMPUTE: Final = 6
 
 HELD_S: Final = 0.001
@@ -56,7 +63,11 @@ class Bridge(Protocol):
     def take(self) -> list[tuple[Any, ...]]: ...
     def turn(self, seconds: float, other: int) -> tuple[list[tuple[Any, ...]], bool]: ...
     def calls(self, ticket: int, token: int, calls_: list[Item]) -> None: ...
-    def alone(self, ticket: int, token: int, calls_: list[Item], seconds: float) -> bool: ...
+    def alone(
+        self, ticket: int, token: int, calls_: list[Item], seconds: float, request_id: bytes
+    ) -> bool: ...
+    def stream(self, ticket: int, token: int, asked: Wish) -> bool: ...
+    def grant(self, ticket: int, amount: int) -> None: ...
     def withdraw(self, ticket: int, token: int) -> None: ...
     def reply(
         self, ticket: int, view: int, body: bytes, degraded: list[tuple[str, str]]
@@ -97,6 +108,14 @@ class ForkedError(RuntimeError):
         )
 
 
+class Sink(Protocol):
+    """Who reads a stream."""
+
+    flow: Flow
+
+    def put(self, came: Any, *, over: bool) -> None: ...
+
+
 class Pump:
     """Moves batches for one event loop.
 
@@ -121,7 +140,9 @@ class Pump:
         self._cancel = cancel
         self._compute = compute
         self._waiting: dict[int, asyncio.Future[list[Answer]]] = {}
+        self._flows: dict[int, Sink] = {}
         self._tokens = count(1)
+        self._workers = bridge.workers
         self._forks = _generation[0]
         # A loop that waits in the plane hands over what was sent whenever it waits.
         self._flushing = selector is not None
@@ -139,6 +160,9 @@ class Pump:
             self.loop.remove_reader(self.bridge.descriptor)
         for future in self._waiting.values():
             future.cancel()
+        for sink in self._flows.values():
+            sink.put(("cancelled", 502, 0), over=True)
+        self._flows.clear()
 
     @property
     def forked(self) -> bool:
@@ -156,14 +180,41 @@ class Pump:
         self.bridge.calls(ticket, token, items)
         return await self._answers(ticket, token)
 
-    async def ask_alone(self, items: list[Item], seconds: float) -> list[Answer] | None:
-        """Calls of no conversation; `None` when there are too many already."""
+    async def ask_alone(
+        self, items: list[Item], seconds: float, request_id: bytes = b""
+    ) -> list[Answer] | None:
+        """Calls of no conversation; `None` when there are too many already. Without a request id
+        the plane makes one."""
         self.check()
         token = next(self._tokens)
-        ticket = (token % self.bridge.workers) << 48 | token
-        if not self.bridge.alone(ticket, token, items, seconds):
+        ticket = (token % self._workers) << 48 | token
+        if not self.bridge.alone(ticket, token, items, seconds, request_id):
             return None
         return await self._answers(ticket, token)
+
+    def open_flow(self, sink: Sink, asked: Wish) -> bool:
+        """Begins a stream; false when there are too many conversations already."""
+        self.check()
+        token = next(self._tokens)
+        ticket = (token % self._workers) << 48 | token
+        if not self.bridge.stream(ticket, token, asked):
+            return False
+        sink.flow = (ticket, token)
+        self._flows[token] = sink
+        self.schedule()
+        return True
+
+    def grant(self, flow: Flow, amount: int) -> None:
+        """The plane may send so many bytes more."""
+        if not self.forked:
+            self.bridge.grant(flow[0], amount)
+            self.schedule()
+
+    def close_flow(self, flow: Flow) -> None:
+        """Nobody reads this stream any more."""
+        if self._flows.pop(flow[1], None) is not None and not self.forked:
+            self.bridge.withdraw(*flow)
+            self.schedule()
 
     async def _answers(self, ticket: int, token: int) -> list[Answer]:
         future: asyncio.Future[list[Answer]] = self.loop.create_future()
@@ -211,5 +262,14 @@ class Pump:
                 self._compute(now - taken, event)
             elif kind == CANCEL and self._cancel is not None:
                 self._cancel(event[1])
+            elif kind >= HEAD:
+                self._flowed(*event)
         if taken:
             self.bridge.flush()
+
+    def _flowed(self, kind: int, token: int, came: Any) -> None:
+        sink = self._flows.get(token)
+        if sink is not None:
+            if kind == OVER:
+                del self._flows[token]
+            sink.put(came, over=kind == OVER)

@@ -42,21 +42,18 @@ class Registered:
 
     number: int
     names: tuple[str, ...]
-    names_set: frozenset[str]
     decode: Decode
-
     sends_json: bool
 
     def values(self, call: BoundCall[Any]) -> list[bytes | None]:
         """The values in the plane's order; a JSON body comes last."""
         given = call.values
-        found: list[bytes | None] = []
-        for name in self.names:
-            value = given[name]
-            found.append(value.encode() if type(value) is str else text(value))
-        if self.sends_json:
-            found.append(to_json(call.asked.json))
-        return found
+        try:
+            found = [text(given[name]) for name in self.names]
+        except KeyError:
+            _names(call, _user_place())  # As many as there are names, and not the same.
+            raise
+        return [*found, to_json(call.asked.json)] if self.sends_json else found
 
 
 class Registry:
@@ -76,13 +73,13 @@ class Registry:
     def find(self, call: BoundCall[Any]) -> Registered:
         """The number of `call`; the first of its kind is checked and registered."""
         key: Any = (call.upstream, call.path, call.model)
-        if call.asked is not NOTHING or call.method != "GET" or call.timeout is not None:
+        if call.asked is not NOTHING or call.timeout is not None or call.method != "GET":
             key = (*key, call.method, call.timeout, *call.asked.key())
         found = self._known.get(key)
         if found is None:
             found = self._register(call)
             self._known[key] = found
-        elif found.names_set != call.values.keys():
+        elif len(found.names) != len(call.values):
             _names(call, _user_place())  # Says what is missing, or more than there is.
         return found
 
@@ -96,9 +93,7 @@ class Registry:
         blueprint = _lowered(call, row, names, place)
         source = json.dumps(blueprint, separators=(",", ":"), ensure_ascii=False).encode()
         number = self._bridge.register(source)
-        return Registered(
-            number, names, frozenset(names), decoder(call.model), call.asked.json is not MISSING
-        )
+        return Registered(number, names, decoder(call.model), call.asked.json is not MISSING)
 
 
 def _names(call: BoundCall[Any], place: Place) -> tuple[str, ...]:
@@ -170,7 +165,6 @@ def _lowered(
         allow_overcommit=None,
         method="GET",
         collection=None,
-        computed=None,
         place=place,
         namespace={},
     )

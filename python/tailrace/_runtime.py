@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import os
 import signal
 import time
@@ -22,6 +23,7 @@ __all__ = [
     "Plane",
     "PlaneError",
     "Running",
+    "asked_seconds",
     "build_info",
     "check_blueprint",
     "end_engine",
@@ -67,8 +69,19 @@ def end_engine(started: Engine) -> None:
 
 
 def _end_engines() -> None:
+    if _engines:
+        logging.getLogger("tailrace").warning(
+            "%d tailrace.Client left open at exit: its calls are dropped; "
+            "use it as `async with tailrace.Client(...) as client`",
+            len(_engines),
+        )
     while _engines:
         _engines.pop().end()
+
+
+def asked_seconds(name: bytes, value: bytes) -> float | None:
+    """How long a caller says it waits, by one header of its request, in seconds."""
+    return _plane.asked_seconds(name, value)
 
 
 def problems() -> list[tuple[str, str, int, str]]:

@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from tailrace._inbound import INBOUND
 from tailrace._source import caller
-from tailrace.bound import Asked, BoundCall
+from tailrace._together import Together, make
+from tailrace.bound import NOTHING, Asked, BoundCall
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from tailrace._inbound import Inbound
     from tailrace._pump import Answer, Pump
     from tailrace._registry import Registry
-    from tailrace.typing import Duration, Value
+    from tailrace._together import Asked as AskedCall
+    from tailrace.streams import Stream
+    from tailrace.typing import Duration, Size, Value
     from tailrace.upstream import Upstream
 
 Result = TypeVar("Result")
@@ -26,12 +31,13 @@ Result = TypeVar("Result")
 DEADLINE_DEFAULT: Final = "10s"
 
 
-class Client:
+class Client(Together):
     """Calls of `upstreams` from one event loop.
 
     `deadline` bounds each call with its retries (default 10s; the upstream's `timeout` bounds each
-    as well), `workers` the threads that make them (default 1, which makes some ten thousand calls a
-    second). Use it as `async with`, once per program, not once per call.
+    as well, and inside `tailrace.asgi.Middleware` what is left of the request's time), `workers`
+    the threads that make them (default 1, which makes some ten thousand calls a second). Use it as
+    `async with`, once per program, not once per call.
     """
 
     def __init__(
@@ -119,24 +125,55 @@ class Client:
 
         Raises `CallFailed`.
         """
-        from tailrace.scope import make
-
-        asked = Asked(query=query, headers=headers)
+        plain = query is None and headers is None
+        asked = NOTHING if plain else Asked(query=query, headers=headers)
         call: BoundCall[Any] = BoundCall(upstream, "GET", path, model, asked, timeout, values)
         return (await make(self, (call,)))[0]
 
-    async def call(self, call: BoundCall[Result]) -> Result:
-        """Any call: `await client.call(orders.post("/orders", Order, json=draft))`."""
-        from tailrace.scope import make
+    async def call(self, call: AskedCall[Result]) -> Result:
+        """Any call: `await client.call(orders.post("/orders", Order, json=draft))`.
 
+        Several at once: `all`, as in a handler. Raises `CallFailed`.
+        """
         result: Result = (await make(self, (call,)))[0]
         return result
+
+    def stream(
+        self,
+        upstream: Upstream,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+        deadline: Duration | None = None,
+        body_max: Size | None = None,
+        **values: Value,
+    ) -> Stream:
+        """A GET whose body comes in pieces: `async with client.stream(...) as answer`.
+
+        `timeout` (the upstream's) bounds the wait for the answer's head, `deadline` (the client's)
+        the whole, `body_max` (the upstream's) its bytes. It is not retried, hedged or checked
+        against a model. Raises `CallFailed` on entry and while it is read, `ValueError` for a
+        deadline or size without a unit.
+        """
+        from tailrace.streams import Stream, bounds
+
+        asked = Asked(query=query, headers=headers)
+        call: BoundCall[bytes] = BoundCall(upstream, "GET", path, bytes, asked, timeout, values)
+        seconds, most = bounds(self._seconds if deadline is None else deadline, body_max)
+        return Stream(self, call, seconds, most)
 
     def metrics(self) -> str:
         """What a service's `/metrics` says of the upstreams."""
         self._opened()
         text: bytes = self._engine.metrics()
         return text.decode()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls can be made: between the two ends of `async with`."""
+        return self._pump is not None
 
     def registered(self, call: BoundCall[Any]) -> Any:
         self._opened()
@@ -145,6 +182,33 @@ class Client:
 
     async def ask(self, items: list[Any]) -> list[Answer]:
         """Hands registered calls to the plane."""
+        pump = self.pump()
+        inbound = INBOUND.get()
+        if inbound is None:
+            asked = pump.ask_alone(items, self._seconds)
+        else:
+            seconds = self.within(self._seconds, inbound, pump)
+            asked = pump.ask_alone(items, seconds, inbound.request_id)
+        answers = await asked
+        if answers is None:
+            return [("bulkhead_full", 503, 0) for _ in items]
+        return answers
+
+    @staticmethod
+    def within(seconds: float, inbound: Inbound, pump: Pump) -> float:
+        """What a call has that would have `seconds`: never more than its request."""
+        if inbound.deadline is None:
+            return seconds
+        return max(0.0, min(seconds, inbound.deadline - pump.loop.time()))
+
+    def missing(self, name: str, reason: str) -> None:
+        """Notes that a weak call failed, for the reply of the request it was made in."""
+        inbound = INBOUND.get()
+        if inbound is not None:
+            inbound.missing(name, reason)
+
+    def pump(self) -> Pump:
+        """The way to the plane from the loop that runs now, which must be the client's."""
         import asyncio
 
         pump = self._opened()
@@ -154,10 +218,7 @@ class Client:
                 "async with tailrace.Client(...) as client"
             )
             raise RuntimeError(message)
-        answers = await pump.ask_alone(items, self._seconds)
-        if answers is None:
-            return [("bulkhead_full", 503, 0) for _ in items]
-        return answers
+        return pump
 
     def _opened(self) -> Pump:
         if self._pump is None:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, overload
 
 from tailrace._missing import MISSING
 from tailrace._source import Place, caller
-from tailrace.bound import Asked, BoundCall, asked_by_get
+from tailrace.bound import NOTHING, Asked, BoundCall
 from tailrace.policies import (
     AdaptiveLimit,
     Breaker,
@@ -147,7 +147,8 @@ class Upstream:
         In a view the templates name parameters and parts. With a `model` it is a call of Python
         code, in a handler: each `{name}` is one of `values`, and awaiting it gives the model.
         """
-        asked = asked_by_get(query, headers)
+        plain = query is None and headers is None
+        asked = NOTHING if plain else Asked(query=query, headers=headers)
         if model is not MISSING:
             return BoundCall(self, "GET", path, model, asked, timeout, values)
         return self._call("GET", path, model, asked, timeout=timeout, values=values)

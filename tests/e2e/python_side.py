@@ -59,6 +59,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.seen: Counter[str] = Counter()
+        self.headers: dict[str, dict[str, str]] = {}
         self.gone = 0
         self._lock = threading.Lock()
         self._release = threading.Event()
@@ -86,6 +87,9 @@ class Upstream:
         _, kind, value = path.split("/", 2)
         with self._lock:
             self.seen[request.path] += 1
+            self.headers[request.path] = {
+                name.lower(): value for name, value in request.headers.items()
+            }
         if kind == "hang":
             self._hang(request)
             return

@@ -96,6 +96,49 @@ def test_many_calls_cross_together(loop: str, up: tailrace.Upstream, scripted: U
     assert run(loop, main) == [Thing(id=str(n)) for n in range(300)]
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_all_gives_models_in_order_and_weak_ones_their_default(
+    loop: str, up: tailrace.Upstream
+) -> None:
+    """req 8.1: a weak failure is a default; a strong one ends its siblings (req 4.5)."""
+
+    async def main() -> Any:
+        async with tailrace.Client(up) as client:
+            found = await client.all(
+                up.get("/things/{id}", Thing, id="a"),
+                client.weak(up.get("/status/{n}", Thing, n=500)),
+                client.weak(up.get("/status/{n}", Thing, n=404), default="none", name="n"),
+                up.get("/things/{id}", Struct, id="b"),
+                client.weak(up.get("/things/{id}", Picky, id="odd"), default=Thing(id="other")),
+            )
+            with pytest.raises(tailrace.CallFailed) as caught:
+                await client.all(
+                    up.get("/hang/{n}", Thing, n=1), up.get("/status/{n}", Thing, n=410)
+                )
+            alone = await client.call(client.weak(up.get("/status/{n}", Thing, n=500)))
+            return found, caught.value, alone
+
+    found, failed, alone = run(loop, main)
+    assert found == (Thing(id="a"), None, "none", Struct("b"), Thing(id="other"))
+    assert (failed.reason, failed.answered) == ("gone", 410)
+    assert alone is None
+
+
+def test_what_is_no_call_is_refused(up: tailrace.Upstream) -> None:
+    async def main() -> None:
+        async with tailrace.Client(up) as client:
+            with pytest.raises(TypeError, match="has no model"):
+                await client.all(up.get("/things/a"))  # type: ignore[call-overload]
+            with pytest.raises(TypeError, match="is no call"):
+                await client.all("/things/a")  # type: ignore[call-overload]
+            with pytest.raises(tailrace.DeclarationError, match="looks like a value"):
+                await client.all(up.get("/things/17", Thing))
+            with pytest.raises(ValueError, match="cannot be a name"):
+                client.weak(up.get("/things/{id}", Thing, id=1), name="a b")
+
+    run("asyncio", main)
+
+
 def test_failures_say_what_happened(up: tailrace.Upstream) -> None:
     async def main() -> list[tailrace.CallFailed]:
         found = []
@@ -280,6 +323,8 @@ def test_the_interpreter_ends_in_order(scripted: Upstream, ending: str) -> None:
     assert "panicked" not in done.stderr
     assert "Fatal" not in done.stderr
     assert ("LookupError: mine" in done.stderr) == ("mine" in ending)
+    told = done.stderr.count("1 tailrace.Client left open at exit")
+    assert told == (0 if "kill" in ending else 1)
 
 
 def test_an_upstream_that_was_not_given_is_named(up: tailrace.Upstream) -> None:

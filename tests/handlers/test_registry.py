@@ -159,9 +159,13 @@ def test_a_path_that_is_no_template_is_refused_with_a_hint(
 
 
 def test_a_known_call_with_other_names_is_refused(registry: Registry) -> None:
-    registry.find(orders.get("/orders/{id}", Order, id="a"))
+    known = registry.find(orders.get("/orders/{id}", Order, id="a"))
+    other = orders.get("/orders/{id}", Order, key="a")
+    assert registry.find(other) is known
     with pytest.raises(DeclarationError, match=r"gives no value for `\{id\}`"):
-        registry.find(orders.get("/orders/{id}", Order, key="a"))
+        known.values(other)
+    with pytest.raises(DeclarationError, match="gives `key`, which no template names"):
+        registry.find(orders.get("/orders/{id}", Order, id="a", key="a"))
 
 
 def test_an_upstream_it_does_not_know_is_named(registry: Registry) -> None:

@@ -31,8 +31,10 @@ from tailrace import (
     strong,
     weak,
 )
+from tailrace.asgi import Middleware
 from tailrace.bound import BoundCall
 from tailrace.policies import Computed
+from tailrace.streams import Stream
 from tailrace.testing import (
     Answer,
     AsyncTestPlane,
@@ -202,3 +204,34 @@ async def program() -> Order:
 
 one.get("/orders/{id}", id=1)  # type: ignore[call-overload]
 CallFailed("orders", "timeout", 504, None)
+
+
+# The client, and the middleware of an ASGI app.
+async def asgi_app(scope: object, receive: object, send: object) -> None: ...
+
+
+async def clients(client: Client) -> None:
+    assert_type(await client.get(one, "/orders/{id}", Order, id=1), Order)
+    assert_type(await client.call(one.post("/orders", Order, json=Item(sku="a"))), Order)
+    found = await client.all(
+        one.get("/orders/{id}", Order, id=1),
+        client.weak(two.get("/items/{id}", Item, id=1)),
+        client.weak(two.get("/items/{id}", Item, id=1), default="none", name="item"),
+    )
+    assert_type(found, tuple[Order, Item | None, Item | str])
+    many = [one.get("/orders/{id}", Order, id=n) for n in range(9)]
+    assert_type(await client.all(*many), tuple[Order, ...])
+    async with client.stream(one, "/export/{day}", day="x", body_max="1GiB") as answer:
+        assert_type(answer, Stream)
+        assert_type(answer.length, int | None)
+        async for piece in answer:
+            assert_type(piece, bytes)
+        assert_type(await answer.read(), bytes)
+    assert_type(client.is_open, bool)
+    assert_type(Middleware(asgi_app, client, deadline="2s", metrics="/m").metrics(), str)
+
+
+client_of_two = Client(one, two, deadline=timedelta(seconds=2), workers=2)
+client_of_two.stream(one, "/x", body_max=5)  # type: ignore[arg-type]
+client_of_two.weak("/x")  # type: ignore[call-overload]
+Middleware(asgi_app, deadline=2)  # type: ignore[arg-type]

@@ -6,13 +6,12 @@ pydantic models in and out. Strong parts fail the request, weak ones degrade it.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import FastAPI, Header, HTTPException
 from models import Coupon, Inventory, Order, Recommend, User
@@ -20,15 +19,12 @@ from pydantic import BaseModel
 from tailrace import CallFailed, Client, Upstream
 
 ORDERS, USERS, INVENTORY, COUPONS, RECOMMEND = os.environ["UPSTREAMS"].split(",")
-DEADLINE_S = 0.15
-
-Model = TypeVar("Model", bound=BaseModel)
-
 orders = Upstream("orders", ORDERS, timeout="100ms", bulkhead=400)
 users = Upstream("users", USERS, timeout="100ms", bulkhead=400)
 warehouse = Upstream("inventory", INVENTORY, timeout="100ms", bulkhead=400)
 coupons = Upstream("coupons", COUPONS, timeout="100ms", bulkhead=400)
 recs = Upstream("recommend", RECOMMEND, timeout="100ms", bulkhead=400)
+client = Client(orders, users, warehouse, coupons, recs, deadline="150ms")
 
 
 class OrderView(BaseModel):
@@ -43,28 +39,13 @@ class OrderView(BaseModel):
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """One client for the life of the process."""
-    async with Client(orders, users, warehouse, coupons, recs) as client:
-        app.state.client = client
+    async with client:
         yield
 
 
 app = FastAPI(lifespan=lifespan)
-
-
-async def call(upstream: Upstream, path: str, model: type[Model], order_id: str) -> Model:
-    """One strong call."""
-    client: Client = app.state.client
-    return await client.get(upstream, path, model, id=order_id)
-
-
-async def weak(upstream: Upstream, path: str, model: type[Model], order_id: str) -> Model | None:
-    """One weak call: its failure is an absent part."""
-    try:
-        return await call(upstream, path, model, order_id)
-    except CallFailed:
-        return None
 
 
 @app.get("/api/orders/{order_id}")
@@ -73,16 +54,13 @@ async def order_view(
 ) -> OrderView:
     """Five calls at once, one reply."""
     try:
-        async with asyncio.timeout(DEADLINE_S):
-            order, user, inventory, coupon, recommend = await asyncio.gather(
-                call(orders, "/orders/{id}", Order, order_id),
-                call(users, "/users/{id}", User, order_id),
-                call(warehouse, "/inventory/{id}", Inventory, order_id),
-                weak(coupons, "/coupons/{id}", Coupon, order_id),
-                weak(recs, "/recommend/{id}", Recommend, order_id),
-            )
-    except TimeoutError as error:
-        raise HTTPException(504) from error
+        order, user, inventory, coupon, recommend = await client.all(
+            orders.get("/orders/{id}", Order, id=order_id),
+            users.get("/users/{id}", User, id=order_id),
+            warehouse.get("/inventory/{id}", Inventory, id=order_id),
+            client.weak(coupons.get("/coupons/{id}", Coupon, id=order_id)),
+            client.weak(recs.get("/recommend/{id}", Recommend, id=order_id)),
+        )
     except CallFailed as error:
         raise HTTPException(error.status) from error
     weak_parts = {"coupon": coupon, "recommend": recommend}

@@ -4,7 +4,7 @@
 //! hedges and retries read, and for the part.
 
 use crate::call::{Call, Landed};
-use crate::client::{self, ExchangeError, Response};
+use crate::client::{self, Answered, ExchangeError, Response};
 use crate::h1::Method;
 use crate::program::{Body, Part};
 use crate::reason::Reason;
@@ -12,6 +12,7 @@ use crate::splice::{self, MismatchCode};
 use crate::template::Rendered;
 use crate::upstream::{AddressSet, Upstream};
 use crate::worker::Worker;
+use std::pin::pin;
 use std::rc::Rc;
 use tailrace_policy::balance;
 use tailrace_policy::breaker::Guard;
@@ -50,18 +51,12 @@ pub struct Chosen {
     /// The set that `index` counts in: names may resolve anew meanwhile.
     pub addresses: Rc<AddressSet>,
     pub index: usize,
-    guard: Option<Guard>,
+    pub guard: Option<Guard>,
 }
 
 /// One wire attempt, bounded by its own time and by the call's. One that runs out of time is
 /// dropped, which closes its connection.
-pub async fn attempt(
-    call: &Call,
-    rendered: &Rendered,
-    part: &Part,
-    upstream: &Upstream,
-    chosen: Chosen,
-) -> Attempted {
+pub async fn attempt(call: &Call, part: &Part, upstream: &Upstream, chosen: Chosen) -> Attempted {
     let Chosen {
         addresses,
         index: picked,
@@ -79,27 +74,43 @@ pub async fn attempt(
     let left = until.saturating_sub(started);
     push_request(
         part,
-        rendered,
+        &call.rendered,
         &address.base,
         &address.authority,
         left,
         &mut bytes,
     );
+    call.line_up().await;
     let request = client::Request {
         upstream: part.upstream,
         socket: address.socket,
         method: part.method,
-        bytes: &bytes,
+        bytes,
         body_max: upstream.body_max,
         memory: &call.memory,
     };
-    let answered = call.before(until, client::exchange(worker, request)).await;
-    worker.buffers.give(bytes);
-    let now = worker.now.get();
-    let took = now.saturating_sub(started);
-    let metrics = &worker.metrics.upstreams[part.upstream];
-    metrics.duration.record(took);
+    let answered = {
+        let exchange = pin!(client::exchange(worker, request));
+        call.before(until, exchange).await
+    };
     let (outcome, result) = judge(answered, call.cut && until == call.until);
+    let took = worker.now.get().saturating_sub(started);
+    settle(worker, part.upstream, pending, guard, took, outcome);
+    conclude(call, picked, result)
+}
+
+/// Tells all who learn from an attempt that it has ended.
+pub fn settle(
+    worker: &Worker,
+    index: usize,
+    pending: Option<balance::Pending>,
+    guard: Option<Guard>,
+    took: Nanos,
+    outcome: Outcome,
+) {
+    let now = worker.now.get();
+    let metrics = &worker.metrics.upstreams[index];
+    metrics.duration.record(took);
     if outcome.is_failure() {
         metrics.failures.add(1);
     }
@@ -112,8 +123,7 @@ pub async fn attempt(
     if let Some(guard) = guard {
         guard.settle(now, outcome, took, worker.draw());
     }
-    teach(upstream, now, took, outcome);
-    conclude(call, picked, result)
+    teach(&worker.program.upstreams[index], now, took, outcome);
 }
 
 /// What the upstream's policies learn from an attempt that ended.
@@ -248,10 +258,10 @@ fn admit(worker: &Worker, addresses: &Rc<AddressSet>, picked: balance::Picked) -
 }
 
 /// What the attempt means for statistics, and for the part.
-pub fn judge(
-    answered: Option<Result<Response, ExchangeError>>,
+pub fn judge<A: Answered>(
+    answered: Option<Result<A, ExchangeError>>,
     cut: bool,
-) -> (Outcome, Result<Response, Reason>) {
+) -> (Outcome, Result<A, Reason>) {
     match answered {
         None => (
             Outcome::Timeout,
@@ -263,7 +273,7 @@ pub fn judge(
         ),
         Some(Err(error)) => (Outcome::Failed, Err(error.into())),
         Some(Ok(response)) => {
-            let outcome = match response.status {
+            let outcome = match response.status() {
                 429 | 503 => Outcome::RejectedByPeer,
                 500.. => Outcome::Failed,
                 400.. => Outcome::ClientError,
@@ -276,15 +286,11 @@ pub fn judge(
 
 /// Decides success by status, then validates and projects the body in one pass.
 pub fn accept(call: &Call, response: &Response) -> Landed {
-    match response.status {
-        204 => return Ok(None),
-        200..=299 if response.json => {}
-        200..=299 => return Err(Reason::ContentType),
-        300..=399 => return Err(Reason::Redirect),
-        404 => return Err(Reason::NotFound),
-        410 => return Err(Reason::Gone),
-        400..=499 => return Err(Reason::ClientError),
-        _ => return Err(Reason::ServerError),
+    match Reason::of_status(response.status) {
+        Some(reason) => return Err(reason),
+        None if response.status == 204 => return Ok(None),
+        None if response.json => {}
+        None => return Err(Reason::ContentType),
     }
     // The projection takes the body's place in the request's memory; defaults can make it longer.
     let (worker, memory) = (&*call.worker, &*call.memory);
@@ -340,6 +346,11 @@ pub fn push_request(
     out: &mut Vec<u8>,
 ) {
     let (target, lines) = rendered.bytes.split_at(rendered.target);
+    let accept: &[u8] = if rendered.any_type {
+        b"*/*"
+    } else {
+        b"application/json"
+    };
     for bytes in [
         part.method.as_str().as_bytes(),
         b" ",
@@ -347,7 +358,9 @@ pub fn push_request(
         target,
         b" HTTP/1.1\r\nhost: ",
         authority.as_bytes(),
-        b"\r\naccept: application/json\r\nuser-agent: tailrace\r\nx-envoy-expected-rq-timeout-ms: ",
+        b"\r\naccept: ",
+        accept,
+        b"\r\nuser-agent: tailrace\r\nx-envoy-expected-rq-timeout-ms: ",
         itoa::Buffer::new()
             .format(millis_floor(left).max(1))
             .as_bytes(),

@@ -35,6 +35,9 @@ use tailrace_policy::deadline::Deadline;
 use tailrace_policy::purse::Purse;
 use tailrace_policy::Nanos;
 
+/// In `Call::wake`: the owner polls again when it has polled the calls beside this one.
+pub const AT_ONCE: Nanos = 0;
+
 /// A call below this is not worth sending (ALGORITHMS 3).
 const BUDGET_MIN: Nanos = MILLI;
 
@@ -64,6 +67,8 @@ pub struct Call {
     pub cut: bool,
     /// When the owner must poll again; never after `until`, which the owner sets before each poll.
     pub wake: Rc<Cell<Nanos>>,
+    /// Set by the owner when it starts other calls in the same turn.
+    pub together: Cell<bool>,
     /// Extra attempts of the whole request, shared by its calls.
     pub purse: Rc<Purse>,
     /// Where the status of the last answer is put, for a caller that tells it on.
@@ -132,36 +137,25 @@ pub fn declared<'a>(worker: &'a Worker, call: &Call) -> Option<&'a Part> {
 }
 
 /// A call as far as it goes on beyond the cache.
-pub async fn governed(mut call: Call) -> Answer {
-    let rendered = std::mem::take(&mut call.rendered);
-    let landed = attempts(&call, &rendered).await;
-    call.worker.buffers.give(rendered.bytes);
-    call.worker.buffers.give(rendered.body);
-    landed.into()
+// An `async fn` would hold its argument twice, and what a call holds is what its polls must fetch.
+#[allow(clippy::manual_async_fn)]
+pub fn governed(mut call: Call) -> impl Future<Output = Answer> {
+    async move {
+        let landed = attempts(&call).await;
+        let rendered = std::mem::take(&mut call.rendered);
+        call.worker.buffers.give(rendered.bytes);
+        call.worker.buffers.give(rendered.body);
+        landed.into()
+    }
 }
 
 /// The policies in their order, around the attempts.
-async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
+async fn attempts(call: &Call) -> Landed {
     let worker = &*call.worker;
     let part = call.part();
     let upstream = &worker.program.upstreams[part.upstream];
-    worker.metrics.upstreams[part.upstream].calls.add(1);
     extra::earn(upstream, worker.now.get());
-
-    // Throttle first: an upstream that refuses is not worth a place, nor a wait.
-    if let Some(throttle) = &upstream.policies.throttle {
-        let admitted = throttle.admit(worker.now.get(), worker.draw());
-        admitted.map_err(|_| Reason::Throttled)?;
-    }
-
-    // Rate before bulkhead: an attempt that may not be sent must not hold a place meanwhile. After
-    // the throttle, for what that refuses was never sent (req 9.1a).
-    let spent = upstream.policies.spend(worker.now.get());
-    spent.map_err(|_| Reason::UpstreamRate)?;
-
-    // Bulkhead before address: a call that may not run must not disturb the load statistics, and
-    // the limit is the upstream's, whatever the number of its addresses (req 4.4).
-    let mut permit = enter(worker, part.upstream, upstream, call.until).await?;
+    let mut permit = admit(worker, part.upstream, call.until).await?;
     let mut number = 1;
     let mut avoid = None;
     let addresses = worker.pools.addresses(part.upstream, upstream);
@@ -172,7 +166,7 @@ async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
         let attempted = match chosen {
             Ok(chosen) => {
                 let sent = worker.now.get();
-                let attempted = extra::hedged(call, rendered, part, upstream, chosen).await;
+                let attempted = extra::hedged(call, part, upstream, chosen).await;
                 permit.settle(worker.now.get().saturating_sub(sent));
                 attempted
             }
@@ -192,6 +186,27 @@ async fn attempts(call: &Call, rendered: &Rendered) -> Landed {
         chosen = Ok(next.chosen);
         number += 1;
     }
+}
+
+/// A place for one call of the upstream, or why it may not be made; the cheapest refusals first.
+pub async fn admit(worker: &Worker, index: usize, until: Nanos) -> Result<Permit, Reason> {
+    let upstream = &worker.program.upstreams[index];
+    worker.metrics.upstreams[index].calls.add(1);
+
+    // Throttle first: an upstream that refuses is not worth a place, nor a wait.
+    if let Some(throttle) = &upstream.policies.throttle {
+        let admitted = throttle.admit(worker.now.get(), worker.draw());
+        admitted.map_err(|_| Reason::Throttled)?;
+    }
+
+    // Rate before bulkhead: an attempt that may not be sent must not hold a place meanwhile. After
+    // the throttle, for what that refuses was never sent (req 9.1a).
+    let spent = upstream.policies.spend(worker.now.get());
+    spent.map_err(|_| Reason::UpstreamRate)?;
+
+    // Bulkhead before address: a call that may not run must not disturb the load statistics, and
+    // the limit is the upstream's, whatever the number of its addresses (req 4.4).
+    enter(worker, index, upstream, until).await
 }
 
 /// Takes a place in the upstream's bulkhead, waiting in its bounded queue when it is full.
@@ -236,17 +251,31 @@ impl Call {
         }
     }
 
+    /// Lets the calls that start in the same turn come as far as this one. Then all of them write,
+    /// one after another: our code and the kernel's each run while they are in the caches, and a
+    /// peer that has been woken finds more than one request.
+    pub async fn line_up(&self) {
+        let mut waits = self.together.take();
+        poll_fn(|_| {
+            if std::mem::take(&mut waits) {
+                self.wake.set(AT_ONCE);
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     /// Waits until `at`, or until the call's own end.
     pub async fn pause(&self, at: Nanos) {
-        self.before(at, std::future::pending::<()>()).await;
+        self.before(at, pin!(std::future::pending::<()>())).await;
     }
 
     /// The output of `future` if it comes before `at`, or before the call's own end. Waits may
     /// stand inside one another and side by side: each that goes on waiting brings the next poll
     /// forward to its own end, and the owner puts it back to the call's end before every poll.
-    pub async fn before<F: Future>(&self, at: Nanos, future: F) -> Option<F::Output> {
+    pub async fn before<F: Future>(&self, at: Nanos, mut future: Pin<&mut F>) -> Option<F::Output> {
         let at = at.min(self.until);
-        let mut future = pin!(future);
         poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending if self.worker.now.get() >= at => Poll::Ready(None),

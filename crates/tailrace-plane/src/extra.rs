@@ -15,7 +15,6 @@ use crate::attempt::{attempt, choose, may_choose, Attempted, Chosen};
 use crate::call::Call;
 use crate::metrics::UpstreamMetrics;
 use crate::program::Part;
-use crate::template::Rendered;
 use crate::upstream::Upstream;
 use std::future::{poll_fn, Future};
 use std::pin::{pin, Pin};
@@ -43,18 +42,12 @@ pub struct Next {
 }
 
 /// One attempt; when it is slower than usual, a second one at another address beside it.
-pub async fn hedged(
-    call: &Call,
-    rendered: &Rendered,
-    part: &Part,
-    upstream: &Upstream,
-    chosen: Chosen,
-) -> Attempted {
+pub async fn hedged(call: &Call, part: &Part, upstream: &Upstream, chosen: Chosen) -> Attempted {
     let worker = &*call.worker;
     let addresses = Rc::clone(&chosen.addresses);
     let picked = chosen.index;
     let started = worker.now.get();
-    let mut first = pin!(attempt(call, rendered, part, upstream, chosen));
+    let mut first = pin!(attempt(call, part, upstream, chosen));
     let policy = upstream.policies.hedge.as_ref().filter(|_| part.hedgeable);
     let Some((hedge, delay)) = policy.and_then(|one| Some((one, one.delay(started)?))) else {
         return first.await;
@@ -71,7 +64,7 @@ pub async fn hedged(
         return first.await;
     };
     let hedged_at = worker.now.get();
-    let second = Box::pin(attempt(call, rendered, part, upstream, other));
+    let second = Box::pin(attempt(call, part, upstream, other));
     let raced = race(first, second).await;
     drop(place);
     let now = worker.now.get();

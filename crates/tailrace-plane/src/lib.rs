@@ -49,4 +49,5 @@ pub use catalogue::problems;
 pub use live::{Ask, Change, Next, Reply, Wanted};
 pub use plane::{Engine, Pages, Plane, StartError};
 pub use reason::Reason;
+pub use request::asked_time;
 pub use shared::Phase;

@@ -37,7 +37,7 @@ pub async fn call(call: Call) -> Answer {
             upstream: part.upstream,
             socket: address.socket,
             method: part.method,
-            bytes: &bytes,
+            bytes,
             body_max: u64::MAX,
             memory: &call.memory,
         };

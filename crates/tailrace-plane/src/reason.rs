@@ -99,6 +99,18 @@ impl Reason {
         Self::Cancelled,
     ];
 
+    /// Why an upstream's answer of this status is no success; nothing when it is one.
+    pub fn of_status(status: u16) -> Option<Self> {
+        match status {
+            200..=299 => None,
+            300..=399 => Some(Self::Redirect),
+            404 => Some(Self::NotFound),
+            410 => Some(Self::Gone),
+            400..=499 => Some(Self::ClientError),
+            _ => Some(Self::ServerError),
+        }
+    }
+
     /// The word used in header, body, log and metric.
     pub fn code(self) -> &'static str {
         match self {

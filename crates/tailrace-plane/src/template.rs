@@ -38,6 +38,8 @@ pub struct Rendered {
     pub keyed: usize,
     /// What the call sends after its head; empty and without memory for most.
     pub body: Vec<u8>,
+    /// The answer need not be JSON.
+    pub any_type: bool,
 }
 
 #[derive(Clone, Copy)]

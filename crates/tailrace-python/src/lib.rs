@@ -287,6 +287,14 @@ fn problems() -> Vec<(&'static str, &'static str, u16, String)> {
         .collect()
 }
 
+/// Seconds that a caller says it waits, of one header; none when it says nothing of that.
+#[pyfunction]
+fn asked_seconds(name: &[u8], value: &[u8]) -> Option<f64> {
+    let name = std::str::from_utf8(name).ok()?;
+    let asked = tailrace_plane::asked_time(name, value)?;
+    Some(Duration::from_nanos(asked).as_secs_f64())
+}
+
 /// Version and build profile, so that benchmarks can refuse a debug build.
 #[pyfunction]
 fn build_info() -> (String, &'static str) {
@@ -309,6 +317,7 @@ fn run_lab(py: Python<'_>, arguments: Vec<String>) -> i32 {
 mod _plane {
     #[pymodule_export]
     use super::{
-        build_info, check_blueprint, problems, run_lab, Bridge, Engine, Plane, PlaneError,
+        asked_seconds, build_info, check_blueprint, problems, run_lab, Bridge, Engine, Plane,
+        PlaneError,
     };
 }

@@ -1,7 +1,7 @@
 //! A client's calls: governed like any others, with a deadline of their own instead of a request's.
 
 use super::groups::{Bounds, Groups};
-use super::message::{Event, Group, Letter, Ticket};
+use super::message::{Asked, Event, Group, Letter, Ticket};
 use super::{Bridge, Mailbox};
 use crate::fanout::timer::Timer;
 use crate::worker::Worker;
@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tailrace_policy::deadline::Deadline;
-use tailrace_policy::Nanos;
 
 /// Retries and hedges that the calls of one submission share.
 const EXTRA_ATTEMPTS: u32 = 3;
@@ -34,18 +33,15 @@ pub(super) fn start(
     bridge: &Arc<Bridge>,
     ticket: Ticket,
     group: Group,
-    within: Nanos,
+    asked: &Asked,
 ) {
-    let mut id_line = b"x-request-id: ".to_vec();
-    worker.push_request_id(&mut id_line);
-    id_line.extend_from_slice(b"\r\n");
     let now = worker.now.get();
     let bounds = Bounds {
-        deadline: Deadline::inbound(now, within, None),
+        deadline: Deadline::inbound(now, asked.within, None),
         fanout: FANOUT,
         extra_attempts: EXTRA_ATTEMPTS,
         lines: Vec::new(),
-        id_line,
+        id_line: id_line(worker, &asked.request_id),
     };
     let mut alone = Alone {
         worker: Rc::clone(worker),
@@ -59,6 +55,19 @@ pub(super) fn start(
     tokio::task::spawn_local(async move { poll_fn(|context| alone.poll(context)).await });
 }
 
+/// The header line of the request id: the caller's own, or a new one when it has none that may
+/// stand in a header.
+pub(super) fn id_line(worker: &Worker, request_id: &[u8]) -> Vec<u8> {
+    let mut line = b"x-request-id: ".to_vec();
+    if crate::request::is_request_id(request_id) {
+        line.extend_from_slice(request_id);
+    } else {
+        worker.push_request_id(&mut line);
+    }
+    line.extend_from_slice(b"\r\n");
+    line
+}
+
 impl Alone {
     /// Ready when every group is over or withdrawn.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -69,7 +78,7 @@ impl Alone {
                 match letter {
                     Letter::Withdraw(token) => self.groups.withdraw(token),
                     Letter::Calls(group) => self.groups.add(&worker, group),
-                    Letter::End(_) | Letter::Computed(_) => {}
+                    Letter::Grant(_) | Letter::End(_) | Letter::Computed(_) => {}
                 }
             }
             if self.groups.poll(&worker, context) {

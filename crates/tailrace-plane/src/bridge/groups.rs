@@ -143,7 +143,7 @@ impl Groups {
     pub fn poll(&mut self, worker: &Rc<Worker>, context: &mut Context<'_>) -> bool {
         loop {
             self.launch(worker);
-            if !self.poll_running(context) {
+            if !self.poll_running(context) && self.wake() != Some(call::AT_ONCE) {
                 return !self.over.is_empty();
             }
         }
@@ -187,6 +187,7 @@ impl Groups {
 
     /// Starts ready calls as far as the fan-out cap allows (req 4.3).
     fn launch(&mut self, worker: &Rc<Worker>) {
+        let together = self.ready.len() > 1;
         while self.running.len() < self.bounds.fanout {
             let Some(job) = self.ready.pop_front() else {
                 return;
@@ -219,6 +220,7 @@ impl Groups {
                 until,
                 cut,
                 wake: Rc::clone(&wake),
+                together: Cell::new(together),
                 purse: Rc::clone(&self.purse),
                 answered: Some(Rc::clone(&answered)),
             });

@@ -36,6 +36,24 @@ pub enum Event {
     Landed { token: Token, answers: Vec<Answer> },
     /// Nobody waits for this handler any more: the client left or the deadline has come.
     Cancel(Ticket),
+    /// A stream's answer has begun.
+    Head { token: Token, head: Head },
+    /// A piece of a stream's body.
+    Chunk { token: Token, bytes: Vec<u8> },
+    /// A stream is over, whole or not.
+    Over {
+        token: Token,
+        failed: Option<Failed>,
+    },
+}
+
+/// What an upstream says before a streamed body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    pub status: u16,
+    pub content_type: Option<String>,
+    /// Bytes of the body, when they were declared.
+    pub length: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -88,12 +106,22 @@ pub struct Group {
     pub calls: Vec<Wanted>,
 }
 
+/// What a client says of its calls, and a request of a handler need not.
+#[derive(Debug)]
+pub struct Asked {
+    pub within: Nanos,
+    /// Of the request the calls are made for; empty when there is none.
+    pub request_id: Vec<u8>,
+}
+
 /// From Python to the worker that holds the conversation.
 #[derive(Debug)]
 pub enum Letter {
     Calls(Group),
-    /// Nobody waits for this group any more.
+    /// Nobody waits for this group, or reads this stream, any more.
     Withdraw(Token),
+    /// A stream may send so many bytes more.
+    Grant(u64),
     /// The handler has ended.
     End(End),
     /// The computed fields have been made.

@@ -19,6 +19,8 @@
 //! groups    calls of one conversation, run through `call.rs`
 //! run       a request in a handler  alone     a client's calls, without a request
 //! batch     computed fields         gate      how many of either
+//! stream    a client's call whose body comes in pieces
+//! mailbox   letters from Python, handed to their conversations
 //! ```
 
 mod alone;
@@ -26,30 +28,33 @@ mod batch;
 mod bell;
 mod gate;
 pub mod groups;
+mod mailbox;
 mod message;
 mod run;
+mod stream;
 mod template;
 
 pub use batch::Batch;
 pub use gate::{Full, Gate};
-pub use message::{Answer, End, Event, Failed, Group, Letter, Made, Start, Ticket, Token, Wanted};
+pub use mailbox::{deliver, Conversations};
+pub use message::{
+    Answer, Asked, End, Event, Failed, Group, Head, Letter, Made, Start, Ticket, Token, Wanted,
+};
 pub use run::Run;
+pub use stream::Wish;
 pub use template::{Template, Templates};
 
 use crate::clock;
 use crate::metrics::histogram::Histogram;
 use crate::program::Program;
 use crate::reason::Reason;
-use crate::worker::Worker;
 use bell::Bell;
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet, VecDeque};
+use mailbox::Mailbox;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Waker;
 use std::time::Duration;
 use tailrace_blueprint::Blueprint;
 use tailrace_policy::Nanos;
@@ -103,7 +108,8 @@ struct Postbox {
 #[derive(Debug)]
 pub enum Post {
     Letter(Letter),
-    Alone { group: Group, within: Nanos },
+    Alone { group: Group, asked: Asked },
+    Stream(Box<Wish>),
 }
 
 impl Bridge {
@@ -230,14 +236,23 @@ impl Bridge {
         (waited, self.taken.load(Ordering::Relaxed))
     }
 
-    /// Calls that belong to no request, to be run within the time given; `None` when there are too
-    /// many already.
-    pub fn alone(&self, group: Group, within: Nanos) -> Option<Post> {
-        if self.clients.fetch_add(1, Ordering::AcqRel) >= CLIENTS_MAX {
+    /// Calls that belong to no request; `None` when there are too many already.
+    pub fn alone(&self, group: Group, asked: Asked) -> Option<Post> {
+        self.admit().then_some(Post::Alone { group, asked })
+    }
+
+    /// A call whose body comes in pieces; `None` as for `alone`.
+    pub fn stream(&self, wish: Wish) -> Option<Post> {
+        self.admit().then(|| Post::Stream(Box::new(wish)))
+    }
+
+    /// Whether one more conversation of a client may begin; it then counts until it is dropped.
+    fn admit(&self) -> bool {
+        let admitted = self.clients.fetch_add(1, Ordering::AcqRel) < CLIENTS_MAX;
+        if !admitted {
             self.clients.fetch_sub(1, Ordering::AcqRel);
-            return None;
         }
-        Some(Post::Alone { group, within })
+        admitted
     }
 
     /// Waits, at most for `patience`, until something has waited for Python for `after`; `true`
@@ -321,79 +336,5 @@ fn cancelled(event: &Event) -> Option<Ticket> {
     match event {
         Event::Cancel(ticket) => Some(*ticket),
         _ => None,
-    }
-}
-
-/// Where letters for one conversation wait until its owner is polled.
-#[derive(Debug, Default)]
-struct Mailbox {
-    letters: RefCell<Vec<Letter>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Mailbox {
-    fn put(&self, letter: Letter) {
-        self.letters.borrow_mut().push(letter);
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
-        }
-    }
-
-    fn take(&self, waker: &Waker) -> Vec<Letter> {
-        *self.waker.borrow_mut() = Some(waker.clone());
-        std::mem::take(&mut *self.letters.borrow_mut())
-    }
-}
-
-/// The conversations of one worker.
-#[derive(Debug, Default)]
-pub struct Conversations {
-    open: RefCell<HashMap<Ticket, Rc<Mailbox>>>,
-    next: Cell<u64>,
-}
-
-impl Conversations {
-    fn open(&self, worker: usize) -> (Ticket, Rc<Mailbox>) {
-        let number = self.next.get();
-        self.next.set(number + 1);
-        let ticket = Ticket::new(worker, number);
-        (ticket, self.open_as(ticket))
-    }
-
-    fn open_as(&self, ticket: Ticket) -> Rc<Mailbox> {
-        let mailbox = Rc::<Mailbox>::default();
-        self.open.borrow_mut().insert(ticket, Rc::clone(&mailbox));
-        mailbox
-    }
-
-    fn close(&self, ticket: Ticket) {
-        self.open.borrow_mut().remove(&ticket);
-    }
-
-    fn put(&self, ticket: Ticket, letter: Letter) {
-        if let Some(mailbox) = self.open.borrow().get(&ticket) {
-            mailbox.put(letter);
-        }
-    }
-}
-
-/// Hands the letters of one worker to its conversations until the worker ends.
-pub async fn deliver(worker: Rc<Worker>, bridge: Arc<Bridge>) {
-    let own = &bridge.boxes[worker.index];
-    loop {
-        own.arrived.notified().await;
-        let letters = {
-            let mut waiting = own.letters.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *waiting)
-        };
-        worker.tick();
-        for (ticket, post) in letters {
-            match post {
-                Post::Letter(letter) => worker.conversations.put(ticket, letter),
-                Post::Alone { group, within } => {
-                    alone::start(&worker.newest(), &bridge, ticket, group, within);
-                }
-            }
-        }
     }
 }

@@ -73,6 +73,7 @@ impl Run {
                 match letter {
                     Letter::Calls(group) => self.groups.add(&worker, group),
                     Letter::Withdraw(token) => self.groups.withdraw(token),
+                    Letter::Grant(_) => {}
                     Letter::End(end) => {
                         self.ended = true;
                         return Poll::Ready(Some(end));

@@ -146,6 +146,7 @@ pub(super) fn start(key: Key, flight: Flight, call: Call) {
         cut: false,
         answered: None,
         wake: Rc::new(Cell::new(now + time)),
+        together: Cell::new(false),
         ..call
     };
     let task = tokio::task::spawn_local(fetch(air, call));

@@ -99,6 +99,7 @@ mod tests {
             target: target.len(),
             keyed: target.len() + lines.len(),
             body: Vec::new(),
+            any_type: false,
         };
         let mut out = Vec::new();
         push(&program.views[0].parts[0], 7, &rendered, &mut out);

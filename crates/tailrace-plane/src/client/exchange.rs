@@ -12,9 +12,10 @@ use crate::net;
 use crate::reason::Reason;
 use crate::worker::Worker;
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{poll_fn, Future};
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::task::ready;
 use tailrace_policy::{retry_after, Nanos};
 
 /// What to send and how much may come back.
@@ -23,7 +24,9 @@ pub struct Request<'a> {
     pub upstream: usize,
     pub socket: SocketAddr,
     pub method: Method,
-    pub bytes: &'a [u8],
+    /// Given back to the worker as soon as it is written, so that the next call, a moment later,
+    /// writes into memory that is still in the cache.
+    pub bytes: Vec<u8>,
     pub body_max: u64,
     /// What this request may still hold, shared by its calls.
     pub memory: &'a Cell<u64>,
@@ -86,65 +89,75 @@ impl From<BodyError> for ExchangeError {
 const INTERIM_MAX: u32 = 8;
 
 /// Sends `request` on a connection of this worker and reads its answer.
-pub async fn exchange(worker: &Worker, request: Request<'_>) -> Result<Response, ExchangeError> {
-    let metrics = &worker.metrics.upstreams[request.upstream];
-    metrics.attempts.add(1);
-    let idle = worker
-        .pools
-        .take(request.upstream, request.socket, worker.now.get());
-    let mut connection = match idle {
-        Some(connection) => connection,
-        None => {
-            metrics.connects.add(1);
-            pool::connect(request.socket)
-                .await
-                .map_err(|_| ExchangeError::Connect)?
-        }
-    };
-    let mut written = 0;
-    poll_fn(|cx| net::poll_write_all(&mut connection.stream, cx, request.bytes, &mut written))
-        .await
-        .map_err(|_| ExchangeError::Reset)?;
-    let mut reader = Reader {
-        connection,
-        buffer: worker.buffers.take(),
-        retry_after: None,
-    };
-    let outcome = reader.answer(worker, &request).await;
-    let Reader {
-        connection,
-        buffer,
-        retry_after,
-    } = reader;
-    match outcome {
-        Ok((range, decoded)) => {
-            metrics.bytes_in.add(range.end as u64);
-            let (status, json) = (connection.head.status, connection.head.json);
-            if connection.head.keep_alive {
-                worker
-                    .pools
-                    .give(request.upstream, connection, worker.now.get());
+// An `async fn` would hold its argument twice (`call::governed`).
+#[allow(clippy::manual_async_fn)]
+pub fn exchange<'a>(
+    worker: &'a Worker,
+    mut request: Request<'a>,
+) -> impl Future<Output = Result<Response, ExchangeError>> + 'a {
+    async move {
+        let metrics = &worker.metrics.upstreams[request.upstream];
+        metrics.attempts.add(1);
+        let idle = worker
+            .pools
+            .take(request.upstream, request.socket, worker.now.get());
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => {
+                metrics.connects.add(1);
+                pool::connect(request.socket)
+                    .await
+                    .map_err(|_| ExchangeError::Connect)?
             }
-            let body = match decoded {
-                None => Body { buffer, range },
-                Some(decoded) => {
-                    worker.buffers.give(buffer);
-                    Body {
-                        range: 0..decoded.len(),
-                        buffer: decoded,
-                    }
+        };
+        let mut written = 0;
+        let sent = poll_fn(|cx| {
+            net::poll_write_all(&mut connection.stream, cx, &request.bytes, &mut written)
+        });
+        let sent = sent.await;
+        worker.buffers.give(std::mem::take(&mut request.bytes));
+        sent.map_err(|_| ExchangeError::Reset)?;
+        let mut reader = Reader {
+            connection,
+            buffer: Vec::new(),
+            retry_after: None,
+        };
+        let outcome = reader.answer(worker, &request).await;
+        let Reader {
+            connection,
+            buffer,
+            retry_after,
+        } = reader;
+        match outcome {
+            Ok((range, decoded)) => {
+                metrics.bytes_in.add(range.end as u64);
+                let (status, json) = (connection.head.status, connection.head.json);
+                if connection.head.keep_alive {
+                    worker
+                        .pools
+                        .give(request.upstream, connection, worker.now.get());
                 }
-            };
-            Ok(Response {
-                status,
-                json,
-                retry_after,
-                body,
-            })
-        }
-        Err(error) => {
-            worker.buffers.give(buffer);
-            Err(error)
+                let body = match decoded {
+                    None => Body { buffer, range },
+                    Some(decoded) => {
+                        worker.buffers.give(buffer);
+                        Body {
+                            range: 0..decoded.len(),
+                            buffer: decoded,
+                        }
+                    }
+                };
+                Ok(Response {
+                    status,
+                    json,
+                    retry_after,
+                    body,
+                })
+            }
+            Err(error) => {
+                worker.buffers.give(buffer);
+                Err(error)
+            }
         }
     }
 }
@@ -158,10 +171,11 @@ fn told_wait(head: &ResponseHead, buffer: &[u8]) -> Option<Nanos> {
     retry_after::parse(value, clock::epoch_ms() / 1000)
 }
 
-struct Reader {
-    connection: Connection,
-    buffer: Vec<u8>,
-    retry_after: Option<Nanos>,
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) connection: Box<Connection>,
+    pub(super) buffer: Vec<u8>,
+    pub(super) retry_after: Option<Nanos>,
 }
 
 impl Reader {
@@ -183,7 +197,7 @@ impl Reader {
                 let end = start + length as usize;
                 self.buffer.reserve(end.saturating_sub(self.buffer.len()));
                 while self.buffer.len() < end {
-                    if self.read_some().await? == 0 {
+                    if self.read_some(worker).await? == 0 {
                         return Err(ExchangeError::Reset);
                     }
                 }
@@ -198,7 +212,11 @@ impl Reader {
     }
 
     /// Reads until a final head is complete; returns where its body starts.
-    async fn read_head(&mut self, worker: &Worker, method: Method) -> Result<usize, ExchangeError> {
+    pub(super) async fn read_head(
+        &mut self,
+        worker: &Worker,
+        method: Method,
+    ) -> Result<usize, ExchangeError> {
         let limits = &worker.program.head_limits;
         let mut interim = 0;
         loop {
@@ -218,21 +236,28 @@ impl Reader {
                     Parsed::Partial => {}
                 }
             }
-            if self.read_some().await? == 0 {
+            if self.read_some(worker).await? == 0 {
                 return Err(ExchangeError::Reset);
             }
         }
     }
 
-    async fn read_some(&mut self) -> Result<usize, ExchangeError> {
-        if self.buffer.capacity() == self.buffer.len() {
-            self.buffer
-                .reserve(self.buffer.len().max(crate::buffers::FRESH_BYTES));
-        }
+    /// Takes no buffer before there is something to put into it: a call that waits holds none, and
+    /// answers that come one after another land in the same memory, which is in the cache.
+    pub(super) async fn read_some(&mut self, worker: &Worker) -> Result<usize, ExchangeError> {
         let (stream, buffer) = (&mut self.connection.stream, &mut self.buffer);
-        poll_fn(|cx| net::poll_read(stream, cx, buffer))
-            .await
-            .map_err(|_| ExchangeError::Reset)
+        poll_fn(|cx| {
+            if buffer.capacity() == 0 {
+                ready!(stream.poll_read_ready(cx))?;
+                *buffer = worker.buffers.take();
+            }
+            if buffer.capacity() == buffer.len() {
+                buffer.reserve(buffer.len().max(crate::buffers::FRESH_BYTES));
+            }
+            net::poll_read(stream, cx, buffer)
+        })
+        .await
+        .map_err(|_| ExchangeError::Reset)
     }
 
     /// Bytes past the end of the body belong to nobody: the peer is not to be trusted.
@@ -263,7 +288,7 @@ impl Reader {
             }
             self.buffer.drain(..from);
             from = 0;
-            if self.read_some().await? == 0 {
+            if self.read_some(worker).await? == 0 {
                 decoder.finish().map_err(|_| ExchangeError::Reset)?;
                 return Ok(decoded);
             }

@@ -6,6 +6,25 @@
 
 mod exchange;
 mod pool;
+mod stream;
 
 pub use exchange::{exchange, ExchangeError, Request, Response};
 pub use pool::Pools;
+pub use stream::{open, Opened};
+
+/// An answer that says how it ended.
+pub trait Answered {
+    fn status(&self) -> u16;
+}
+
+impl Answered for Response {
+    fn status(&self) -> u16 {
+        self.status
+    }
+}
+
+impl Answered for Opened {
+    fn status(&self) -> u16 {
+        self.head_status()
+    }
+}

@@ -22,7 +22,8 @@ use crate::upstream::{AddressSet, Upstream};
 /// A connection put back within this time may hold bytes that the event loop has not seen.
 const JUST_NOW: Nanos = MILLI / 20;
 
-/// An open connection to an upstream address. Dropping it closes it.
+/// An open connection to an upstream address. Dropping it closes it. It is boxed once, for a call
+/// moves it several times.
 #[derive(Debug)]
 pub struct Connection {
     pub stream: TcpStream,
@@ -33,7 +34,7 @@ pub struct Connection {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Nanos,
 }
 
@@ -97,7 +98,7 @@ impl Pools {
     }
 
     /// An idle connection to `socket` that is still good.
-    pub fn take(&self, index: usize, socket: SocketAddr, now: Nanos) -> Option<Connection> {
+    pub fn take(&self, index: usize, socket: SocketAddr, now: Nanos) -> Option<Box<Connection>> {
         let mut pool = self.pools[index].borrow_mut();
         loop {
             let at = pool
@@ -117,7 +118,7 @@ impl Pools {
     }
 
     /// Puts back a connection whose last answer ended cleanly.
-    pub fn give(&self, index: usize, connection: Connection, now: Nanos) {
+    pub fn give(&self, index: usize, connection: Box<Connection>, now: Nanos) {
         let mut pool = self.pools[index].borrow_mut();
         while pool.idle.len() >= pool.idle_max {
             pool.idle.remove(0);
@@ -168,7 +169,7 @@ fn is_quiet(stream: &TcpStream) -> bool {
 }
 
 /// Opens a connection.
-pub async fn connect(socket: SocketAddr) -> io::Result<Connection> {
+pub async fn connect(socket: SocketAddr) -> io::Result<Box<Connection>> {
     let opened = if socket.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -176,9 +177,9 @@ pub async fn connect(socket: SocketAddr) -> io::Result<Connection> {
     };
     opened.set_nodelay(true)?;
     let stream = opened.connect(socket).await?;
-    Ok(Connection {
+    Ok(Box::new(Connection {
         stream,
         socket,
         head: ResponseHead::default(),
-    })
+    }))
 }

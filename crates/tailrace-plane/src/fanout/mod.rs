@@ -258,6 +258,9 @@ impl FanOut {
                 return Poll::Ready(self.cut(worker, view, now));
             }
             let next = self.running.iter().map(|slot| slot.wake.get()).min();
+            if next == Some(call::AT_ONCE) {
+                continue;
+            }
             let next = next.map_or(self.cutoff, |until| until.min(self.cutoff));
             if self.timer.poll_until(next, context).is_pending() {
                 return Poll::Pending;
@@ -311,6 +314,7 @@ impl FanOut {
 
     /// Starts ready calls as far as the fan-out cap allows (req 4.3).
     fn launch(&mut self, worker: &Rc<Worker>, view: &View, now: Nanos) -> Result<(), Stop> {
+        let together = self.ready.len() > 1;
         while self.running.len() < view.fanout {
             let Some(Job {
                 part,
@@ -349,6 +353,7 @@ impl FanOut {
                 until,
                 cut,
                 wake: Rc::clone(&wake),
+                together: Cell::new(together),
                 purse: Rc::clone(&self.purse),
                 answered: None,
             });

@@ -85,7 +85,7 @@ impl Collector for Snapshot {
         for (name, help, series) in &self.0.histograms {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
             for (labels, merged) in series {
-                let bounds = BOUNDS_S.iter().copied().chain([f64::MAX]);
+                let bounds = BOUNDS_S.iter().copied().chain([f64::INFINITY]);
                 let buckets: Vec<_> = bounds.zip(merged.bounds).collect();
                 family(&mut metric, labels)?.encode_histogram::<NoLabelSet>(
                     merged.sum_s,

@@ -17,24 +17,32 @@ use tailrace_policy::Nanos;
 const REQUEST_ID_MAX: usize = 128;
 
 /// Letters, digits and `-_.:/+=@`: nothing a log, header or JSON string must escape.
-pub(super) fn is_request_id(text: &[u8]) -> bool {
+pub fn is_request_id(text: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
     (1..=REQUEST_ID_MAX).contains(&text.len()) && text.iter().all(plain)
 }
 
+/// Headers that say how long the caller waits.
+const TIMEOUTS: [&str; 3] = [
+    "grpc-timeout",
+    "x-envoy-expected-rq-timeout-ms",
+    "connect-timeout-ms",
+];
+
 /// How long the caller says it will wait; several conventions, the shortest wins (ALGORITHMS 3). It
 /// can only shorten the view's deadline, so anybody may say it.
 pub(super) fn asked_deadline(head: &RequestHead, input: &[u8]) -> Option<Nanos> {
-    let grpc = head
-        .header(input, "grpc-timeout")
-        .and_then(parse_grpc_timeout);
-    let envoy = head
-        .header(input, "x-envoy-expected-rq-timeout-ms")
-        .and_then(parse_timeout_ms);
-    let connect = head
-        .header(input, "connect-timeout-ms")
-        .and_then(parse_timeout_ms);
-    [grpc, envoy, connect].into_iter().flatten().min()
+    let said = |name: &&str| asked_time(name, head.header(input, name)?);
+    TIMEOUTS.iter().filter_map(said).min()
+}
+
+/// What one header says of it; nothing when the header is another, or cannot be read.
+pub fn asked_time(name: &str, value: &[u8]) -> Option<Nanos> {
+    match name {
+        "grpc-timeout" => parse_grpc_timeout(value),
+        "x-envoy-expected-rq-timeout-ms" | "connect-timeout-ms" => parse_timeout_ms(value),
+        _ => None,
+    }
 }
 
 fn bad_request(code: &'static str) -> Problem {

@@ -8,7 +8,9 @@ use serde_json::{json, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use tailrace_blueprint::Blueprint;
-use tailrace_plane::bridge::{Answer, Bridge, End, Event, Group, Letter, Post, Start, Wanted};
+use tailrace_plane::bridge::{
+    Answer, Asked, Bridge, End, Event, Group, Letter, Post, Start, Wanted,
+};
 use tailrace_plane::{Engine, Reason};
 
 /// One upstream `up`, one handler `/h/{id}`, one view `/v/{id}`.
@@ -319,7 +321,11 @@ fn a_client_makes_calls_without_a_port() {
     let ask = |ticket: u64, token: u64, value: &str, within: Duration| {
         let calls = vec![wanted(bridge, number, value, true)];
         let group = Group { token, calls };
-        let post = bridge.alone(group, within.as_nanos() as u64).expect("room");
+        let asked = Asked {
+            within: within.as_nanos() as u64,
+            request_id: Vec::new(),
+        };
+        let post = bridge.alone(group, asked).expect("room");
         bridge.post(vec![(tailrace_plane::bridge::Ticket(ticket), post)]);
     };
     ask(1, 1, "a", Duration::from_secs(5));

@@ -3,12 +3,16 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
-use tailrace_plane::bridge::{Answer, Bridge, Event, Start, Wanted};
+use std::sync::Arc;
+use tailrace_plane::bridge::{Answer, Bridge, Event, Failed, Start, Template, Wanted};
 use tailrace_plane::Reason;
 
 const START: u8 = 0;
 const LANDED: u8 = 1;
 const CANCEL: u8 = 2;
+const HEAD: u8 = 3;
+const CHUNK: u8 = 4;
+const OVER: u8 = 5;
 const COMPUTE: u8 = 6;
 
 /// An event as Python gets it; `now` is when it was taken.
@@ -21,6 +25,15 @@ pub(super) fn event(py: Python<'_>, event: Event, now: u64) -> PyResult<Bound<'_
             (LANDED, token, PyList::new(py, answers?)?).into_pyobject(py)
         }
         Event::Cancel(ticket) => (CANCEL, ticket.0).into_pyobject(py),
+        Event::Head { token, head } => {
+            let head = (head.status, head.content_type, head.length);
+            (HEAD, token, head).into_pyobject(py)
+        }
+        Event::Chunk { token, bytes } => (CHUNK, token, PyBytes::new(py, &bytes)).into_pyobject(py),
+        Event::Over { token, failed } => {
+            let told = failed.map(|failed| told(py, failed)).transpose()?;
+            (OVER, token, told).into_pyobject(py)
+        }
     }
 }
 
@@ -38,12 +51,14 @@ fn answer<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyAny>> 
     match answer {
         Ok(Some(json)) => Ok(PyBytes::new(py, json).into_any()),
         Ok(None) => Ok(py.None().into_bound(py)),
-        Err(failed) => {
-            let reason = failed.reason;
-            let told = (reason.code(), reason.status(), failed.answered);
-            Ok(told.into_pyobject(py)?.into_any())
-        }
+        Err(failed) => told(py, *failed),
     }
+}
+
+fn told(py: Python<'_>, failed: Failed) -> PyResult<Bound<'_, PyAny>> {
+    let reason = failed.reason;
+    let told = (reason.code(), reason.status(), failed.answered);
+    Ok(told.into_pyobject(py)?.into_any())
 }
 
 /// The text of a value; `None` when it is left out.
@@ -70,17 +85,21 @@ pub(super) fn results(results: &Bound<'_, PyList>) -> PyResult<Vec<Result<Vec<u8
 /// Calls as Python asks for them: (template, strong, values) each.
 pub(super) fn calls(bridge: &Bridge, calls: &Bound<'_, PyList>) -> PyResult<Vec<Wanted>> {
     let one = |call: Bound<'_, PyAny>| {
-        let (template, strong, values): (usize, bool, Bound<'_, PyList>) = call.extract()?;
+        let (number, strong, values): (usize, bool, Bound<'_, PyList>) = call.extract()?;
         let values: PyResult<Vec<_>> = values.iter().map(|one| text(&one)).collect();
         let values = values?;
-        let template = bridge
-            .template(template)
-            .ok_or_else(|| PyValueError::new_err("no call is registered under this number"))?;
         Ok(Wanted {
-            template,
+            template: template(bridge, number)?,
             values,
             strong,
         })
     };
     calls.iter().map(one).collect()
+}
+
+/// The call that is registered under this number.
+pub(super) fn template(bridge: &Bridge, number: usize) -> PyResult<Arc<Template>> {
+    bridge
+        .template(number)
+        .ok_or_else(|| PyValueError::new_err("no call is registered under this number"))
 }

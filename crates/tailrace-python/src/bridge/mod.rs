@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tailrace_plane::bridge::{self, End, Group, Letter, Post, Taken, Ticket};
+use tailrace_plane::bridge::{self, Asked, End, Group, Letter, Post, Taken, Ticket, Wish};
 use tailrace_plane::Reason;
 
 /// The end of the bridge that Python holds.
@@ -38,6 +38,15 @@ impl Bridge {
         outgoing.push((Ticket(ticket), post));
     }
 
+    /// Posts what begins a conversation; false when it may not begin.
+    fn begin(&self, ticket: u64, post: Option<Post>) -> bool {
+        let admitted = post.is_some();
+        if let Some(post) = post {
+            self.send(ticket, post);
+        }
+        admitted
+    }
+
     fn end(&self, ticket: u64, view: usize, end: End) {
         let (ticket, post) = self.inner.ended(Ticket(ticket), view, end);
         self.send(ticket.0, post);
@@ -56,6 +65,17 @@ fn listed(py: Python<'_>, taken: Taken) -> PyResult<Bound<'_, PyList>> {
     let at = taken.at;
     let events = taken.events.into_iter().map(|one| event(py, one, at));
     PyList::new(py, events.collect::<PyResult<Vec<Bound<'_, PyTuple>>>>()?)
+}
+
+/// A stream as Python asks for it.
+type Wanted = (usize, Vec<Option<Vec<u8>>>, f64, u64, Vec<u8>);
+
+fn told(seconds: f64, request_id: &[u8]) -> Asked {
+    let within = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    Asked {
+        within: u64::try_from(within.as_nanos()).unwrap_or(u64::MAX / 2),
+        request_id: request_id.to_vec(),
+    }
 }
 
 #[pymethods]
@@ -84,8 +104,9 @@ impl Bridge {
     }
 
     /// Everything that waits: (0, ticket, view, values, request id, seconds left), the same with 6
-    /// for computed fields, (1, token, answers) or (2, ticket). For the thread of the event loop
-    /// only.
+    /// for computed fields, (1, token, answers), (2, ticket); of a stream (3, token, (status,
+    /// content type, length)), (4, token, bytes), (5, token, failure). For the thread of the event
+    /// loop only.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let taken = py.detach(|| self.inner.take());
         self.inner.locked(&taken);
@@ -124,16 +145,32 @@ impl Bridge {
         token: u64,
         calls_: &Bound<'_, PyList>,
         seconds: f64,
+        request_id: &[u8],
     ) -> PyResult<bool> {
         let calls = calls(&self.inner, calls_)?;
-        let within = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        let within = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX / 2);
-        let post = self.inner.alone(Group { token, calls }, within);
-        let admitted = post.is_some();
-        if let Some(post) = post {
-            self.send(ticket, post);
-        }
-        Ok(admitted)
+        let post = self
+            .inner
+            .alone(Group { token, calls }, told(seconds, request_id));
+        Ok(self.begin(ticket, post))
+    }
+
+    /// A call whose body comes in pieces: (template, values, seconds, most bytes or 0 for what the
+    /// upstream declares, request id); false when there are too many conversations.
+    fn stream(&self, ticket: u64, token: u64, asked: Wanted) -> PyResult<bool> {
+        let (template, values, seconds, most, request_id) = asked;
+        let post = self.inner.stream(Wish {
+            token,
+            template: convert::template(&self.inner, template)?,
+            values,
+            asked: told(seconds, &request_id),
+            body_max: (most > 0).then_some(most),
+        });
+        Ok(self.begin(ticket, post))
+    }
+
+    /// A stream may send so many bytes more.
+    fn grant(&self, ticket: u64, amount: u64) {
+        self.send(ticket, Post::Letter(Letter::Grant(amount)));
     }
 
     /// Nobody waits for this group any more.

@@ -1,0 +1,137 @@
+"""`cancel_on_disconnect`: what a client that leaves ends, and what it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tailrace
+from asgi_side import ask, plain, series
+from asgi_side import scope as request_scope
+from pydantic import BaseModel
+from python_side import Upstream, eventually
+from tailrace.asgi import Middleware
+
+pytestmark = pytest.mark.e2e
+
+METRICS = Path(__file__).parents[2] / "docs/reference/metrics.md"
+
+
+class Thing(BaseModel):
+    id: str
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Iterator[Upstream]:
+    started = Upstream()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def up(scripted: Upstream) -> tailrace.Upstream:
+    return tailrace.Upstream("up", scripted.url, timeout="9s", retry=None, throttle=None)
+
+
+@pytest.mark.parametrize("body", [None, b"some"])
+def test_a_client_that_leaves_ends_the_route_when_asked_to(
+    up: tailrace.Upstream, scripted: Upstream, body: bytes | None
+) -> None:
+    """RELIABILITY A04; the app reads all of its request before and after."""
+    client = tailrace.Client(up)
+    read: list[Any] = []
+    ended: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        read.append(await receive())
+        if body is not None:
+            read.append(await receive())
+        try:
+            await client.get(up, "/hang/{id}", Thing, id="left")
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            read.extend([await receive(), await receive()])
+            raise
+
+    async def main() -> dict[str, float]:
+        gone, asked = scripted.gone, scripted.seen["/hang/left"]
+        left = asyncio.Event()
+        chunk = {"type": "http.request", "body": body or b"", "more_body": body is not None}
+        messages = [chunk, {"type": "http.request", "body": b"", "more_body": False}]
+        if body is None:
+            messages.pop()
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop(0)
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            raise AssertionError(message)
+
+        headers = {} if body is None else {"content_length": "4"}
+        async with client:
+            wrapped = Middleware(app, client, cancel_on_disconnect=True)
+            task = asyncio.create_task(wrapped(request_scope("/x", **headers), receive, send))
+            seen = lambda: scripted.seen["/hang/left"] > asked  # noqa: E731 - said once
+            await asyncio.to_thread(eventually, "the call runs", seen)
+            left.set()
+            await task
+            await asyncio.to_thread(eventually, "it is gone", lambda: scripted.gone > gone)
+            assert task.cancelling() == 0
+            return series(wrapped.metrics())
+
+    numbers = asyncio.run(main())
+    assert ended == ["cancelled"]
+    kinds = [message["type"] for message in read]
+    assert kinds == ["http.request"] * (1 + (body is not None)) + ["http.disconnect"] * 2
+    assert not any(key.startswith("tailrace_requests_total") for key in numbers)
+
+
+def test_the_end_of_an_answer_is_no_client_that_left() -> None:
+    """Servers say `http.disconnect` then, too: what the app does afterwards goes on."""
+    after: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await plain(scope, receive, send)
+        assert (await receive())["type"] == "http.request"
+        assert (await receive())["type"] == "http.disconnect"
+        await asyncio.sleep(0)
+        after.append("background")
+
+    async def main() -> None:
+        over = asyncio.Event()
+        messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop()
+            await over.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                over.set()
+
+        await Middleware(app, cancel_on_disconnect=True)(request_scope("/x"), receive, send)
+
+    asyncio.run(main())
+    assert after == ["background"]
+
+
+def test_a_cancellation_of_somebody_else_goes_on() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        task = asyncio.create_task(ask(Middleware(app, cancel_on_disconnect=True), "/"))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())

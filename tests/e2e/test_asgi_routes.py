@@ -1,0 +1,189 @@
+"""Routes of an ASGI app in `/metrics`: by template, bounded, under the names of a service's."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tailrace
+from asgi_side import ask, plain, series, with_calls
+from fastapi import APIRouter, FastAPI
+from litestar import Litestar, get
+from litestar.params import FromPath
+from pydantic import BaseModel
+from python_side import Upstream
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+from tailrace._measures import BOUNDS, VIEWS_MAX
+from tailrace.asgi import Middleware
+
+pytestmark = pytest.mark.e2e
+
+METRICS = Path(__file__).parents[2] / "docs/reference/metrics.md"
+
+
+class Thing(BaseModel):
+    id: str
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Iterator[Upstream]:
+    started = Upstream()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def up(scripted: Upstream) -> tailrace.Upstream:
+    return tailrace.Upstream("up", scripted.url, timeout="9s", retry=None, throttle=None)
+
+
+def fastapi_app() -> Any:
+    app = FastAPI()
+    inner = FastAPI()
+    router = APIRouter(prefix="/shops/{shop}")
+
+    @app.get("/orders/{order_id}")
+    async def order(order_id: str) -> str:
+        return order_id
+
+    @app.post("/orders/{order_id}")
+    async def change(order_id: str) -> str:
+        return order_id
+
+    @router.get("/stock/{sku}")
+    def stock(shop: str, sku: str) -> str:  # In a thread.
+        return shop + sku
+
+    @inner.get("/deep/{id}")
+    async def deep(id: str) -> str:
+        return id
+
+    app.include_router(router, prefix="/v1")
+    app.mount("/tenants/{tenant}", inner)
+    app.add_middleware(Middleware, metrics="/metrics")
+    return app
+
+
+def starlette_app() -> Any:
+    async def answer(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("x")
+
+    deep = [Route("/deep/{id}", answer)]
+    routes = [
+        Route("/orders/{order_id}", answer, methods=["GET", "POST"]),
+        Mount("/v1", routes=[Route("/shops/{shop}/stock/{sku}", answer)]),
+        Mount("/tenants/{tenant}", app=Starlette(routes=deep)),
+    ]
+    app = Starlette(routes=routes)
+    app.add_middleware(Middleware, metrics="/metrics")  # type: ignore[arg-type]
+    return app
+
+
+def litestar_app() -> Any:
+    @get("/orders/{order_id:str}")
+    async def order(order_id: FromPath[str]) -> str:
+        return order_id
+
+    return Middleware(Litestar([order]), metrics="/metrics")
+
+
+# A mount that has nothing at a path took the request in Starlette's eyes, not in FastAPI's.
+@pytest.mark.parametrize(("make", "taken"), [(fastapi_app, 0), (starlette_app, 5)])
+def test_routes_are_counted_by_template(make: Callable[[], Any], taken: int) -> None:
+    async def main() -> dict[str, float]:
+        app = make()
+        for n in range(5):
+            assert (await ask(app, f"/orders/o-{n}")).status == 200
+            assert (await ask(app, f"/v1/shops/s-{n}/stock/k-{n}")).status == 200
+            assert (await ask(app, f"/tenants/t-{n}/deep/d-{n}")).status == 200
+            assert (await ask(app, f"/nowhere/{n}")).status == 404
+            assert (await ask(app, f"/tenants/t-{n}/nowhere")).status == 404
+        await ask(app, "/orders/1", "POST")
+        await ask(app, "/orders/1", "BREW")
+        got = await ask(app, "/metrics")
+        assert (await ask(app, "/metrics", "HEAD")).body == b""
+        assert (await ask(app, "/metrics", "POST")).status == 405
+        assert got.body.endswith(b"\n# EOF\n")
+        return series(got.body.decode())
+
+    numbers = asyncio.run(main())
+    requests = {key: n for key, n in numbers.items() if key.startswith("tailrace_requests_total")}
+    below = 'tailrace_requests_total{view="GET /tenants/{tenant}/{path}",status="404"}'
+    assert requests.pop(below, 0) == taken
+    assert requests == {
+        'tailrace_requests_total{view="GET /orders/{order_id}",status="200"}': 5,
+        'tailrace_requests_total{view="POST /orders/{order_id}",status="200"}': 1,
+        'tailrace_requests_total{view="GET /v1/shops/{shop}/stock/{sku}",status="200"}': 5,
+        'tailrace_requests_total{view="GET /tenants/{tenant}/deep/{id}",status="200"}': 5,
+        'tailrace_requests_total{view="other",status="405"}': 1,
+    }
+    assert numbers['tailrace_unmatched_requests_total{status="404"}'] == 10 - taken
+    label = 'view="GET /orders/{order_id}"'
+    assert numbers[f"tailrace_request_duration_seconds_count{{{label}}}"] == 5
+    assert numbers[f'tailrace_request_duration_seconds_bucket{{le="+Inf",{label}}}'] == 5
+
+
+def test_litestar_says_its_template() -> None:
+    async def main() -> dict[str, float]:
+        app = litestar_app()
+        for n in range(3):
+            assert (await ask(app, f"/orders/o-{n}")).status == 200
+            assert (await ask(app, f"/nowhere/{n}")).status == 404
+        return series((await ask(app, "/metrics")).body.decode())
+
+    numbers = asyncio.run(main())
+    assert numbers['tailrace_requests_total{view="GET /orders/{order_id}",status="200"}'] == 3
+    assert numbers['tailrace_unmatched_requests_total{status="404"}'] == 3
+
+
+def test_there_is_an_end_to_labels() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["path_template"] = scope["path"]  # A framework that gives the raw path away.
+        await plain(scope, receive, send)
+
+    async def main() -> dict[str, float]:
+        wrapped = Middleware(app)
+        for n in range(VIEWS_MAX + 7):
+            await ask(wrapped, f"/{n}")
+        return series(wrapped.metrics())
+
+    numbers = asyncio.run(main())
+    assert numbers['tailrace_requests_total{view="other",status="200"}'] == 7
+    views = {key for key in numbers if key.startswith("tailrace_requests_total")}
+    assert len(views) == VIEWS_MAX + 1
+
+
+def test_names_types_and_buckets_are_the_planes(up: tailrace.Upstream) -> None:
+    """One dashboard for views and routes; each family once."""
+
+    async def make(client: tailrace.Client, path: str) -> Any:
+        return (await client.get(up, "/things/{id}", Thing, id=1)).id
+
+    async def main(app: Middleware) -> str:
+        await ask(app, "/x")
+        return app.metrics()
+
+    text = with_calls(up, make)(main)
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+    assert len(kinds) == len(re.findall(r"^# TYPE ", text, re.M))
+    helps = dict(re.findall(r"^# HELP (\S+) (.+)$", text, re.M))
+    rows = re.findall(r"^\| `(\S+)` \| (\w+) \| [^|]*\| (.+) \|$", METRICS.read_text(), re.M)
+    for name, kind, what in rows:
+        family = name.removesuffix("_total") if kind == "counter" else name
+        if family in kinds:
+            assert (kinds[family], helps[family].rstrip(".")) == (kind, what.rstrip("."))
+    assert "tailrace_requests" in kinds
+    assert "tailrace_upstream_calls" in kinds
+    numbers = series(text)
+    assert numbers['tailrace_upstream_calls_total{upstream="up"}'] == 1
+    assert numbers["tailrace_python_loop_lag_seconds_count"] >= 1
+    assert numbers["tailrace_python_lock_wait_seconds_count"] >= 1
+    bounds = re.findall(r'tailrace_upstream_duration_seconds_bucket\{le="([^"]+)"', text)
+    assert bounds == [*map(str, BOUNDS), "+Inf"]
