@@ -14,7 +14,7 @@ use tailrace_plane::bridge::{
 use tailrace_plane::{Engine, Reason};
 
 /// One upstream `up`, one handler `/h/{id}`, one view `/v/{id}`.
-fn service(upstream: &Upstream, with: Value) -> Service {
+pub(crate) fn service(upstream: &Upstream, with: Value) -> Service {
     let mut declared = json!({"handler": {"limit": 2}});
     crate::service::merge(&mut declared, with);
     Service::new()
@@ -85,18 +85,18 @@ fn ask(bridge: &Bridge, start: &Start, token: u64, calls: Vec<Wanted>) {
     bridge.post(vec![(start.ticket, Post::Letter(letter))]);
 }
 
-fn end(bridge: &Bridge, start: &Start, end: End) {
+pub(crate) fn end(bridge: &Bridge, start: &Start, end: End) {
     bridge.post(vec![bridge.ended(start.ticket, start.view, end)]);
 }
 
-fn reply(body: &str) -> End {
+pub(crate) fn reply(body: &str) -> End {
     End::Reply {
         body: body.as_bytes().to_vec(),
         degraded: Vec::new(),
     }
 }
 
-fn bridge(plane: &Running) -> Arc<Bridge> {
+pub(crate) fn bridge(plane: &Running) -> Arc<Bridge> {
     Arc::clone(plane.bridge().expect("a service with handlers"))
 }
 

@@ -56,4 +56,5 @@ mod slow_sockets;
 mod smuggling;
 mod spoofed;
 mod standing_in;
+mod turns;
 mod upstream_limits;
