@@ -32,7 +32,7 @@ INTERVAL_S = 0.25
 # Undeclared bytes in each heavy answer, and who gives one: an upstream whose part is strong, so that
 # nobody's capacity is what remains when weak parts are left out, and which every peer projects by a
 # list of what may pass.
-HEAVY_BYTES = 768 * 1024
+HEAVY_BYTES = 256 * 1024
 HEAVY = ("users",)
 # The load before and after, as a share of the capacity.
 CALM = 0.5
@@ -43,11 +43,12 @@ STEPS_MAX = 20
 def heavy_scenario() -> Path:
     """The order scenario with a large undeclared field in one body."""
     scenario = json.loads(SCENARIO.read_text())
-    event = {"at": "2026-03-14T09:26:53Z", "kind": "page_view", "page": "/desk/lamps", "ms": 412}
-    count = HEAVY_BYTES // len(json.dumps(event, separators=(",", ":")))
+    # Visits per hour, day by day: short values, so that reading costs far more than sending.
+    day = [hour % 7 for hour in range(24)]
+    count = HEAVY_BYTES // len(json.dumps(day, separators=(",", ":")))
     for upstream in scenario["upstreams"]:
         if upstream["name"] in HEAVY:
-            upstream["body"]["history"] = [event] * count
+            upstream["body"]["visits"] = [day] * count
     path = WORK / "heavy.json"
     path.write_text(json.dumps(scenario))
     return path

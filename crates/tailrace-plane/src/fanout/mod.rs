@@ -239,12 +239,15 @@ impl FanOut {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Stop>> {
         let view = &worker.program.views[self.view];
+        // Anybody may have been woken; after that, only who is new or whose time has come.
+        let mut due = Nanos::MAX;
         loop {
             let (now, before) = (worker.now.get(), self.done);
             let outcome = self.unlock(worker, view).and_then(|()| {
                 self.launch(worker, view, now)?;
-                self.poll_running(worker, view, context)
+                self.poll_running(worker, view, due, context)
             });
+            due = now;
             match outcome {
                 Err(stop) => return Poll::Ready(Err(stop)),
                 Ok(_) if self.done.count_ones() as usize == self.values.len() => {
@@ -265,7 +268,7 @@ impl FanOut {
             if self.timer.poll_until(next, context).is_pending() {
                 return Poll::Pending;
             }
-            worker.tick();
+            due = worker.tick();
         }
     }
 
@@ -340,6 +343,7 @@ impl FanOut {
             let naive = worker.program.naive;
             let until = if naive { Nanos::MAX } else { until };
             let wake = self.wakes.pop().unwrap_or_default();
+            wake.set(call::AT_ONCE);
             self.launched += 1;
             let running = call::start(Call {
                 worker: Rc::clone(worker),
@@ -368,17 +372,22 @@ impl FanOut {
         Ok(())
     }
 
-    /// Polls every running call once; `true` when something landed.
+    /// Polls the running calls that want it by `due` once; `true` when something landed.
     fn poll_running(
         &mut self,
         worker: &Rc<Worker>,
         view: &View,
+        due: Nanos,
         context: &mut Context<'_>,
     ) -> Result<bool, Stop> {
         let mut progress = false;
         let mut index = 0;
         while index < self.running.len() {
             let slot = &mut self.running[index];
+            if slot.wake.get() > due {
+                index += 1;
+                continue;
+            }
             // What the call waits for before its end is said anew by each poll.
             slot.wake.set(slot.until);
             match slot.running.as_mut().poll(context) {
