@@ -202,24 +202,6 @@ impl FanOut {
         self.values.push(Some(json.into()));
     }
 
-    /// The request ends without its parts: those that were not done are cancelled, and say so.
-    pub fn cancel(&mut self, worker: &Worker) {
-        let view = &worker.program.views[self.view];
-        for (index, part) in view.parts.iter().enumerate() {
-            if self.is_done(index) {
-                continue;
-            }
-            self.ends[index].failed = Some(Reason::Cancelled);
-            if self.states[index] == State::Started {
-                worker.metrics.parts[part.metric].failed[Reason::Cancelled.index()].add(1);
-                let took = worker.now.get().saturating_sub(self.started[index]);
-                self.ends[index].us = (took / 1_000) as u32;
-            }
-        }
-        self.cancel_computed(view.parts.len());
-        self.end(worker);
-    }
-
     /// Gives buffers back and drops whatever still runs.
     pub fn end(&mut self, worker: &Worker) {
         self.running.clear();
