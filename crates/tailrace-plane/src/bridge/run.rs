@@ -73,12 +73,12 @@ impl Run {
                 match letter {
                     Letter::Calls(group) => self.groups.add(&worker, group),
                     Letter::Withdraw(token) => self.groups.withdraw(token),
-                    Letter::Grant(_) => {}
                     Letter::End(end) => {
                         self.ended = true;
                         return Poll::Ready(Some(end));
                     }
-                    Letter::Computed(_) => {} // A handler makes no fields.
+                    // A handler has neither streams nor fields.
+                    Letter::Grant(_) | Letter::Computed(_) => {}
                 }
             }
             let now = worker.now.get();
