@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
 .PHONY: help demo test check setup build fmt lint test-rust test-python bench bench-tail \
-	requirements stubs docs example test-real fuzz clean doctor
+	requirements stubs types docs example test-real fuzz clean doctor
 
 PY     := .venv/bin/python
 STAMPS := .venv/stamps
@@ -67,6 +67,10 @@ requirements: $(STAMPS)/dev ## Each requirement with its code and test, or "open
 stubs: $(STAMPS)/built-ci ## Compare _plane.pyi with the built module
 	$(PY) -m mypy.stubtest tailrace._plane
 
+types: $(STAMPS)/dev $(STAMPS)/types ## What users write, under two type checkers
+	.venv/bin/mypy tests/typing
+	.venv/types/bin/basedpyright --pythonpath $(PY)
+
 docs: $(STAMPS)/dev ## Links, headings and examples of the pages
 	$(PY) tools/docs.py
 
@@ -98,11 +102,12 @@ doctor:
 $(STAMPS)/run $(STAMPS)/dev: $(STAMPS)/%: requirements/%.txt | doctor
 	@sh tools/environment.sh $*
 
-$(STAMPS)/clients: requirements/clients.txt $(STAMPS)/dev
-	@echo "environment: requirements/clients.txt, in .venv/clients"
-	@$(PY) -m venv --clear .venv/clients
-	@.venv/clients/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-		-r requirements/clients.txt
+# Tools that are large, or ask for other versions than the project does: each in its environment.
+$(STAMPS)/clients $(STAMPS)/types: $(STAMPS)/%: requirements/%.txt $(STAMPS)/dev
+	@echo "environment: requirements/$*.txt, in .venv/$*"
+	@$(PY) -m venv --clear .venv/$*
+	@.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/$*.txt
 	@touch $@
 
 # `develop` puts the built module beside the Python sources; only one profile is there at a time.

@@ -39,6 +39,7 @@ LABELS: Final = {
     "tailrace_handler_refused": "view",
     "tailrace_handler_errors": "view",
     "tailrace_handler_stalls": "view",
+    "tailrace_handler_overdue": "view",
     "tailrace_handler_in_flight": "view",
     "tailrace_interpreter_entries": "view",
     "tailrace_computed_refused": "view",

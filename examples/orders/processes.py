@@ -9,6 +9,7 @@ its `with` block does; upstreams also end when their starter dies). Waits are bo
 import http.client
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -127,7 +128,7 @@ class Program:
 def status_of(url: str) -> int | None:
     """The status `url` answers with, or None when nobody answers."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=2)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
     try:
         connection.request("GET", parts.path or "/")
         return connection.getresponse().status
@@ -196,6 +197,12 @@ def tailrace_command() -> str:
 class Service:
     """`tailrace serve` on ports of its own."""
 
+    url: str
+    """Known, as the others, from the moment it is ready."""
+    admin: str
+    port: int
+    admin_port: int
+
     def __init__(
         self,
         target: str,
@@ -203,15 +210,12 @@ class Service:
         log: Path,
         environment: Mapping[str, str],
     ) -> None:
-        self.port, self.admin_port = free_ports(2)
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.admin = f"http://127.0.0.1:{self.admin_port}"
+        self._said_before = log.stat().st_size if log.exists() else 0
+        # The system chooses: a port that was only looked for may be another's by the time it is
+        # bound.
         self.program = Program(
             "tailrace serve",
-            [
-                *(tailrace_command(), "serve", target, "--port", str(self.port)),
-                *("--admin-port", str(self.admin_port)),
-            ],
+            [*(tailrace_command(), "serve", target), *("--port", "0", "--admin-port", "0")],
             log=log,
             environment=environment,
             ready_line=False,
@@ -219,6 +223,11 @@ class Service:
 
     def __enter__(self) -> "Service":
         try:
+            self.url = self._said(r" serves on (http://\S+)$")
+            self.admin = self._said(r"^admin (http://[^\s/]+)")
+            self.port, self.admin_port = (
+                int(one.rsplit(":")[-1]) for one in (self.url, self.admin)
+            )
             self.program.await_status(f"{self.admin}/readyz", 200)
         except BaseException:
             self.program.stop()
@@ -227,6 +236,18 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self.program.stop()
+
+    def _said(self, pattern: str, patience: float = PATIENCE_SECONDS) -> str:
+        """What it says about itself when it starts."""
+        deadline = time.monotonic() + patience
+        while True:
+            said = self.program.log.read_bytes()[self._said_before :].decode(errors="replace")
+            # A line that is still being written has no end.
+            if found := re.search(pattern, said[: said.rfind("\n") + 1], re.MULTILINE):
+                return found[1]
+            if not self.program.running or time.monotonic() > deadline:
+                raise self.program.did_not_start("did not say where it serves")
+            time.sleep(POLL_SECONDS)
 
     def connect(self, patience: float = PATIENCE_SECONDS) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)

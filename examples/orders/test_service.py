@@ -17,6 +17,7 @@ from tailrace.testing import (
     html,
     ok,
     reset,
+    slow,
     status,
     truncated,
 )
@@ -75,33 +76,44 @@ def upstreams() -> dict[str, Any]:
 
 
 Start = Callable[..., TestPlane]
-# The machine that runs this may be busy; ten times the time leaves only the script to decide.
-TIME_SCALE = 10
 
 
 def test_all_is_well(tailrace_plane: Start) -> None:
-    plane = tailrace_plane(service, upstreams(), time_scale=TIME_SCALE)
+    plane = tailrace_plane(service, upstreams(), clock="virtual")
     reply = plane.get("/api/orders/7")
     assert (reply.status, reply.degraded) == (200, {})
     assert reply.json()["coupon"]["code"] == "C"
     assert "risk_score" not in reply.json()["order"]  # Not declared, so it never leaves.
     plane.upstreams["users"].assert_received("GET /users/u-1", times=1)
+    assert (
+        plane.time_ms == 0
+    )  # Nothing waited for a timer, so only the upstreams' time would count.
 
 
 @pytest.mark.upstream_story("coupons", *FAULTS, status(404))
 @pytest.mark.upstream_story("recommend", *FAULTS)
 def test_a_weak_upstream_never_decides(tailrace_plane: Start, upstream_story: Any) -> None:
-    plane = tailrace_plane(service, upstreams(), time_scale=TIME_SCALE)
+    plane = tailrace_plane(service, upstreams(), clock="virtual")
     reply = plane.get("/api/orders/7")
     part = {"coupons": "coupon", "recommend": "recommend"}[upstream_story.upstream]
     assert (reply.status, reply.degraded) == (200, {part: upstream_story.reason})
     assert reply.json()[part] == {"coupon": None, "recommend": {"items": []}}[part]
 
 
+def test_the_deadline_holds_whatever_is_slow(tailrace_plane: Start) -> None:
+    """req 4.5: the slowest chain that is let through is an order of 70 ms and a user of 60."""
+    plane = tailrace_plane(service, upstreams(), clock="virtual")
+    for name, delay in (("orders", "69ms"), ("users", "59ms"), ("recommend", "1h")):
+        plane.fault(name, slow(delay))
+    reply = plane.get("/api/orders/7")
+    assert (reply.status, reply.degraded) == (200, {"recommend": "timeout"})
+    assert plane.time_ms == 69 + 59
+
+
 @pytest.mark.upstream_story("users", *FAULTS)
 @pytest.mark.upstream_story("inventory", *FAULTS)
 def test_a_strong_upstream_decides_and_is_named(tailrace_plane: Start, upstream_story: Any) -> None:
-    plane = tailrace_plane(service, upstreams(), time_scale=TIME_SCALE)
+    plane = tailrace_plane(service, upstreams(), clock="virtual")
     reply = plane.get("/api/orders/7")
     part = {"users": "user", "inventory": "inventory"}[upstream_story.upstream]
     assert reply.status == (504 if upstream_story.reason == "timeout" else 502)
@@ -111,13 +123,13 @@ def test_a_strong_upstream_decides_and_is_named(tailrace_plane: Start, upstream_
 def test_an_unknown_order_is_404_and_nobody_else_is_asked_for_it(tailrace_plane: Start) -> None:
     fakes = upstreams()
     fakes["orders"].on("/orders/{id}", status(404))
-    reply = tailrace_plane(service, fakes, time_scale=TIME_SCALE).get("/api/orders/none")
+    reply = tailrace_plane(service, fakes, clock="virtual").get("/api/orders/none")
     assert (reply.status, reply.code) == (404, "not_found")
     fakes["users"].assert_not_called()
 
 
 def test_each_item_of_the_order_is_looked_up_once(tailrace_plane: Start) -> None:
-    plane = tailrace_plane(service, upstreams(), time_scale=TIME_SCALE)
+    plane = tailrace_plane(service, upstreams(), clock="virtual")
     reply = plane.get("/api/orders/7/stock")
     assert [line["sku"] for line in reply.json()["stock"]] == ["s-1"]
     plane.upstreams["inventory"].assert_received("GET /stock/s-1", times=1)

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tailrace import _computed
 from tailrace._codec import Encode, decoder, encoder
-from tailrace._loop import plane_loop
+from tailrace._loop import PlaneSelector, plane_loop
+from tailrace._overdue import Overdue
 from tailrace._pump import Bridge, Pump, refuse_to_go_on
 from tailrace._registry import Registry
 from tailrace._stalls import StallWatch, Watched
@@ -135,10 +136,15 @@ class Host:
         blueprint: Mapping[str, Any],
         handlers: Sequence[HandlerDeclaration],
         views: Sequence[ViewDeclaration] = (),
+        *,
+        test_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._bridge = bridge
+        self._test_loop = test_loop
+        """A test's, whose time may stand still: nothing can be said to hold it."""
         self._handlers = prepare(blueprint, handlers)
         self._fields = _computed.prepare(blueprint, views, _converter)
+        self._names = {one.name: (one.view, one.name) for one in self._handlers.values()}
         rows = {row["name"]: row for row in blueprint["upstreams"]}
         self._registry = Registry(bridge, rows, _unknown_upstream)
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -149,6 +155,7 @@ class Host:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pump: Pump | None = None
         self._watch: StallWatch | None = None
+        self._overdue: Overdue | None = None
 
     def start(self) -> None:
         """Starts the thread and waits until its loop listens."""
@@ -170,8 +177,16 @@ class Host:
         self._thread.join(2 * _END_S)
         return not self._thread.is_alive()
 
+    def unsettled(self) -> int:
+        """Jobs of plain functions whose result is not known yet."""
+        handlers = self._handlers.values()
+        return sum(one.threads.unsettled for one in handlers if one.threads is not None)
+
     def _main(self) -> None:
-        loop, selector = plane_loop(self._bridge)
+        selector: PlaneSelector | None = None
+        loop = self._test_loop
+        if loop is None:
+            loop, selector = plane_loop(self._bridge)
         asyncio.set_event_loop(loop)
         self._loop = loop
         pump = Pump(
@@ -183,7 +198,9 @@ class Host:
             selector=selector,
         )
         self._pump = pump
-        self._watch = StallWatch(self._bridge, threading.get_ident(), self._codes())
+        self._overdue = Overdue(self._bridge, loop, self._runs)
+        if self._test_loop is None:
+            self._watch = StallWatch(self._bridge, threading.get_ident(), self._codes())
         loop.call_soon(self._ready.set)
         while not self._ending:  # A handler may stop its loop; the others still need it.
             loop.run_forever()
@@ -248,6 +265,13 @@ class Host:
         if task is not None:
             self._told.add(ticket)
             task.cancel()
+            if self._overdue is not None:
+                self._overdue.told(ticket)
+
+    def _runs(self, ticket: int) -> tuple[int, str] | None:
+        """View and name of the handler that this request is still in."""
+        task = self._tasks.get(ticket)
+        return None if task is None else self._names[task.get_name()]
 
     async def _run(
         self, handler: Handler, ticket: int, values: list[bytes | None], scope: Scope
@@ -271,7 +295,10 @@ class Host:
             bridge.reply(ticket, view, body, scope.degraded)
         finally:
             self._tasks.pop(ticket, None)
-            self._told.discard(ticket)
+            if ticket in self._told:
+                self._told.discard(ticket)
+                if self._overdue is not None:
+                    self._overdue.ended(ticket)
             if self._pump is not None:
                 if self._pump.forked:
                     refuse_to_go_on()

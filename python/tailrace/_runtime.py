@@ -8,17 +8,46 @@ request.
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tailrace import _plane
+
+def _load_native() -> None:
+    """Loads the native module in a thread that does not end.
+
+    Its allocator takes the thread that loads it for the process's first, and relies on that
+    thread's state for ever (mimalloc 3.3). Loaded by one that ends, such as a worker of a thread
+    pool, it would crash in the next. What an import raises there is raised again below.
+    """
+    loaded = threading.Event()
+
+    def load_and_stay() -> None:
+        try:
+            importlib.import_module("tailrace._plane")
+        except ImportError:
+            return
+        finally:
+            loaded.set()
+        threading.Event().wait()
+
+    if threading.current_thread() is not threading.main_thread():
+        threading.Thread(target=load_and_stay, name="tailrace-native", daemon=True).start()
+        loaded.wait()
+
+
+_load_native()
+
+from tailrace import _plane  # noqa: E402 - only now
 
 __all__ = [
+    "Clock",
     "Engine",
     "Plane",
     "PlaneError",
@@ -34,6 +63,19 @@ __all__ = [
 Engine = _plane.Engine
 Plane = _plane.Plane
 PlaneError = _plane.PlaneError
+
+
+class Clock:
+    """The plane's time in the hands of a test; in nanoseconds."""
+
+    start = staticmethod(_plane.clock_start)
+    stop = staticmethod(_plane.clock_stop)
+    read = staticmethod(_plane.clock_read)
+    reads = staticmethod(_plane.clock_reads)
+    next = staticmethod(_plane.clock_next)
+    advance = staticmethod(_plane.clock_advance)
+    settle = staticmethod(_plane.clock_settle)
+
 
 _engines: set[Engine] = set()
 """Clients' workers that run."""

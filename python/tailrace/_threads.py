@@ -19,6 +19,8 @@ class Threads:
 
     def __init__(self, name: str, count: int) -> None:
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.unsettled = 0
+        """Jobs whose result the loop does not know yet; written on its thread only."""
         for number in range(count):
             thread = threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
             thread.start()
@@ -35,6 +37,7 @@ class Threads:
         context = contextvars.copy_context()
 
         def settle(result: Any, error: BaseException | None) -> None:
+            self.unsettled -= 1
             if future.done():
                 return
             if error is None:
@@ -56,5 +59,6 @@ class Threads:
             except RuntimeError:
                 return  # The loop has ended, and with it everybody who waits.
 
+        self.unsettled += 1
         self._jobs.put(job)
         return future

@@ -166,10 +166,14 @@ def test_held_it_answers_and_takes_faults_until_interrupted(tmp_path: Path) -> N
         )
         assert fault.stdout.splitlines()[1].startswith("recommend  hang ")
         host, port = addresses.split()[1].removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as client:
-            client.sendall(b"GET /api/orders/o-7 HTTP/1.1\r\nhost: demo\r\n\r\n")
-            head = client.recv(65_536).decode().lower()
-        assert "tailrace-degraded: recommend;reason=" in head
+        # On a busy machine a strong part may be late too, and then there is no reply to degrade.
+        end = time.monotonic() + PATIENCE_SECONDS
+        head = ""
+        while "tailrace-degraded: recommend;reason=" not in head:
+            assert time.monotonic() < end, head
+            with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as client:
+                client.sendall(b"GET /api/orders/o-7 HTTP/1.1\r\nhost: demo\r\n\r\n")
+                head = client.recv(65_536).decode().lower()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import http.client
+import re
 import subprocess
 import sys
 import threading
@@ -125,8 +126,9 @@ def test_a_fault_ends_in_the_reason_it_names(fault: Answer) -> None:
         reply = plane.get("/orders/7")
         assert (reply.status, reply.degraded) == (200, {"coupon": reason})
         assert reply.json()["coupon"] is None
-        plane.upstreams["coupon-shop"].well()
-        assert plane.get("/orders/7").degraded == {}
+        if reason != "timeout":  # Nor may an answer that is due within the 50 ms decide.
+            plane.upstreams["coupon-shop"].well()
+            assert plane.get("/orders/7").degraded == {}
     overrides = {"upstreams.orders.timeout": timeout}
     routes: dict[str, object] = {"/orders/{id}": order}
     with TestPlane(service, {"orders": routes, "coupon-shop": {}}, overrides=overrides) as plane:
@@ -192,10 +194,12 @@ def test_time_can_be_stretched() -> None:
 def test_several_addresses_are_several_fakes() -> None:
     routes: dict[str, object] = {"/orders/{id}": order}
     pair = [FakeUpstream(routes), FakeUpstream(routes)]
-    with shop(orders=pair) as plane:
-        for _ in range(40):
-            assert plane.get("/orders/7").status == 200
-        assert sum(fake.calls() for fake in pair) == 40
+    with shop(orders=pair, clock="virtual") as plane:
+        plane.fault("orders", slow("5ms"))
+        # All at once: one after the other would all go to the one that was quicker by chance.
+        for waiting in [plane.send("GET", "/orders/7") for _ in range(20)]:
+            assert waiting.reply().status == 200
+        assert sum(fake.calls() for fake in pair) == 20
         assert min(fake.calls() for fake in pair) > 0
 
 
@@ -346,7 +350,7 @@ def test_a_cached_part_stands_in_and_is_forgotten_on_request() -> None:
         stale = plane.get("/c/1")
         assert stale.json()["coupon"] == {"code": "TEN"}
         assert stale.degraded == {"coupon": "server_error"}
-        assert stale.headers["tailrace-degraded"].endswith(";served=stale;age=0")
+        assert re.search(r";served=stale;age=\d+$", stale.headers["tailrace-degraded"])
         assert plane.invalidate("kept", "/c/") == 1
         assert plane.get("/c/1").json()["coupon"] is None
         with pytest.raises(ValueError, match="there are: kept"):

@@ -56,12 +56,12 @@ def test_a_story_is_one_case_per_fault(tmp_path: Path) -> None:
 @pytest.mark.upstream_story("things", hang(), html())
 @pytest.mark.upstream_story("things", reset(), status(503))
 def test_it(tailrace_plane, upstream_story):
-    reply = tailrace_plane(service, things=ROUTES).get("/x")
+    reply = tailrace_plane(service, things=ROUTES, clock="virtual").get("/x")
     assert reply.degraded == {"thing": upstream_story.reason}
 
 def test_plain(tailrace_plane, upstream_story):
     assert upstream_story is None
-    assert tailrace_plane(service, things=ROUTES).get("/x").degraded == {}
+    assert tailrace_plane(service, things=ROUTES, clock="virtual").get("/x").degraded == {}
 """,
         "-vv",
     )
@@ -77,7 +77,7 @@ def test_a_case_fails_when_the_service_does(tmp_path: Path) -> None:
         """
 @pytest.mark.upstream_story("things", html())
 def test_it(tailrace_plane):
-    assert tailrace_plane(service, things=ROUTES).get("/x").degraded == {}
+    assert tailrace_plane(service, things=ROUTES, clock="virtual").get("/x").degraded == {}
 """,
     )
     assert code == 1

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ import rows
 
 sys.path.insert(0, str(rows.ROOT))
 
-from examples.orders.processes import Program, free_ports
+from examples.orders.processes import Program, StartError, free_ports
 
 # What operators run: as installed, with kept-alive and unbuffered upstream connections, and with
 # every header let through.
@@ -40,6 +40,7 @@ FLAVOURS: Final = {
         underscores_in_headers on;
         merge_slashes off;""",
 }
+TRIES: Final = 3
 _SERVER: Final = """
     server {{
         listen 127.0.0.1:{port};{options}
@@ -120,7 +121,21 @@ def installed() -> str | None:
 
 @contextmanager
 def running(program: str, folder: Path, plane: int) -> Iterator[Nginx]:
-    """Starts nginx in front of the plane on port `plane`."""
+    """Starts nginx in front of the plane on port `plane`; somebody may be given one of its ports
+    before it listens, and then it gets others."""
+    with ExitStack() as stack:
+        for left in reversed(range(TRIES)):
+            try:
+                nginx = stack.enter_context(_started(program, folder, plane))
+                break
+            except StartError:
+                if not left:
+                    raise
+        yield nginx
+
+
+@contextmanager
+def _started(program: str, folder: Path, plane: int) -> Iterator[Nginx]:
     ports = dict(zip(FLAVOURS, free_ports(len(FLAVOURS)), strict=True))
     servers = "".join(
         _SERVER.format(port=ports[name], options=options) for name, options in FLAVOURS.items()

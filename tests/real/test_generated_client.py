@@ -7,6 +7,7 @@ The failure prevented: a contract that a validator likes and no generator can us
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,47 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+MISTAKES = """
+from order_query_client import Client
+from order_query_client.api.default import order
+from order_query_client.models import OrderReply
+
+reply = order.sync(order_id=7, client=Client(base_url=""))
+assert isinstance(reply, OrderReply)
+print(reply.order.password_hash)
+print(reply.coupon.code)
+"""
+
+
+def test_a_generated_client_type_checks_and_sees_mistakes(client: Path) -> None:
+    (client / "wrong.py").write_text(MISTAKES)
+
+    def checked(*words: str) -> tuple[int, str]:
+        ended = subprocess.run(
+            [
+                *(sys.executable, "-m", "mypy", "--cache-dir", str(client / "cache")),
+                *("--python-executable", str(BIN / "python"), "--config-file", "", *words),
+            ],
+            cwd=client / "order-query-client",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return ended.returncode, ended.stdout + ended.stderr
+
+    code, said = checked("order_query_client", str(client / "ask.py"))
+    assert code == 0, said
+    code, said = checked(str(client / "wrong.py"))
+    assert code == 1, said
+    # What a client cannot send, what nobody declared, and what may be missing.
+    for mistake in (
+        '"order_id" to "sync" has',
+        '"password_hash"',
+        '"None" has no attribute "code"',
+    ):
+        assert mistake in said, said
+
+
 def asked(client: Path, plane: TestPlane) -> str:
     ended = subprocess.run(
         [BIN / "python", "ask.py", plane.url],
@@ -73,12 +115,12 @@ def asked(client: Path, plane: TestPlane) -> str:
 
 
 def test_a_generated_client_reads_a_full_reply(client: Path) -> None:
-    with TestPlane(service, upstreams(), time_scale=10) as plane:
+    with TestPlane(service, upstreams(), time_scale=50) as plane:
         assert asked(client, plane) == "reply 7 12.50 C []"
 
 
 def test_a_generated_client_reads_a_degraded_reply(client: Path) -> None:
-    with TestPlane(service, upstreams(), time_scale=10) as plane:
+    with TestPlane(service, upstreams(), time_scale=50) as plane:
         plane.fault("coupons", hang())
         assert asked(client, plane) == "reply 7 12.50 None ['coupon']"
 
@@ -86,5 +128,5 @@ def test_a_generated_client_reads_a_degraded_reply(client: Path) -> None:
 def test_a_generated_client_reads_a_problem(client: Path) -> None:
     fakes: dict[str, Any] = upstreams()
     fakes["orders"].on("/orders/{id}", status(404))
-    with TestPlane(service, fakes, time_scale=10) as plane:
+    with TestPlane(service, fakes, time_scale=50) as plane:
         assert asked(client, plane) == "problem 404 not_found order"

@@ -1,4 +1,5 @@
-"""Never run: `mypy --strict` reads it. What users write must type-check as they expect.
+"""Never run: mypy and pyright read it, both strict (`make types`). What users write must type-check
+as they expect.
 
 The failure prevented: a public signature that forces casts or `type: ignore` on users.
 """
@@ -39,6 +40,7 @@ from tailrace.testing import (
     Answer,
     AsyncTestPlane,
     FakeUpstream,
+    Pending,
     Received,
     Reply,
     TestPlane,
@@ -155,8 +157,19 @@ with TestPlane(
     assert_type(fake.assert_received("GET /orders/7", times=1), Received)
 
 
+with TestPlane(service, one=fake, clock="virtual") as plane:
+    pending = plane.send("POST", "/orders", json={"id": 1})
+    assert_type(pending, Pending)
+    plane.advance("2s")
+    plane.advance(timedelta(hours=1))
+    assert_type(plane.time_ms, float)
+    assert_type(pending.done, bool)
+    assert_type(pending.reply(), Reply)
+
+
 async def asynchronous() -> None:
-    async with TestPlane(service, one={"/orders/{id}": {}}) as plane:
+    async with TestPlane(service, one={"/orders/{id}": {}}, clock="virtual") as plane:
+        await plane.advance("2s")
         assert_type(plane, AsyncTestPlane)
         assert_type(await plane.request("POST", "/orders", json={"id": 1}), Reply)
 
@@ -164,6 +177,7 @@ async def asynchronous() -> None:
 fake.fault(500)  # type: ignore[arg-type]
 after(5, hang())  # type: ignore[arg-type]
 TestPlane(service, one=5)  # type: ignore[arg-type]
+TestPlane(service, clock="fast")  # type: ignore[arg-type]
 
 
 class Summary(BaseModel):

@@ -6,6 +6,7 @@
 use crate::call::{Call, Landed};
 use crate::client::{self, Answered, ExchangeError, Response};
 use crate::h1::Method;
+use crate::lane::LARGE_BYTES;
 use crate::program::{Body, Part};
 use crate::reason::Reason;
 use crate::splice::{self, MismatchCode};
@@ -96,7 +97,26 @@ pub async fn attempt(call: &Call, part: &Part, upstream: &Upstream, chosen: Chos
     let (outcome, result) = judge(answered, call.cut && until == call.until);
     let took = worker.now.get().saturating_sub(started);
     settle(worker, part.upstream, pending, guard, took, outcome);
+    let large = |response: &Response| response.body.range.len() >= LARGE_BYTES;
+    if result.as_ref().is_ok_and(large) && !has_turn(call).await {
+        return conclude(call, picked, Err(out_of_time(call.cut)));
+    }
     conclude(call, picked, result)
+}
+
+/// Waits for a turn in the lane of large bodies; false when the call's end comes first.
+async fn has_turn(call: &Call) -> bool {
+    let turn = pin!(call.worker.lane.turn());
+    let had = call.before(call.until, turn).await;
+    had.is_some()
+}
+
+fn out_of_time(cut: bool) -> Reason {
+    if cut {
+        Reason::Deadline
+    } else {
+        Reason::Timeout
+    }
 }
 
 /// Tells all who learn from an attempt that it has ended.
@@ -263,14 +283,7 @@ pub fn judge<A: Answered>(
     cut: bool,
 ) -> (Outcome, Result<A, Reason>) {
     match answered {
-        None => (
-            Outcome::Timeout,
-            Err(if cut {
-                Reason::Deadline
-            } else {
-                Reason::Timeout
-            }),
-        ),
+        None => (Outcome::Timeout, Err(out_of_time(cut))),
         Some(Err(error)) => (Outcome::Failed, Err(error.into())),
         Some(Ok(response)) => {
             let outcome = match response.status() {

@@ -2,10 +2,12 @@
 //!
 //! Policies and the codec take time as an argument (house rule 2); this file is where it comes
 //! from. Monotonic time is nanoseconds since the process started, so that a state word fits one
-//! `AtomicU64`. It follows tokio's clock, which tests pause. Wall time is for replies and logs
-//! only, never decisions.
+//! `AtomicU64`. It follows tokio's clock, which tests pause, or stands still until a user's test
+//! moves it (`manual`). Wall time is for replies and logs only, never decisions.
 
 #![allow(clippy::disallowed_methods)]
+
+pub mod manual;
 
 use rustix::time::{clock_gettime, ClockId};
 use std::sync::OnceLock;
@@ -28,6 +30,9 @@ fn base() -> Instant {
 
 /// Monotonic time. The base lies one second in the past, so that 0 can mean "never".
 pub fn now() -> Nanos {
+    if let Some(now) = manual::now() {
+        return now;
+    }
     Instant::now().saturating_duration_since(base()).as_nanos() as Nanos + 1_000 * MILLI
 }
 
@@ -42,12 +47,26 @@ pub fn epoch_ms() -> u64 {
     if simulated::BASE.get().is_some() {
         return simulated::EPOCH_MS + now() / MILLI;
     }
+    if let Some(epoch_ms) = manual::epoch_ms() {
+        return epoch_ms;
+    }
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
 }
 
-/// Processor time of this thread. A simulation has no processor: its time is not a machine's.
+/// Waits for work beside the requests until `due`; returns when it should have been woken. A clock
+/// that is moved by hand jumps: whoever waits for it is not late.
+pub async fn reach(due: Nanos) -> Nanos {
+    if manual::is_on() {
+        manual::moved(due).await;
+        return now();
+    }
+    tokio::time::sleep_until(instant(due)).await;
+    due
+}
+
+/// Processor time of this thread. Time that is made up has no processor: it is not a machine's.
 pub fn thread_cpu() -> Nanos {
     cpu(ClockId::ThreadCPUTime)
 }
@@ -58,7 +77,7 @@ pub fn process_cpu() -> Nanos {
 }
 
 fn cpu(id: ClockId) -> Nanos {
-    if cfg!(test) {
+    if cfg!(test) || manual::is_on() {
         return 0;
     }
     let read = clock_gettime(id);

@@ -22,6 +22,7 @@ mod extra;
 mod fanout;
 pub mod h1;
 mod json;
+mod lane;
 mod live;
 mod metrics;
 mod naive;
@@ -46,6 +47,7 @@ mod upstream;
 mod worker;
 
 pub use catalogue::problems;
+pub use clock::manual;
 pub use live::{Ask, Change, Next, Reply, Wanted};
 pub use plane::{Engine, Pages, Plane, StartError};
 pub use reason::Reason;

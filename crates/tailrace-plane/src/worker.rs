@@ -11,6 +11,7 @@ use crate::buffers::{Buffers, KEEP_MAX_BYTES};
 use crate::cache::near::Near;
 use crate::client::Pools;
 use crate::clock;
+use crate::lane::Lane;
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
 use crate::request::Exchange;
@@ -41,6 +42,7 @@ pub struct Thread {
     pub buffers: Buffers,
     pub pools: Pools,
     pub gate: Gate,
+    pub lane: Lane,
     /// Hot keys of the cache.
     pub near: RefCell<Near>,
     pub random: RefCell<fastrand::Rng>,
@@ -88,6 +90,7 @@ impl Worker {
             buffers: Buffers::new(Arc::clone(&metrics)),
             pools: Pools::new(&program),
             gate: Gate::new(&program, &shared.admission, index),
+            lane: Lane::default(),
             near: RefCell::default(),
             metrics,
             random: RefCell::new(random),

@@ -22,6 +22,7 @@ use std::sync::Mutex;
 
 pub mod level;
 pub mod pid;
+pub mod room;
 
 pub use level::{Class, Level};
 use pid::{Pid, INTERVAL};

@@ -6,8 +6,12 @@
 //! own) only.
 
 mod bridge;
+mod clock;
 
 use bridge::Bridge;
+use clock::{
+    clock_advance, clock_next, clock_read, clock_reads, clock_settle, clock_start, clock_stop,
+};
 use pyo3::prelude::*;
 use std::time::Duration;
 use tailrace_plane::{Ask, Next, Pages, Reply, Wanted};
@@ -317,7 +321,8 @@ fn run_lab(py: Python<'_>, arguments: Vec<String>) -> i32 {
 mod _plane {
     #[pymodule_export]
     use super::{
-        asked_seconds, build_info, check_blueprint, problems, run_lab, Bridge, Engine, Plane,
-        PlaneError,
+        asked_seconds, build_info, check_blueprint, clock_advance, clock_next, clock_read,
+        clock_reads, clock_settle, clock_start, clock_stop, problems, run_lab, Bridge, Engine,
+        Plane, PlaneError,
     };
 }

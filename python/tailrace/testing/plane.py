@@ -2,9 +2,8 @@
 
 The failure prevented: a test of a service that is not the service. The declaration is lowered as
 `tailrace serve` does it, the same native plane runs it on ports of its own, and only the addresses
-of its upstreams differ. Configuration files and variables of the machine are not read. Limits:
-one worker; no signals; time is real, and `time_scale` stretches every deadline and timeout alike,
-so that a loaded machine does not decide a test.
+of its upstreams differ. Configuration files and variables of the machine are not read. Time is the
+machine's, or stands still until the test moves it (`clock.py`). Limits: one worker; no signals.
 """
 
 from __future__ import annotations
@@ -14,12 +13,16 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 from tailrace.errors import suggestion
+from tailrace.quantities import duration_ms
 from tailrace.testing.answers import Answer, Slow
-from tailrace.testing.replies import Reply, ask
+from tailrace.testing.asynchronous import AsyncTestPlane
+from tailrace.testing.clock import Loop, VirtualClock, at_work
+from tailrace.testing.replies import Pending, Reply, send
 from tailrace.testing.upstream import FakeUpstream
+from tailrace.typing import Duration
 
 if TYPE_CHECKING:
     from tailrace.service import Service
@@ -38,7 +41,9 @@ class TestPlane:
 
     Each upstream that a view uses gets a `FakeUpstream`, a list of them (several addresses), or the
     routes of one: `orders=FakeUpstream(...)`, or by name in `upstreams`. `overrides` are options of
-    `tailrace.toml` by dotted name, e.g. `{"upstreams.orders.timeout": "20ms"}`.
+    `tailrace.toml` by dotted name, e.g. `{"upstreams.orders.timeout": "20ms"}`. With
+    `clock="virtual"` time goes on while a reply is waited for, as far as a timer must for it to
+    come, and by `advance`; no time of the machine is spent.
     """
 
     __test__ = False  # For pytest: a tool, not a test.
@@ -50,8 +55,11 @@ class TestPlane:
         *,
         overrides: Mapping[str, Any] | None = None,
         time_scale: float = 1.0,
+        clock: Literal["real", "virtual"] = "real",
         **named: Fakes,
     ) -> None:
+        if clock not in ("real", "virtual"):
+            raise ValueError(f'clock is "real" or "virtual", not {clock!r}')
         if not time_scale > 0:
             raise ValueError(
                 f"time_scale cannot be {time_scale!r}: it multiplies, 1 changes nothing"
@@ -63,6 +71,10 @@ class TestPlane:
         self._exit = ExitStack()
         self._plane: Any = None
         self._host: Any = None
+        self._is_virtual = clock == "virtual"
+        self._clock: VirtualClock | None = None
+        self._loops: list[Loop] = []
+        self._sent: list[Pending] = []
 
     @property
     def upstreams(self) -> dict[str, FakeUpstream]:
@@ -107,7 +119,20 @@ class TestPlane:
         body: bytes | None = None,
     ) -> Reply:
         """One request on a connection of its own; `json` is sent as a JSON body."""
-        return ask(
+        return self.send(method, path, query=query, headers=headers, json=json, body=body).reply()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: object = None,
+        body: bytes | None = None,
+    ) -> Pending:
+        """A request whose reply is asked for later: `.done`, `.reply()`."""
+        sent = send(
             _port(self._running().address),
             method,
             path,
@@ -115,7 +140,23 @@ class TestPlane:
             headers=headers,
             json_body=json,
             body=body,
+            clock=self._clock,
         )
+        self._sent = [one for one in self._sent if one.is_open] + [sent]
+        return sent
+
+    def advance(self, duration: Duration) -> None:
+        """Moves the virtual clock, stopping at every timer that is due on the way.
+
+        Returns when all that follows has happened, as far as it needs no more time.
+        """
+        self._virtual().advance(round(duration_ms(duration) * 1_000_000))
+
+    @property
+    def time_ms(self) -> float:
+        """What the virtual clock says: milliseconds since it began."""
+        clock = self._virtual()
+        return (clock.now - clock.began) / 1_000_000
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's series that have these labels, now."""
@@ -142,18 +183,63 @@ class TestPlane:
         """Starts the fakes that do not serve yet, then the plane."""
         if self._plane is None:
             with ExitStack() as stack:
-                for fakes in self._fakes.values():
+                self._take_clock(stack)
+                for name, fakes in self._fakes.items():
                     for fake in fakes:
-                        if not fake.serving:
-                            stack.enter_context(fake)
+                        self._start_fake(name, fake, stack)
                 self._plane = self._started()
+                if self._clock is not None:
+                    stack.enter_context(self._clock.runs(self._plane))
                 self._exit = stack.pop_all()
         return self
+
+    def _take_clock(self, stack: ExitStack) -> None:
+        if not self._is_virtual:
+            if VirtualClock.in_use():
+                raise RuntimeError(
+                    "another plane of this process runs on the virtual clock, which is the whole"
+                    ' process\'s: give this one clock="virtual" too, or end the other one first'
+                )
+            return
+        self._clock = clock = VirtualClock.taken()
+
+        def give_back() -> None:
+            self._clock = None
+            clock.release()
+
+        stack.callback(give_back)
+        stack.callback(self._let_go)
+
+    def _let_go(self) -> None:
+        """What runs on the clock must be able to end."""
+        loops, self._loops = self._loops, []
+        if self._clock is not None:
+            self._clock.let_go(loops)
+
+    def _loop(self) -> Loop | None:
+        """A loop on the virtual clock; None without one."""
+        if self._clock is None:
+            return None
+        self._loops.append(self._clock.loop())
+        return self._loops[-1]
+
+    def _start_fake(self, name: str, fake: FakeUpstream, stack: ExitStack) -> None:
+        if not fake.serving:
+            fake._start(self._loop())
+            stack.enter_context(fake)
+        elif self._clock is not None:
+            raise RuntimeError(
+                f"the fake of `{name}` serves already, and not on the virtual clock: let the plane"
+                " start it"
+            )
 
     def stop(self) -> None:
         """Ends the plane, then the fakes; raises what a function of a route raised."""
         plane, self._plane = self._plane, None
         host, self._host = self._host, None
+        for sent in self._sent:
+            sent.close()
+        self._let_go()
         if plane is not None:
             plane.end()
         stuck = host is not None and not host.stop()
@@ -189,6 +275,14 @@ class TestPlane:
             raise RuntimeError("the plane does not run: use it as `with TestPlane(...) as plane:`")
         return self._plane
 
+    def _virtual(self) -> VirtualClock:
+        self._running()
+        if self._clock is None:
+            raise RuntimeError(
+                'the plane runs on the machine\'s time: write TestPlane(..., clock="virtual")'
+            )
+        return self._clock
+
     def _started(self) -> Any:
         from tailrace._config import resolve
         from tailrace._runtime import Plane
@@ -201,52 +295,26 @@ class TestPlane:
         resolved = resolve(self.service, flags=flags, read_file=False)
         blueprint = resolved.blueprint
         _stretch(blueprint, self._scale)
+        if self._clock is not None and blueprint.get("protections") == "off":
+            raise ValueError("without protections the plane keeps the machine's time")
         plane = Plane(json.dumps(blueprint).encode(), json.dumps(resolved.origins).encode())
         if plane.bridge is not None:
-            from tailrace._host import Host
-
-            service = self.service
-            self._host = Host(plane.bridge, blueprint, service.handlers, service.views)
+            self._host = self._hosting(plane, blueprint)
             self._host.start()
         return plane
 
+    def _hosting(self, plane: Any, blueprint: dict[str, Any]) -> Any:
+        from tailrace._host import Host
+        from tailrace._threads import Threads
+        from tailrace.scope import Scope
 
-class AsyncTestPlane:
-    """The same for `async` tests: requests are awaited and do not hold the event loop."""
-
-    def __init__(self, plane: TestPlane) -> None:
-        self.plane = plane
-
-    @property
-    def upstreams(self) -> dict[str, FakeUpstream]:
-        return self.plane.upstreams
-
-    @property
-    def url(self) -> str:
-        return self.plane.url
-
-    async def get(
-        self,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Reply:
-        return await self.request("GET", path, query=query, headers=headers)
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        json: object = None,
-        body: bytes | None = None,
-    ) -> Reply:
-        return await asyncio.to_thread(
-            self.plane.request, method, path, query=query, headers=headers, json=json, body=body
-        )
+        loop = self._loop()
+        service = self.service
+        host = Host(plane.bridge, blueprint, service.handlers, service.views, test_loop=loop)
+        if loop is not None:
+            work, wait = Threads._work.__code__, Scope.wait.__code__
+            loop.jobs = lambda: at_work(host.unsettled(), work, wait)
+        return host
 
 
 def _by_name(service: Service, given: Mapping[str, Fakes]) -> dict[str, list[FakeUpstream]]:

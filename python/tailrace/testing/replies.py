@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
+
+from tailrace.testing.clock import VirtualClock
 
 PATIENCE_SECONDS: Final = 60.0
 
@@ -70,7 +73,55 @@ class Reply:
         return None
 
 
-def ask(  # one request in all its parts
+class Pending:
+    """A request that was sent, and whose reply may be waited for."""
+
+    def __init__(
+        self, connection: http.client.HTTPConnection, clock: VirtualClock | None = None
+    ) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._reply: Reply | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its connection is still held."""
+        return self._connection.sock is not None
+
+    @property
+    def done(self) -> bool:
+        """Whether the reply has come; on a virtual clock, by what it says now."""
+        if self._clock is not None:
+            self._clock.settle()
+        return self._reply is not None or self._readable()
+
+    def reply(self) -> Reply:
+        """The reply. It is waited for; a virtual clock goes on, timer by timer, until it comes."""
+        if self._reply is None:
+            try:
+                if self._clock is not None:
+                    self._clock.until(self._readable, "the request has no reply")
+                response = self._connection.getresponse()
+                headers = Headers(response.getheaders())
+                self._reply = Reply(response.status, headers, response.read())
+            finally:
+                self.close()
+        return self._reply
+
+    def close(self) -> None:
+        """Leaves, as a client does that waits no longer."""
+        self._connection.close()
+
+    def _readable(self) -> bool:
+        # Closed by whoever ended the plane: reading tells.
+        if self._connection.sock is None:
+            return True
+        poll = select.poll()
+        poll.register(self._connection.sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+def send(  # one request in all its parts
     port: int,
     method: str,
     path: str,
@@ -79,7 +130,8 @@ def ask(  # one request in all its parts
     headers: Mapping[str, str] | None = None,
     json_body: object = None,
     body: bytes | None = None,
-) -> Reply:
+    clock: VirtualClock | None = None,
+) -> Pending:
     """Sends one request on a connection of its own."""
     told = dict(headers or {})
     if json_body is not None:
@@ -90,7 +142,7 @@ def ask(  # one request in all its parts
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     try:
         connection.request(method, path, body=body, headers=told)
-        response = connection.getresponse()
-        return Reply(response.status, Headers(response.getheaders()), response.read())
-    finally:
+    except BaseException:
         connection.close()
+        raise
+    return Pending(connection, clock)

@@ -30,14 +30,14 @@ Answering = Callable[[str, str, Mapping[str, str], bytes], Answer]
 
 
 class Served:
-    """A listening fake; it serves from its making to `stop`."""
+    """A listening fake; it serves from its making to `stop`, on `loop` where its time matters."""
 
-    def __init__(self, answering: Answering) -> None:
+    def __init__(self, answering: Answering, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._answering = answering
         self._listening = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=CONNECTIONS_MAX)
         self.port: int = self._socket.getsockname()[1]
-        self._loop = asyncio.new_event_loop()
+        self._loop = loop or asyncio.new_event_loop()
         self._ended: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._run, name="fake-upstream", daemon=True)
         self._thread.start()
@@ -82,6 +82,10 @@ class Served:
             await asyncio.sleep(0)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # The event loop leaves it to us: the listening socket's protocol is not named. Without it a
+        # second write waits for the caller to acknowledge the first, tens of milliseconds.
+        own = writer.get_extra_info("socket")
+        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             while await self._exchange(reader, writer):
                 pass
@@ -111,9 +115,10 @@ class Served:
         if answer.ending == "reset":
             _reset(writer)
             return False
-        writer.write(_head(answer))
+        body = b""
         if method != "HEAD" and answer.status not in _WITHOUT_BODY:
-            writer.write(answer.body[: len(answer.body) // 2] if _short(answer) else answer.body)
+            body = answer.body[: len(answer.body) // 2] if _short(answer) else answer.body
+        writer.write(_head(answer) + body)
         await writer.drain()
         return not _short(answer) and headers.get("connection", "").lower() != "close"
 

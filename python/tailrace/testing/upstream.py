@@ -7,6 +7,7 @@ asserted. Limits: the last 1 000 requests are kept (all are counted), 256 connec
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import threading
@@ -202,8 +203,11 @@ class FakeUpstream:
 
     def start(self) -> Self:
         """Serves on a port of its own."""
+        return self._start(None)
+
+    def _start(self, loop: asyncio.AbstractEventLoop | None) -> Self:
         if self._served is None:
-            self._served = Served(self._answer)
+            self._served = Served(self._answer, loop)
         return self
 
     def stop(self) -> None:

@@ -38,6 +38,8 @@ pub struct Load {
     /// As seen at the last look.
     pub delay: AtomicU64,
     cpu: AtomicU64,
+    /// Requests that may be inside; `u64::MAX` while there is no limit.
+    pub room: AtomicU64,
 }
 
 impl Load {
@@ -58,6 +60,7 @@ impl Load {
             ignored: Count::default(),
             delay: AtomicU64::new(0),
             cpu: AtomicU64::new(0),
+            room: AtomicU64::new(u64::MAX),
         }
     }
 

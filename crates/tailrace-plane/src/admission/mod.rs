@@ -41,6 +41,7 @@ use std::hash::RandomState;
 use std::io::Write;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use tailrace_policy::deadline::Deadline;
 use tailrace_policy::feasibility::Gate as Feasibility;
@@ -48,6 +49,7 @@ use tailrace_policy::inbound::{Expected, Inbound, Permit, Share};
 use tailrace_policy::keyed::Keyed;
 use tailrace_policy::rate::{Allowed, Rate, RateExceeded};
 use tailrace_policy::rate_headers::{LimitValue, PolicyValue};
+use tailrace_policy::shed::room::Room;
 use tailrace_policy::shed::Level;
 use tailrace_policy::Nanos;
 
@@ -132,6 +134,7 @@ pub struct Gate {
     answered: Cell<u32>,
     /// Requests let in that have not ended.
     inside: Rc<Cell<u64>>,
+    room: Cell<Room>,
 }
 
 impl Gate {
@@ -149,7 +152,17 @@ impl Gate {
             left_out: views().map(|_| Cell::new(0)).collect(),
             answered: Cell::new(0),
             inside: Rc::default(),
+            room: Cell::new(Room::new(program.admission.targets.delay_target)),
         }
+    }
+
+    /// Takes note of how long what is ready waits to run (req 9.1c).
+    pub fn note_wait(&self, wait: Nanos) {
+        let mut room = self.room.get();
+        room.note(wait, self.inside());
+        self.room.set(room);
+        let limit = room.limit().unwrap_or(u64::MAX);
+        self.load.room.store(limit, Ordering::Relaxed);
     }
 
     fn inside(&self) -> u64 {
@@ -308,7 +321,8 @@ fn decide(
     }
     if let Some(shedder) = &gate.load.shedder {
         let chance = if shedder.rate() > 0.0 { draw() } else { 0 };
-        if shedder.admit(worth.level, chance).is_err() {
+        let has_room = gate.room.get().has(worth.level.class(), gate.inside());
+        if shedder.admit(worth.level, chance).is_err() || !has_room {
             gate.load.shed[worth.level.class() as usize].add(1);
             return Err(Refusal::soon(Limit::Shed));
         }

@@ -17,6 +17,8 @@ pub struct Gate {
     inside: AtomicU32,
     /// Times this code was seen to hold the event loop.
     pub stalls: AtomicU64,
+    /// Times it was seen to run on after it was cancelled.
+    pub overdue: AtomicU64,
     /// Handlers that ended with an exception of their own.
     pub crashes: AtomicU64,
     /// Requests refused because every place was taken.
@@ -29,6 +31,7 @@ impl Gate {
             limit,
             inside: AtomicU32::new(0),
             stalls: AtomicU64::new(0),
+            overdue: AtomicU64::new(0),
             crashes: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }

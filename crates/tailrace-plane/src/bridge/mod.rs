@@ -325,6 +325,13 @@ impl Bridge {
         }
     }
 
+    /// A handler was seen to run on after it was cancelled.
+    pub fn overdue(&self, view: usize) {
+        if let Some(Some(gate)) = self.gates.get(view) {
+            gate.overdue.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn leave(&self, view: usize) {
         if let Some(Some(gate)) = self.gates.get(view) {
             gate.leave();

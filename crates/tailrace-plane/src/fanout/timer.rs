@@ -4,6 +4,7 @@
 //! costs one look, moving it costs a lock.
 
 use crate::clock;
+use crate::clock::manual::{self, Alarm};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,11 +15,16 @@ use tokio::time::Sleep;
 pub struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     armed: Nanos,
+    /// Instead of the two, where a test moves the clock.
+    alarm: Alarm,
 }
 
 impl Timer {
     /// Ready at `next` or, rarely, a little before the caller expects to be polled again.
     pub fn poll_until(&mut self, next: Nanos, context: &mut Context<'_>) -> Poll<()> {
+        if manual::is_on() {
+            return self.alarm.poll_until(next, context);
+        }
         let sleep = self.sleep.get_or_insert_with(|| {
             self.armed = next;
             Box::pin(tokio::time::sleep_until(clock::instant(next)))

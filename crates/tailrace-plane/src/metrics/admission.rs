@@ -77,6 +77,17 @@ fn decisions(shared: &Shared) -> Labelled<u64> {
     found
 }
 
+/// Nothing while there is no limit.
+fn room(shared: &Shared) -> Labelled<f64> {
+    let loads = shared.admission.loads.iter();
+    let rooms = loads.map(|load| load.room.load(Ordering::Relaxed));
+    let least = rooms.min().filter(|room| *room != u64::MAX);
+    least
+        .map(|room| (vec![], room as f64))
+        .into_iter()
+        .collect()
+}
+
 pub fn gauges(shared: &Shared) -> Gauges {
     let admission = &shared.admission;
     let worst = |read: &dyn Fn(&Load) -> f64| {
@@ -105,6 +116,11 @@ pub fn gauges(shared: &Shared) -> Gauges {
             "tailrace_ready_delay_seconds",
             "How long what is ready waits to run, of the worker where it waits longest",
             worst(&|load| load.delay.load(Ordering::Relaxed) as f64 / 1e9),
+        ),
+        (
+            "tailrace_room_requests",
+            "Requests a worker works on at once while its turns are too long, of the one with least",
+            room(shared),
         ),
         (
             "tailrace_cpu_share",

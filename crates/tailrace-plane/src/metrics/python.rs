@@ -89,6 +89,11 @@ pub fn counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u6
             "Times this handler was seen to hold the event loop",
             each(&|gate| gate.stalls.load(Ordering::Relaxed)),
         ),
+        (
+            "tailrace_handler_overdue",
+            "Times this handler was seen to run on after it was cancelled",
+            each(&|gate| gate.overdue.load(Ordering::Relaxed)),
+        ),
     ]
 }
 

@@ -10,7 +10,7 @@ pub mod slots;
 use crate::admission::caller::Peer;
 use crate::admission::load::Meter;
 use crate::bridge;
-use crate::clock::{self, MILLI};
+use crate::clock::{self, manual, MILLI};
 use crate::net::{self, TcpListener, TcpStream};
 use crate::shared::{ConnectionPermit, Phase, Shared};
 use crate::worker::Worker;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use tailrace_policy::Nanos;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep;
 
 /// How often the lateness of the ready queue is measured.
 const TICK: Nanos = 25 * MILLI;
@@ -58,11 +58,19 @@ pub fn run(
     log: Option<crate::access_log::Ring>,
     seed: u64,
 ) -> io::Result<()> {
-    let runtime = Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build_local(LocalOptions::default())?;
-    runtime.block_on(async move {
+    let running = manual::Running::enter();
+    let mut builder = Builder::new_current_thread();
+    builder.enable_io().enable_time();
+    if let Some(round) = running.round() {
+        let (before, after) = (Arc::clone(round), Arc::clone(round));
+        builder.on_thread_park(move || before.parks());
+        builder.on_thread_unpark(move || after.unparks());
+    }
+    let runtime = builder.build_local(LocalOptions::default())?;
+    runtime.block_on(async {
+        if let Some(round) = running.round() {
+            tokio::task::spawn_local(Arc::clone(round).answer());
+        }
         let worker = Worker::new(index, shared, log, seed);
         match listener {
             Some(listener) => serve(&worker, TcpListener::from_std(listener)?).await,
@@ -164,13 +172,19 @@ async fn sweep(mut worker: Rc<Worker>) {
     let mut meter = Meter::new(&worker, due);
     let mut turn = 0_u32;
     loop {
-        due += TICK;
-        sleep_until(clock::instant(due)).await;
+        due = clock::reach(due + TICK).await;
         let now = clock::now();
-        meter.note(&worker, now, now.saturating_sub(due));
+        let waited = worker.lane.take_waited();
+        meter.note(&worker, now, now.saturating_sub(due).max(waited));
         due = now;
+        // What is ready now, and what the kernel has by then, runs before this goes on.
+        tokio::task::yield_now().await;
+        // Who comes waits for the rest of one such round and for the next.
+        let round = clock::now().saturating_sub(now);
+        worker.gate.note_wait(waited.max(2 * round));
         turn = turn.wrapping_add(1);
-        if !turn.is_multiple_of(SWEEP) {
+        // Where a test moves the clock, one move may be all that is coming.
+        if !turn.is_multiple_of(SWEEP) && !manual::is_on() {
             continue;
         }
         if worker.is_outdated() {

@@ -251,4 +251,9 @@ impl Bridge {
     fn stalled(&self, view: usize) {
         self.inner.stalled(view);
     }
+
+    /// The handler of `view` was seen to run on after it was cancelled.
+    fn overdue(&self, view: usize) {
+        self.inner.overdue(view);
+    }
 }

@@ -80,7 +80,7 @@ def demo(
     }
     at = addresses.choose(given)
     screen = _screen(WARMUP_SECONDS + seconds)
-    with tempfile.TemporaryDirectory(prefix="tailrace-demo-") as folder:
+    with at.held, tempfile.TemporaryDirectory(prefix="tailrace-demo-") as folder:
         try:
             with Children(Path(folder)) as children:
                 return _run(children, at, screen, rate, seconds, hold=hold, began=began)

@@ -2,13 +2,15 @@
 
 The failure prevented: a demo that cannot start because a service runs on 8080. A port the user
 named is taken as named, or is an error that says who holds it; a usual port that is taken is
-replaced and said so.
+replaced and said so. A replacement stays bound here while the demo runs, where the system lets a
+child listen on it all the same (Linux): two demos that start together never choose the same one.
 """
 
 from __future__ import annotations
 
 import random
 import socket
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
@@ -39,6 +41,8 @@ class Addresses:
     lab_port: int
     lab_admin_port: int
     notes: list[str] = field(default_factory=list)
+    held: ExitStack = field(default_factory=ExitStack, repr=False)
+    """Keeps replacements ours; closed when the demo has ended."""
 
     @property
     def governed(self) -> str:
@@ -65,13 +69,14 @@ def choose(given: dict[str, int | None]) -> Addresses:
     """The ports of a run; `given` names the options that were used."""
     chosen: dict[str, int] = {}
     notes: list[str] = []
+    held = ExitStack()
     for name, usual in USUAL.items():
         wanted = given.get(name)
         port = usual if wanted is None else wanted
         width = len(UPSTREAMS) if name == "lab_port" else 1
         taken = next((one for one in range(port, port + width) if not is_free(one)), None)
         if port == 0 or (taken is not None and wanted is None):
-            chosen[name] = _free_block(width)
+            chosen[name] = _free_block(width, held)
             if taken is not None and port:
                 whom = owner(taken)
                 used = f"in use by {whom}" if whom else "in use"
@@ -80,18 +85,23 @@ def choose(given: dict[str, int | None]) -> Addresses:
             raise Stop(Exit.ENVIRONMENT, in_use(taken, HOST, f"--{name.replace('_', '-')}"))
         else:
             chosen[name] = port
-    return Addresses(**chosen, notes=notes)
+    return Addresses(**chosen, notes=notes, held=held)
 
 
-def _free_block(width: int) -> int:
+def _free_block(width: int, held: ExitStack) -> int:
     """The first of `width` free ports in a row; held together while they are tried."""
     for _ in range(_TRIES):
         base = random.randrange(*_FREE_RANGE)  # noqa: S311 - not a secret
-        with ExitStack() as held:
+        with ExitStack() as tried:
             try:
                 for port in range(base, base + width):
-                    held.enter_context(socket.socket()).bind((HOST, port))
+                    probe = tried.enter_context(socket.socket())
+                    probe.bind((HOST, port))
+                    # From here on a child may listen, and nobody else may be given the port.
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             except OSError:
                 continue
+            if sys.platform == "linux":
+                held.push(tried.pop_all())
             return base
     raise Stop(Exit.ENVIRONMENT, f"error: found no {width} free ports in a row")

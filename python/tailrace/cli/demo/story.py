@@ -30,6 +30,7 @@ TICK_SECONDS: Final = 0.25
 # Beyond the clients' own patience, for processes to start and end on a busy machine.
 GRACE_SECONDS: Final = 20.0
 HOLD_SECONDS: Final = 86_400.0
+DEGRADED_TRIES: Final = 5
 
 
 @dataclass(slots=True)
@@ -90,8 +91,10 @@ class Story:
         return child
 
     def _show_degraded_reply(self) -> None:
-        reply = ask(self.at)
-        if reply.degraded:
+        # On a busy machine a strong part may be the late one, and that reply shows something else.
+        replies = (ask(self.at) for _ in range(DEGRADED_TRIES))
+        reply = next((reply for reply in replies if reply.degraded), None)
+        if reply is not None:
             text = f"governed answers {reply.status} in {reply.milliseconds:.0f} ms with the header"
             self.screen.event(self.elapsed, text, "reply")
             self.screen.event(self.elapsed, f"  Tailrace-Degraded: {reply.degraded}", "reply")
