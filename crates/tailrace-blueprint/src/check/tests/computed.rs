@@ -3,6 +3,7 @@
 use super::{assert_each_names, paths_with, sample};
 use serde_json::{json, Value};
 
+#[allow(clippy::needless_pass_by_value)] // Literals of the tests.
 fn fields(fields: Value) -> Value {
     json!({"limit": 8, "time_ms": 5.0, "fields": fields})
 }
