@@ -8,6 +8,7 @@ through msgspec; `bytes` is JSON as it stands.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 Decode: TypeAlias = Callable[[bytes], Any]
@@ -40,11 +41,12 @@ def decoder(model: Any, *, own_names: bool = False) -> Decode:
     else:
         validator = TypeAdapter(model).validator
     validate = validator.validate_json
-    names = {"by_alias": True, "by_name": True} if own_names else {}
+    if own_names:
+        validate = partial(validate, by_alias=True, by_name=True)
 
     def decode(json: bytes) -> Any:
         try:
-            return validate(json, **names)
+            return validate(json)
         except ValidationError as error:
             raise UnfitError(str(error)) from error
 

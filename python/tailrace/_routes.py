@@ -17,18 +17,20 @@ _DEPTH_MAX = 8
 """Mounts within mounts."""
 
 
-def template(scope: MutableMapping[str, Any], app: Any, root: str) -> str | None:
-    """The template of the route that answered; `root` was the scope's `root_path` before."""
+def template(scope: MutableMapping[str, Any], app: Any) -> str | None:
+    """The template of the route of `app` that answered, as the scope has it afterwards."""
     known = scope.get("path_template")
     if isinstance(known, str):  # Litestar
         return known
     path = _of_route(scope)
     if path is None:
         return None
-    mounted = scope.get("root_path", "")
-    if mounted == root:
+    # A mount says under which name it was found, and where the app itself is.
+    here = scope.get("root_path", "")
+    root = scope.get("app_root_path", here)
+    if here == root:
         return path
-    before = _of_mounts(_routes(app), mounted[len(root) :], _DEPTH_MAX)
+    before = _of_mounts(_routes(app), here[len(root) :], _DEPTH_MAX)
     return None if before is None else before + path
 
 

@@ -8,7 +8,7 @@ back in one wake-up, and the first strong failure ends the others (req 4.5).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tailrace._codec import UnfitError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from tailrace._pump import Answer
+    from tailrace._registry import Registered
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -90,8 +91,8 @@ class Together:
         """Hands registered calls to the plane."""
         raise NotImplementedError
 
-    def registered(self, call: BoundCall[Any]) -> Any:
-        """The call as the plane knows it."""
+    def finder(self) -> Callable[[BoundCall[Any]], Registered]:
+        """What finds calls as the plane knows them."""
         raise NotImplementedError
 
     def missing(self, name: str, reason: str) -> None:
@@ -103,6 +104,7 @@ async def make(maker: Together, calls: Sequence[Any]) -> list[Any]:
     """Makes `calls` together and turns answers into models or errors."""
     items = []
     known = []
+    find = maker.finder()
     for call in calls:
         if type(call) is BoundCall:
             bound, weak = call, None
@@ -110,7 +112,7 @@ async def make(maker: Together, calls: Sequence[Any]) -> list[Any]:
             bound, weak = call.call, call
         else:
             raise TypeError(_not_a_call(call))
-        registered = maker.registered(bound)
+        registered = find(bound)
         known.append((bound, registered, weak))
         items.append((registered.number, weak is None, registered.values(bound)))
     if len(items) > CALLS_MAX:

@@ -19,6 +19,7 @@ import json
 import os
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import cache
 from http import HTTPStatus
 from itertools import count
 from time import perf_counter
@@ -101,7 +102,6 @@ class Middleware:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
-        root = scope.get("root_path", "")
         request_id, left = self._asked(scope["headers"])
         loop = asyncio.get_running_loop()
         inbound = Inbound(request_id, None if left is None else loop.time() + left)
@@ -137,7 +137,7 @@ class Middleware:
             if watch is not None:
                 watch.close()
             measures.in_flight -= 1
-            view = measures.view(scope["method"], template(scope, self.app, root))
+            view = measures.view(scope["method"], template(scope, self.app))
             if reply.cancelled:
                 view.cancelled += 1
             else:
@@ -269,10 +269,12 @@ def _seconds(deadline: Duration) -> float:
 
 
 def _detail(failed: CallFailed) -> str:
-    """The words that the plane has for this reason."""
+    return _details().get(failed.reason) or str(failed)
+
+
+@cache
+def _details() -> dict[str, str]:
+    """The words that the plane has for each reason."""
     from tailrace._runtime import problems
 
-    for scope, code, _, detail in problems():
-        if scope == "part" and code == failed.reason:
-            return detail
-    return str(failed)
+    return {code: detail for scope, code, _, detail in problems() if scope == "part"}

@@ -7,7 +7,7 @@ parts: deadline, throttle, bulkhead, retry, hedge, model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from tailrace._inbound import INBOUND
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tailrace._inbound import Inbound
     from tailrace._pump import Answer, Pump
-    from tailrace._registry import Registry
+    from tailrace._registry import Registered, Registry
     from tailrace._together import Asked as AskedCall
     from tailrace.streams import Stream
     from tailrace.typing import Duration, Size, Value
@@ -175,10 +175,11 @@ class Client(Together):
         """Whether calls can be made: between the two ends of `async with`."""
         return self._pump is not None
 
-    def registered(self, call: BoundCall[Any]) -> Any:
+    def finder(self) -> Callable[[BoundCall[Any]], Registered]:
+        """What finds calls as the plane knows them."""
         self._opened()
         assert self._registry is not None
-        return self._registry.find(call)
+        return self._registry.find
 
     async def ask(self, items: list[Any]) -> list[Answer]:
         """Hands registered calls to the plane."""

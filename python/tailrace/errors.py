@@ -129,6 +129,9 @@ class CallFailed(TailraceError):  # noqa: N818 - the word of reasons and docs
         said = f", it answered {self.answered}" if self.answered else ""
         return f"the call of {self.upstream} failed: {self.reason}{said}"
 
+    def __repr__(self) -> str:
+        return f"CallFailed({self.upstream!r}, {self.reason!r}, {self.status}, {self.answered})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         return CallFailed, (self.upstream, self.reason, self.status, self.answered)
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tailrace._together import Together
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tailrace._pump import Answer, Pump
-    from tailrace._registry import Registry
+    from tailrace._registry import Registered, Registry
     from tailrace._together import Asked
     from tailrace.bound import BoundCall
 
@@ -58,8 +60,9 @@ class Scope(Together):
         """Hands registered calls to the plane."""
         return await self._pump.ask(self._ticket, items)
 
-    def registered(self, call: BoundCall[Any]) -> Any:
-        return self._registry.find(call)
+    def finder(self) -> Callable[[BoundCall[Any]], Registered]:
+        """What finds calls as the plane knows them."""
+        return self._registry.find
 
     def missing(self, name: str, reason: str) -> None:
         """Notes that a weak call failed."""

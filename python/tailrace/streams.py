@@ -50,7 +50,7 @@ class Stream:
         client = self._client
         if self._reader is not None:
             raise RuntimeError("this stream was opened before; call client.stream(...) again")
-        registered = client.registered(self._call)
+        registered = client.finder()(self._call)
         pump = client.pump()
         inbound = INBOUND.get()
         seconds, request_id = self._seconds, b""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import tailrace
-from asgi_side import ask, plain, series, with_calls
+from asgi_side import ask, plain, scope, series, speak, with_calls
 from fastapi import APIRouter, FastAPI
 from litestar import Litestar, get
 from litestar.params import FromPath
@@ -141,6 +141,32 @@ def test_litestar_says_its_template() -> None:
     numbers = asyncio.run(main())
     assert numbers['tailrace_requests_total{view="GET /orders/{order_id}",status="200"}'] == 3
     assert numbers['tailrace_unmatched_requests_total{status="404"}'] == 3
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_root_path_is_no_mount(inside: bool) -> None:
+    """It says where a proxy has put the app, and is no part of a route."""
+    app = FastAPI()
+    app.mount("/in", fastapi_app())
+
+    @app.get("/orders/{order_id}")
+    async def order(order_id: str) -> str:
+        return order_id
+
+    if inside:
+        app.add_middleware(Middleware, metrics="/metrics")
+    served = app if inside else Middleware(app, metrics="/metrics")
+
+    async def main() -> dict[str, float]:
+        for path in ("/orders/1", "/in/orders/1"):
+            asked = scope(f"/api{path}")
+            asked["root_path"] = "/api"  # As `uvicorn --root-path` says it.
+            assert (await speak(served, asked)).status == 200
+        return series((await ask(served, "/metrics")).body.decode())
+
+    numbers = asyncio.run(main())
+    assert numbers['tailrace_requests_total{view="GET /orders/{order_id}",status="200"}'] == 1
+    assert numbers['tailrace_requests_total{view="GET /in/orders/{order_id}",status="200"}'] == 1
 
 
 def test_there_is_an_end_to_labels() -> None:

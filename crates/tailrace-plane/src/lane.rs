@@ -22,6 +22,7 @@ pub const LARGE_BYTES: usize = 32 * 1024;
 
 #[derive(Debug, Default)]
 struct Ticket {
+    /// On the clock of this thread's work.
     since: Nanos,
     granted: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -47,7 +48,7 @@ impl Lane {
             return;
         }
         let ticket = Rc::new(Ticket {
-            since: clock::now(),
+            since: clock::thread_cpu(),
             ..Ticket::default()
         });
         state.line.borrow_mut().push_back(Rc::clone(&ticket));
@@ -62,10 +63,10 @@ impl Lane {
     }
 
     /// The longest wait in line since this was last asked, of those that are over and of the one
-    /// that has its turn next.
+    /// that has its turn next, in work of this thread meanwhile.
     pub fn take_waited(&self) -> Nanos {
         let next = self.0.line.borrow().front().map(|ticket| ticket.since);
-        let waits = next.map_or(0, |since| clock::now().saturating_sub(since));
+        let waits = next.map_or(0, |since| clock::thread_cpu().saturating_sub(since));
         self.0.waited.replace(0).max(waits)
     }
 }
@@ -85,7 +86,7 @@ async fn move_on(state: Rc<State>) {
             state.moving.set(false);
             return;
         };
-        let waited = clock::now().saturating_sub(ticket.since);
+        let waited = clock::thread_cpu().saturating_sub(ticket.since);
         state.waited.set(state.waited.get().max(waited));
         ticket.granted.set(true);
         let waker = ticket.waker.borrow_mut().take();

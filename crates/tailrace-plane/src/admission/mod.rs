@@ -26,6 +26,7 @@ pub mod load;
 pub mod refusal;
 pub mod rules;
 
+use crate::clock::MILLI;
 use crate::fanout::FanOut;
 use crate::h1::RequestHead;
 use crate::program::{Program, View};
@@ -152,11 +153,11 @@ impl Gate {
             left_out: views().map(|_| Cell::new(0)).collect(),
             answered: Cell::new(0),
             inside: Rc::default(),
-            room: Cell::new(Room::new(program.admission.targets.delay_target)),
+            room: Cell::new(Room::new(program.admission.targets.delay_target.max(MILLI))),
         }
     }
 
-    /// Takes note of how long what is ready waits to run (req 9.1c).
+    /// Takes note of how long what is ready waits to run, in work of this thread (req 9.1c).
     pub fn note_wait(&self, wait: Nanos) {
         let mut room = self.room.get();
         room.note(wait, self.inside());

@@ -177,10 +177,12 @@ async fn sweep(mut worker: Rc<Worker>) {
         let waited = worker.lane.take_waited();
         meter.note(&worker, now, now.saturating_sub(due).max(waited));
         due = now;
-        // What is ready now, and what the kernel has by then, runs before this goes on.
+        // What is ready now, and what the kernel has by then, runs before this goes on. Counted is
+        // what this thread did: when it is the machine that stalls, nobody must be refused.
+        let before = clock::thread_cpu();
         tokio::task::yield_now().await;
         // Who comes waits for the rest of one such round and for the next.
-        let round = clock::now().saturating_sub(now);
+        let round = clock::thread_cpu().saturating_sub(before);
         worker.gate.note_wait(waited.max(2 * round));
         turn = turn.wrapping_add(1);
         // Where a test moves the clock, one move may be all that is coming.

@@ -24,7 +24,7 @@ pub(crate) fn service(upstream: &Upstream, with: Value) -> Service {
 }
 
 /// The blueprint as text.
-fn text(service: &Service) -> String {
+pub(crate) fn text(service: &Service) -> String {
     String::from_utf8(service.source()).expect("JSON is text")
 }
 
@@ -53,7 +53,7 @@ fn landed(bridge: &Bridge) -> Vec<Answer> {
 }
 
 /// Registers a GET of `path` whose values are `names`, giving things.
-fn register(bridge: &Bridge, service: &str, path: &str, names: &[&str]) -> usize {
+pub(crate) fn register(bridge: &Bridge, service: &str, path: &str, names: &[&str]) -> usize {
     let parameters: Vec<Value> = names
         .iter()
         .map(|name| json!({"name": name, "in": "query", "shape": TEXT, "required": true}))

@@ -56,5 +56,6 @@ mod slow_sockets;
 mod smuggling;
 mod spoofed;
 mod standing_in;
+mod streams;
 mod turns;
 mod upstream_limits;
