@@ -30,8 +30,8 @@ CONNECTIONS = 2500
 TIMEOUT_MS = 2000
 INTERVAL_S = 0.25
 # Undeclared bytes in each heavy answer, and who gives one: an upstream whose part is strong, so
-# that nobody's capacity is what remains when weak parts are left out, and which every peer projects
-# by a list of what may pass.
+# that nobody's capacity is what remains when weak parts are left out, and which every peer
+# projects by a list of what may pass.
 HEAVY_BYTES = 256 * 1024
 HEAVY = ("users",)
 # The load before and after, as a share of the capacity.

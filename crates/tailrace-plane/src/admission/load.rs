@@ -64,6 +64,10 @@ impl Load {
         }
     }
 
+    pub fn says_room(&self, limit: Option<u64>) {
+        self.room.store(limit.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// Use of the processors at the last look.
     pub fn cpu(&self) -> f64 {
         f64::from_bits(self.cpu.load(Ordering::Relaxed))

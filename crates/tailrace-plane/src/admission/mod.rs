@@ -42,7 +42,6 @@ use std::hash::RandomState;
 use std::io::Write;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use tailrace_policy::deadline::Deadline;
 use tailrace_policy::feasibility::Gate as Feasibility;
@@ -162,8 +161,7 @@ impl Gate {
         let mut room = self.room.get();
         room.note(wait, self.inside());
         self.room.set(room);
-        let limit = room.limit().unwrap_or(u64::MAX);
-        self.load.room.store(limit, Ordering::Relaxed);
+        self.load.says_room(room.limit());
     }
 
     fn inside(&self) -> u64 {

@@ -119,7 +119,7 @@ pub fn gauges(shared: &Shared) -> Gauges {
         ),
         (
             "tailrace_room_requests",
-            "Requests a worker works on at once while its turns are too long, of the one with least",
+            "Requests a worker works on at once under overload, of the worker with least",
             room(shared),
         ),
         (
