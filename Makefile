@@ -51,6 +51,7 @@ lint: $(STAMPS)/built-ci ## Style, types, stubs, house rules, licences
 	$(PY) -m mypy.stubtest tailrace._plane
 	$(PY) tools/tidy.py
 	$(PY) tools/docs.py
+	$(PY) ops/dashboards.py --check
 	$(PY) tools/requirements.py --check
 	$(PY) tools/licences.py
 	$(CARGO) clippy $(CI) --workspace --all-targets -- -D warnings
@@ -80,6 +81,7 @@ example: $(STAMPS)/built-ci ## The order service over five real upstreams, repli
 test-real: export FUZZ_EXAMPLES ?= 5000
 test-real: $(STAMPS)/clients
 test-real: $(STAMPS)/built-ci ## Whole processes and real sockets only; says what it skips, and why
+	@sh tools/prometheus.sh
 	$(PY) -m pytest -rs -m "e2e or wire or real"
 
 bench: $(STAMPS)/dev ## Cost per request beside the peers (builds with profile dist); takes a while

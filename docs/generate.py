@@ -3,8 +3,8 @@
 
 Prevents a page that says one word while the plane says another. A page holds pairs of markers; what
 stands between them is written from the sources. Rust is read by regular expressions, which works
-because it is formatted by rustfmt; a table that comes out empty is an error. Prose, and the labels
-of metrics, are written by hand. Needs the Python environment of tailrace, but not the built plane.
+because it is formatted by rustfmt; a table that comes out empty is an error. Prose is written by
+hand. Needs the Python environment of tailrace, but not the built plane.
 """
 
 from __future__ import annotations
@@ -16,40 +16,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import catalogue
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = ROOT / "docs" / "reference"
 PLANE: Final = ROOT / "crates" / "tailrace-plane" / "src"
 BLOCK: Final = re.compile(r"(<!-- begin:(\w+) -->\n).*?(<!-- end:\2 -->)", re.DOTALL)
-
-LABELS: Final = {
-    "tailrace_unmatched_requests": "status",
-    "tailrace_requests": "view, status",
-    "tailrace_degraded_replies": "view",
-    "tailrace_cancelled_requests": "view",
-    "tailrace_part_results": "view, part, result",
-    "tailrace_part_source": "view, part, source",
-    "tailrace_cache_lookups": "upstream, result",
-    "tailrace_cache_stores": "upstream, result",
-    "tailrace_cache_refreshes": "upstream",
-    "tailrace_attempt_refusals": "upstream, code",
-    "tailrace_request_duration_seconds": "view",
-    "tailrace_admission_decisions": "limit, result",
-    "tailrace_shed_requests": "class",
-    "tailrace_brownout_rung": "view",
-    "tailrace_handler_refused": "view",
-    "tailrace_handler_errors": "view",
-    "tailrace_handler_stalls": "view",
-    "tailrace_handler_overdue": "view",
-    "tailrace_handler_in_flight": "view",
-    "tailrace_interpreter_entries": "view",
-    "tailrace_computed_refused": "view",
-    "tailrace_computed_stalls": "view",
-    "tailrace_computed_in_flight": "view",
-    "tailrace_computed_seconds": "view",
-    "tailrace_computed_wait_seconds": "view",
-    "tailrace_config_changes": "result",
-}
-PER_UPSTREAM: Final = ("tailrace_upstream_", "tailrace_bulkhead_")
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -120,33 +94,27 @@ def bodies() -> str:
 
 def metrics() -> str:
     """Every series, as it is called in a query."""
-    text = _source("metrics", "text.rs")
-    upstreams = _source("metrics", "upstreams.rs")
-    admission = _source("metrics", "admission.rs")
-    cache = _source("metrics", "cache.rs")
-    python = _source("metrics", "python.rs")
-    rows = []
-    kinds = (
-        (text, "process_counters", "counter"),
-        (text, "view_counters", "counter"),
-        (upstreams, "counters", "counter"),
-        (admission, "counters", "counter"),
-        (cache, "counters", "counter"),
-        (python, "counters", "counter"),
-        (text, "gauges", "gauge"),
-        (admission, "gauges", "gauge"),
-        (cache, "gauges", "gauge"),
-        (python, "gauges", "gauge"),
-        (text, "histograms", "histogram"),
-        (python, "histograms", "histogram"),
-    )
-    for source, function, kind in kinds:
-        found = re.findall(r'\(\s*"(tailrace_\w+)",\s*"([^"]+)"', _function(source, function))
-        for name, help_ in found:
-            shown = f"{name}_total" if kind == "counter" else name
-            upstream = "upstream" if name.startswith(PER_UPSTREAM) else ""
-            rows.append((f"`{shown}`", kind, LABELS.get(name, upstream), help_))
+    rows = [
+        (f"`{metric.shown}`", metric.kind, ", ".join(metric.labels), metric.help)
+        for event in catalogue.events()
+        for metric in event.metrics
+    ]
     return _table(("metric", "type", "labels", "what"), rows)
+
+
+def events() -> str:
+    """Every event with what it is counted as and what of it is logged."""
+    blocks = []
+    for event in catalogue.events():
+        lines = [f"## {event.name}\n\n{event.doc}.\n"]
+        if event.metrics:
+            counted = [(f"`{metric.shown}`", metric.kind, metric.help) for metric in event.metrics]
+            lines.append(_table(("metric", "type", "what"), counted))
+        if event.fields:
+            logged = [(f"`{field.name}`", field.unit, field.doc) for field in event.fields]
+            lines.append(_table(("field of the log", "unit", "what"), logged))
+        blocks.append("\n".join(lines))
+    return "\n".join(blocks)
 
 
 def codes() -> str:
@@ -176,6 +144,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "heads": heads,
     "bodies": bodies,
     "metrics": metrics,
+    "events": events,
     "codes": codes,
     "verbs": verbs,
 }

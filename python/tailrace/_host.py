@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tailrace import _computed
 from tailrace._codec import Encode, decoder, encoder
+from tailrace._collector import CollectorWatch
 from tailrace._loop import PlaneSelector, plane_loop
 from tailrace._overdue import Overdue
 from tailrace._pump import Bridge, Pump, refuse_to_go_on
@@ -155,6 +156,7 @@ class Host:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pump: Pump | None = None
         self._watch: StallWatch | None = None
+        self._collector = CollectorWatch(bridge)
         self._overdue: Overdue | None = None
 
     def start(self) -> None:
@@ -170,6 +172,7 @@ class Host:
         self._ending = True
         if self._watch is not None:
             self._watch.end()
+        self._collector.end()
         try:
             loop.call_soon_threadsafe(loop.stop)
         except RuntimeError:
@@ -199,6 +202,7 @@ class Host:
         )
         self._pump = pump
         self._overdue = Overdue(self._bridge, loop, self._runs)
+        self._collector.start()
         if self._test_loop is None:
             self._watch = StallWatch(self._bridge, threading.get_ident(), self._codes())
         loop.call_soon(self._ready.set)

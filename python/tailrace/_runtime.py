@@ -54,6 +54,7 @@ __all__ = [
     "Running",
     "asked_seconds",
     "build_info",
+    "catalogue",
     "check_blueprint",
     "end_engine",
     "engine",
@@ -129,6 +130,12 @@ def asked_seconds(name: bytes, value: bytes) -> float | None:
 def problems() -> list[tuple[str, str, int, str]]:
     """Every problem a client can get, as (scope, code, status, detail)."""
     return _plane.problems()
+
+
+def catalogue() -> list[dict[str, Any]]:
+    """Every event with its metrics and log fields."""
+    found: list[dict[str, Any]] = json.loads(_plane.catalogue())
+    return found
 
 
 def _is_terminal() -> bool:

@@ -35,7 +35,7 @@ class ClientWatch:
         self._last: Message | None = None
         self.gone = False
         """The client left before its answer was whole."""
-        if not any(name in (b"content-length", b"transfer-encoding") for name, _ in headers):
+        if not any(_says_body(name, value) for name, value in headers):
             self._begin()
 
     async def receive(self) -> Message:
@@ -70,3 +70,7 @@ class ClientWatch:
         if not self._over():  # A server says the same when the answer is whole.
             self.gone = True
             self._task.cancel()
+
+
+def _says_body(name: bytes, value: bytes) -> bool:
+    return name == b"transfer-encoding" or (name == b"content-length" and value != b"0")

@@ -115,10 +115,8 @@ def test_every_limit_of_admission_explains_its_code() -> None:
 
 
 def series() -> set[str]:
-    """Every metric the plane writes, as its sources name it."""
-    names = ("text", "upstreams", "admission", "cache", "python")
-    sources = (rust(f"tailrace-plane/src/metrics/{name}.rs") for name in names)
-    return {name for source in sources for name in re.findall(r'"(tailrace_\w+)"', source)}
+    """Every metric of the event catalogue."""
+    return set(loaded(DOCS / "catalogue.py").metrics())
 
 
 def test_every_refusal_of_an_extra_attempt_has_its_line() -> None:
@@ -152,7 +150,8 @@ def test_every_metric_has_a_row() -> None:
 def test_metrics_that_pages_name_exist() -> None:
     known = series() | {"tailrace_plane"}  # The fixture of `tailrace.testing`.
     for path in PAGES:
-        for name in re.findall(r"\btailrace_[a-z_]+\b", path.read_text(encoding="utf-8")):
+        pattern = r"\b(?:tailrace_|http_server_|http_client_)[a-z_]+\b"
+        for name in re.findall(pattern, path.read_text(encoding="utf-8")):
             bare = re.sub(r"_(total|bucket|sum|count)$", "", name)
             assert bare in known or name in known, f"{short(path)} names {name}"
 

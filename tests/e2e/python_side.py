@@ -181,7 +181,7 @@ def metric(service: Service, name: str, label: str = "") -> float:
     found = [
         float(line.rpartition(" ")[2])
         for line in text.splitlines()
-        if line.partition("{")[0] == name and label in line
+        if line.rpartition(" ")[0].partition("{")[0] == name and label in line
     ]
     assert found, name
     return sum(found)

@@ -1,15 +1,21 @@
-//! The access log: one line per request, off the request path (req 5.2).
+//! The log: one line per request, and what Python code says, off the request path (req 5.2).
 //!
 //! A worker copies a fixed-size record into its own bounded single-producer ring; that never blocks
 //! and never allocates. One writer thread empties the rings a few times a second, formats and
 //! writes in one system call per batch. A full ring drops the record and counts it. Everything that
-//! came from a client is escaped, so a request cannot forge a line (RELIABILITY S21).
+//! came from outside is escaped, so a request cannot forge a line (RELIABILITY S21), and what may
+//! be a secret is not written (S22); see `lines.rs`. Python's records have a ring of their own to
+//! the same writer (`said.rs`).
 
-use crate::program::{Program, View};
+mod lines;
+pub mod said;
+
+use crate::metrics::exemplars::{Exemplar, Of};
 use crate::reason::Reason;
 use crate::shared::Shared;
 use crate::source::Source;
-use crate::splice::escape_into;
+use lines::Lines;
+use said::Said;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -131,24 +137,34 @@ impl Sink {
     }
 }
 
-/// The reading half: owns the consumers of all workers.
+/// The reading half: owns the consumers of all workers, and of Python.
 #[derive(Debug)]
 pub struct Writer {
     rings: Vec<rtrb::Consumer<Record>>,
+    said: rtrb::Consumer<Box<Said>>,
     shared: Arc<Shared>,
     sink: Sink,
     format: LogFormat,
-    lines: Vec<u8>,
+    lines: Lines,
+    exemplars: Vec<(usize, Of, Exemplar)>,
 }
 
 impl Writer {
-    pub fn new(rings: Vec<rtrb::Consumer<Record>>, shared: Arc<Shared>, sink: Sink) -> Self {
+    pub fn new(
+        rings: Vec<rtrb::Consumer<Record>>,
+        said: rtrb::Consumer<Box<Said>>,
+        shared: Arc<Shared>,
+        sink: Sink,
+    ) -> Self {
+        let lines = Lines::new(&shared.program());
         Self {
             rings,
+            said,
             shared,
             sink,
             format: LogFormat::default(),
-            lines: Vec::new(),
+            lines,
+            exemplars: Vec::new(),
         }
     }
 
@@ -168,17 +184,20 @@ impl Writer {
             for _ in 0..ring.slots() {
                 let Ok(record) = ring.pop() else { break };
                 records += 1;
-                if self.format == LogFormat::Text {
-                    text_line(&record, &program, &mut self.lines);
-                } else {
-                    json_line(&record, &program, &mut self.lines);
-                }
+                self.exemplars.extend(exemplar(&record));
+                self.lines.request(self.format, &record, &program);
             }
         }
-        if self.lines.is_empty() {
+        for _ in 0..self.said.slots() {
+            let Ok(said) = self.said.pop() else { break };
+            records += 1;
+            self.lines.said(self.format, &said);
+        }
+        self.shared.exemplars.keep(&mut self.exemplars);
+        if self.lines.bytes().is_empty() {
             return;
         }
-        if let Err(error) = self.sink.write(&self.lines) {
+        if let Err(error) = self.sink.write(self.lines.bytes()) {
             if self.shared.log_failed.fetch_add(records, Ordering::Relaxed) == 0 {
                 eprintln!(
                     "warning: access log: {error}; lost lines are counted in \
@@ -189,120 +208,13 @@ impl Writer {
     }
 }
 
-fn names<'a>(record: &Record, program: &'a Program) -> (&'a str, &'a str) {
-    let view = program.views.get(usize::from(record.view));
-    view.map_or(("_unmatched", "_unmatched"), |view| {
-        (view.name.as_str(), view.route.as_str())
-    })
-}
-
-/// Parts worth showing: those of the view and what is made of them, with how they ended.
-fn parts<'a>(
-    record: &'a Record,
-    program: &'a Program,
-) -> impl Iterator<Item = (&'a str, &'a PartEnd)> {
-    let view = program.views.get(usize::from(record.view));
-    let names = view.into_iter().flat_map(View::names);
-    names
-        .zip(&record.parts)
-        .take(usize::from(record.parts_shown))
-}
-
-fn json_line(record: &Record, program: &Program, out: &mut Vec<u8>) {
-    let (view, route) = names(record, program);
-    let mut number = itoa::Buffer::new();
-    let mut field = |out: &mut Vec<u8>, name: &str, value: u64| {
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(number.format(value).as_bytes());
+/// A request for the bucket of its duration.
+fn exemplar(record: &Record) -> Option<(usize, Of, Exemplar)> {
+    let id = record.request_id.text();
+    let exemplar = Exemplar::new(&id, record.duration_us, record.epoch_ms)?;
+    let of = Of {
+        method: record.method,
+        status: record.status,
     };
-    field(out, "{\"time_ms\":", record.epoch_ms);
-    for (name, value) in [
-        (",\"request_id\":", &*record.request_id.text()),
-        (",\"method\":", record.method),
-        (",\"view\":", view),
-        (",\"route\":", route),
-        (",\"path\":", &*record.path.text()),
-    ] {
-        out.extend_from_slice(name.as_bytes());
-        escape_into(value, out);
-    }
-    field(out, ",\"status\":", u64::from(record.status));
-    field(out, ",\"duration_us\":", u64::from(record.duration_us));
-    field(out, ",\"bytes\":", u64::from(record.bytes));
-    if !record.code.is_empty() {
-        out.extend_from_slice(b",\"code\":");
-        escape_into(record.code, out);
-    }
-    if record.client_gone {
-        out.extend_from_slice(b",\"client_gone\":true");
-    }
-    out.extend_from_slice(b",\"parts\":{");
-    for (index, (name, end)) in parts(record, program).enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        escape_into(name, out);
-        field(out, ":{\"us\":", u64::from(end.us));
-        if let Some(reason) = end.failed {
-            out.extend_from_slice(b",\"failed\":\"");
-            out.extend_from_slice(reason.code().as_bytes());
-            out.push(b'"');
-        }
-        if end.source != Source::Fresh {
-            out.extend_from_slice(b",\"source\":\"");
-            out.extend_from_slice(end.source.code().as_bytes());
-            out.push(b'"');
-        }
-        if end.source.has_age() {
-            field(out, ",\"age_s\":", u64::from(end.age_s));
-        }
-        out.push(b'}');
-    }
-    out.push(b'}');
-    if record.python.is_any() {
-        field(out, ",\"python\":{\"us\":", u64::from(record.python.us));
-        field(out, ",\"wait_us\":", u64::from(record.python.wait_us));
-        field(out, ",\"lock_us\":", u64::from(record.python.lock_us));
-        out.push(b'}');
-    }
-    out.extend_from_slice(b"}\n");
-}
-
-fn text_line(record: &Record, program: &Program, out: &mut Vec<u8>) {
-    let (view, _) = names(record, program);
-    let mut path = Vec::new();
-    escape_into(&record.path.text(), &mut path);
-    let mut id = Vec::new();
-    escape_into(&record.request_id.text(), &mut id);
-    let line = format!(
-        "{} {} {} {} {} {}us {}B id={}",
-        record.epoch_ms,
-        record.method,
-        String::from_utf8_lossy(&path),
-        view,
-        record.status,
-        record.duration_us,
-        record.bytes,
-        String::from_utf8_lossy(&id),
-    );
-    out.extend_from_slice(line.as_bytes());
-    for (name, end) in parts(record, program) {
-        let failed = end.failed.map_or("", Reason::code);
-        let sign = if end.failed.is_some() { "!" } else { "" };
-        out.extend_from_slice(format!(" {name}={}us{sign}{failed}", end.us).as_bytes());
-        if end.source != Source::Fresh {
-            out.extend_from_slice(format!("~{}", end.source.code()).as_bytes());
-        }
-        if end.source.has_age() {
-            out.extend_from_slice(format!("({}s)", end.age_s).as_bytes());
-        }
-    }
-    if record.python.is_any() {
-        let PythonTime { us, wait_us, .. } = record.python;
-        out.extend_from_slice(format!(" python={us}us+{wait_us}us").as_bytes());
-    }
-    if !record.code.is_empty() {
-        out.extend_from_slice(format!(" code={}", record.code).as_bytes());
-    }
-    out.push(b'\n');
+    Some((usize::from(record.view), of, exemplar))
 }

@@ -13,6 +13,7 @@ pub mod token;
 
 use crate::h1::{self, HeadLimits, Method, Parsed, RequestHead};
 use crate::metrics::text;
+use crate::metrics::write::Format;
 use crate::net::TcpListener;
 use crate::shared::{Phase, Shared};
 use std::io;
@@ -187,11 +188,14 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
         b"/livez" => text(503, "a worker thread has ended; restart the process\n"),
         b"/readyz" if shared.phase() == Phase::Running => text(200, "ready\n"),
         b"/readyz" => text(503, "draining\n"),
-        b"/metrics" => Answer {
-            status: 200,
-            content_type: text::CONTENT_TYPE,
-            body: text::render(shared),
-        },
+        b"/metrics" => {
+            let format = Format::asked(head.header(input, "accept"));
+            Answer {
+                status: 200,
+                content_type: format.content_type(),
+                body: text::render(shared, format),
+            }
+        }
         b"/stats" => json(text::stats(shared)),
         b"/config" => json(config::render(shared)),
         b"/blueprint" => json(shared.live.current().blueprint.clone()),

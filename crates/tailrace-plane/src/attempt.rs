@@ -3,24 +3,27 @@
 //! What an attempt means is decided here once: for the address's load, for the percentiles that
 //! hedges and retries read, and for the part.
 
+mod request;
+
 use crate::call::{Call, Landed};
 use crate::client::{self, Answered, ExchangeError, Response};
 use crate::h1::Method;
 use crate::lane::LARGE_BYTES;
-use crate::program::{Body, Part};
+use crate::metrics::split::Ended;
+use crate::program::Part;
 use crate::reason::Reason;
 use crate::splice::{self, MismatchCode};
-use crate::template::Rendered;
 use crate::upstream::{AddressSet, Upstream};
 use crate::worker::Worker;
 use std::pin::pin;
 use std::rc::Rc;
 use tailrace_policy::balance;
 use tailrace_policy::breaker::Guard;
-use tailrace_policy::deadline::millis_floor;
 use tailrace_policy::outcome::Outcome;
 use tailrace_policy::retry::Failure;
 use tailrace_policy::Nanos;
+
+pub use request::push_request;
 
 /// An attempt that ended by itself.
 #[derive(Debug)]
@@ -94,9 +97,10 @@ pub async fn attempt(call: &Call, part: &Part, upstream: &Upstream, chosen: Chos
         let exchange = pin!(client::exchange(worker, request));
         call.before(until, exchange).await
     };
+    let sent = (part.method, Ended::of(answered.as_ref()));
     let (outcome, result) = judge(answered, call.cut && until == call.until);
     let took = worker.now.get().saturating_sub(started);
-    settle(worker, part.upstream, pending, guard, took, outcome);
+    settle(worker, part.upstream, pending, guard, sent, took, outcome);
     let large = |response: &Response| response.body.range.len() >= LARGE_BYTES;
     if result.as_ref().is_ok_and(large) && !has_turn(call).await {
         return conclude(call, picked, Err(out_of_time(call.cut)));
@@ -119,18 +123,20 @@ fn out_of_time(cut: bool) -> Reason {
     }
 }
 
-/// Tells all who learn from an attempt that it has ended.
+/// Tells all who learn from an attempt that it has ended; `sent` is what was asked, and how it
+/// ended.
 pub fn settle(
     worker: &Worker,
     index: usize,
     pending: Option<balance::Pending>,
     guard: Option<Guard>,
+    sent: (Method, Ended),
     took: Nanos,
     outcome: Outcome,
 ) {
     let now = worker.now.get();
     let metrics = &worker.metrics.upstreams[index];
-    metrics.duration.record(took);
+    metrics.durations.record(sent.0, sent.1, took);
     if outcome.is_failure() {
         metrics.failures.add(1);
     }
@@ -347,58 +353,4 @@ fn unwrap(field: &[String], json: &mut Vec<u8>) {
             json.extend_from_slice(b"null");
         }
     }
-}
-
-/// Writes the request: what we say ourselves, then the call's own header lines.
-pub fn push_request(
-    part: &Part,
-    rendered: &Rendered,
-    base: &str,
-    authority: &str,
-    left: Nanos,
-    out: &mut Vec<u8>,
-) {
-    let (target, lines) = rendered.bytes.split_at(rendered.target);
-    let accept: &[u8] = if rendered.any_type {
-        b"*/*"
-    } else {
-        b"application/json"
-    };
-    for bytes in [
-        part.method.as_str().as_bytes(),
-        b" ",
-        base.as_bytes(),
-        target,
-        b" HTTP/1.1\r\nhost: ",
-        authority.as_bytes(),
-        b"\r\naccept: ",
-        accept,
-        b"\r\nuser-agent: tailrace\r\nx-envoy-expected-rq-timeout-ms: ",
-        itoa::Buffer::new()
-            .format(millis_floor(left).max(1))
-            .as_bytes(),
-        b"\r\n",
-        lines,
-    ] {
-        out.extend_from_slice(bytes);
-    }
-    push_body(part, &rendered.body, out);
-}
-
-/// The rest of the head, and the body. A method that may have one says its length even when there
-/// is none (RFC 9110 8.6).
-fn push_body(part: &Part, body: &[u8], out: &mut Vec<u8>) {
-    if matches!(part.method, Method::Post | Method::Put | Method::Patch) {
-        let kind: &[u8] = match part.body {
-            None => b"",
-            Some(Body::Json(_)) => b"content-type: application/json\r\n",
-            Some(Body::Form(_)) => b"content-type: application/x-www-form-urlencoded\r\n",
-        };
-        out.extend_from_slice(kind);
-        out.extend_from_slice(b"content-length: ");
-        out.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
-    out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(body);
 }

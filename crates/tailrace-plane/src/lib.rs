@@ -18,6 +18,7 @@ mod call;
 mod catalogue;
 mod client;
 mod clock;
+mod events;
 mod extra;
 mod fanout;
 pub mod h1;
@@ -46,8 +47,10 @@ mod template;
 mod upstream;
 mod worker;
 
+pub use access_log::said::Said;
 pub use catalogue::problems;
 pub use clock::manual;
+pub use events::catalogue;
 pub use live::{Ask, Change, Next, Reply, Wanted};
 pub use plane::{Engine, Pages, Plane, StartError};
 pub use reason::Reason;

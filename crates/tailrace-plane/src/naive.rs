@@ -7,6 +7,7 @@
 use crate::attempt;
 use crate::call::{Answer, Call};
 use crate::client;
+use crate::metrics::split::Ended;
 use crate::reason::Reason;
 use std::time::Duration;
 
@@ -47,9 +48,9 @@ pub async fn call(call: Call) -> Answer {
         let answered = tokio::time::timeout(timeout, exchange).await.ok();
         worker.tick();
         let metrics = &worker.metrics.upstreams[part.upstream];
-        metrics
-            .duration
-            .record(worker.now.get().saturating_sub(started));
+        let took = worker.now.get().saturating_sub(started);
+        let ending = Ended::of(answered.as_ref());
+        metrics.durations.record(part.method, ending, took);
         let (outcome, response) = attempt::judge(answered, false);
         if outcome.is_failure() {
             metrics.failures.add(1);

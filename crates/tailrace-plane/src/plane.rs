@@ -4,11 +4,14 @@ mod bind;
 mod engine;
 mod threads;
 
+use crate::access_log::said::Said;
 use crate::access_log::{Sink, Writer};
 use crate::admin::token::Token;
 use crate::bridge::Bridge;
 use crate::cache::Scope;
 use crate::live::{Ask, Change, Next, Reply};
+use crate::metrics::text;
+use crate::metrics::write::Format;
 use crate::program::Program;
 pub use crate::shared::Pages;
 use crate::shared::{Phase, Shared};
@@ -99,7 +102,10 @@ impl Plane {
         } else {
             Some(Sink::open(log.path.as_deref()).map_err(system("access log"))?)
         };
-        let writer = sink.map(|sink| Writer::new(consumers, Arc::clone(&shared), sink));
+        let writer = sink.map(|sink| {
+            let said = shared.log_lines.open(log.ring as usize);
+            Writer::new(consumers, said, Arc::clone(&shared), sink)
+        });
         // Whole before its first thread: when a later one does not start, its drop ends the others.
         let plane = Self {
             shared,
@@ -264,9 +270,14 @@ impl Plane {
         self.shared.bridge.as_ref()
     }
 
-    /// The metrics as `/metrics` shows them.
+    /// Hands a record of Python's logging to the log; `false` when there is none.
+    pub fn say(&self, said: Said) -> bool {
+        self.shared.log_lines.push(said)
+    }
+
+    /// The metrics as `/metrics` shows them, in Prometheus' text.
     pub fn metrics(&self) -> Vec<u8> {
-        crate::metrics::text::render(&self.shared)
+        text::render(&self.shared, Format::Text)
     }
 }
 
@@ -305,6 +316,8 @@ fn write_log(mut writer: Writer, shared: &Shared) {
         thread::park_timeout(LOG_FLUSH);
         writer.flush();
     }
+    // What comes later has nobody to write it, and its sender is told so.
+    shared.log_lines.close();
     writer.flush();
 }
 

@@ -20,7 +20,7 @@ use crate::bridge::{Batch, Run};
 use crate::clock;
 use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
-use crate::metrics::{status_index, ViewMetrics};
+use crate::metrics::split::Replied;
 use crate::parameters::{self, bad_parameter, Raw};
 use crate::program::{Part, Program};
 use crate::reply::{self, Frame, Problem};
@@ -139,6 +139,7 @@ impl Exchange {
     /// Refuses a request whose head cannot be trusted; the connection closes after it.
     pub fn reject(&mut self, worker: &Worker, problem: &Problem) {
         self.head = RequestHead::default(); // which does not keep the connection
+        self.head.method = Method::Other;
         self.reject_body(worker, problem);
     }
 
@@ -332,9 +333,10 @@ impl Exchange {
         worker.metrics.in_flight.sub(1);
         self.passed.release();
         match self.view {
-            Some(view) => record_view(&worker.metrics.views[view], status, took),
-            None => worker.metrics.unmatched[status_index(status)].add(1),
+            Some(view) => &worker.metrics.views[view].durations,
+            None => &worker.metrics.unmatched,
         }
+        .record(self.head.method, Replied(status), took);
         if !worker.logs() {
             return;
         }
@@ -378,14 +380,6 @@ fn frame<'a>(
         head_only: head.method == Method::Head,
         epoch_ms: clock::epoch_ms(),
         lines,
-    }
-}
-
-fn record_view(metrics: &ViewMetrics, status: u16, took: Nanos) {
-    metrics.duration.record(took);
-    // 499 is no reply: the client had left, which `cancelled` counts.
-    if status != 499 {
-        metrics.statuses[status_index(status)].add(1);
     }
 }
 

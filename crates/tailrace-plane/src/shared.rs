@@ -1,16 +1,20 @@
 //! What the workers, the admin port and the owner of the plane share.
 
+use crate::access_log::said::LogLines;
 use crate::admin::token::Token;
 use crate::admission::Admission;
 use crate::bridge::Bridge;
 use crate::cache::Cache;
 use crate::clock;
 use crate::live::{Current, Live};
+use crate::metrics::exemplars::Exemplars;
+use crate::metrics::floors::Floors;
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tailrace_policy::Nanos;
+use tokio::runtime::RuntimeMetrics;
 use tokio::sync::watch;
 
 /// Where the process stands between start and exit (req 11.4).
@@ -46,10 +50,18 @@ pub struct Shared {
     pub admin_token: Option<Token>,
     /// Records whose line could not be written, e.g. because the disk is full.
     pub log_failed: AtomicU64,
+    /// What Python logs.
+    pub log_lines: LogLines,
+    /// Requests shown beside the buckets of their durations.
+    pub exemplars: Exemplars,
+    /// What worked-out counters have shown.
+    pub floors: Floors,
     /// Requests in flight when their worker was told to stop (req 11.4).
     pub cut_off: AtomicU64,
     /// Worker threads that ended while the service ran.
     pub workers_lost: AtomicU32,
+    /// What the workers' runtimes say of themselves.
+    runtimes: Mutex<Vec<RuntimeMetrics>>,
     /// Client connections over all workers.
     connections: AtomicU32,
     phase: watch::Sender<Phase>,
@@ -71,6 +83,7 @@ impl Shared {
         let metrics = (0..workers)
             .map(|_| Arc::new(WorkerMetrics::new(&program)))
             .collect();
+        let exemplars = Exemplars::new(program.views.len());
         let admission = Admission::new(&program, workers);
         let live = Live::new(Current {
             program,
@@ -85,8 +98,12 @@ impl Shared {
             bridge: None,
             admin_token: None,
             log_failed: AtomicU64::new(0),
+            log_lines: LogLines::default(),
+            exemplars,
+            floors: Floors::default(),
             cut_off: AtomicU64::new(0),
             workers_lost: AtomicU32::new(0),
+            runtimes: Mutex::default(),
             connections: AtomicU32::new(0),
             phase: watch::Sender::new(Phase::Running),
             phase_now: AtomicU8::new(Phase::Running as u8),
@@ -157,6 +174,18 @@ impl Shared {
 
     pub fn connections(&self) -> u32 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// A worker's runtime has started.
+    pub fn watch_runtime(&self, metrics: RuntimeMetrics) {
+        let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
+        runtimes.push(metrics);
+    }
+
+    /// Tasks alive in the workers (req 12.1).
+    pub fn tasks(&self) -> usize {
+        let runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
+        runtimes.iter().map(RuntimeMetrics::num_alive_tasks).sum()
     }
 
     pub fn in_flight(&self) -> u64 {

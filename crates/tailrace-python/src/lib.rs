@@ -14,7 +14,7 @@ use clock::{
 };
 use pyo3::prelude::*;
 use std::time::Duration;
-use tailrace_plane::{Ask, Next, Pages, Reply, Wanted};
+use tailrace_plane::{Ask, Next, Pages, Reply, Said, Wanted};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -218,7 +218,28 @@ impl Plane {
         forgotten.map_err(pyo3::exceptions::PyValueError::new_err)
     }
 
-    /// The metrics as `/metrics` shows them.
+    /// Hands a record of Python's logging to the log writer, `beside` it the request's id and a
+    /// traceback, which may be empty. False when there is no log, or no more.
+    fn say(
+        &self,
+        epoch_ms: u64,
+        level: String,
+        logger: String,
+        message: String,
+        beside: (String, String),
+    ) -> bool {
+        let (request_id, exception) = beside;
+        self.inner.say(Said {
+            epoch_ms,
+            level,
+            logger,
+            message,
+            request_id,
+            exception,
+        })
+    }
+
+    /// The metrics as `/metrics` shows them, in Prometheus' text.
     fn metrics(&self) -> Vec<u8> {
         self.inner.metrics()
     }
@@ -291,6 +312,12 @@ fn problems() -> Vec<(&'static str, &'static str, u16, String)> {
         .collect()
 }
 
+/// Every event with its metrics and log fields, JSON.
+#[pyfunction]
+fn catalogue() -> Vec<u8> {
+    tailrace_plane::catalogue()
+}
+
 /// Seconds that a caller says it waits, of one header; none when it says nothing of that.
 #[pyfunction]
 fn asked_seconds(name: &[u8], value: &[u8]) -> Option<f64> {
@@ -321,8 +348,8 @@ fn run_lab(py: Python<'_>, arguments: Vec<String>) -> i32 {
 mod _plane {
     #[pymodule_export]
     use super::{
-        asked_seconds, build_info, check_blueprint, clock_advance, clock_next, clock_read,
-        clock_reads, clock_settle, clock_start, clock_stop, problems, run_lab, Bridge, Engine,
-        Plane, PlaneError,
+        asked_seconds, build_info, catalogue, check_blueprint, clock_advance, clock_next,
+        clock_read, clock_reads, clock_settle, clock_start, clock_stop, problems, run_lab, Bridge,
+        Engine, Plane, PlaneError,
     };
 }

@@ -168,6 +168,7 @@ def _sources(target: str, config: str | None, flags: dict[str, Any], protections
 
 
 def _run(sources: Sources, found: str, *, watch: bool) -> int:
+    from tailrace import _logs
     from tailrace._live import Live
     from tailrace._openapi import served
     from tailrace._runtime import PlaneError, Running
@@ -183,6 +184,7 @@ def _run(sources: Sources, found: str, *, watch: bool) -> int:
         running = Running(source, resolved.origins, openapi=openapi, docs=docs)
     except PlaneError as error:
         raise _refused(*error.args) from None
+    logs = _logs.install(running.plane, blueprint.get("access_log", {}).get("format", "json"))
     host = None
     if running.plane.bridge is not None:
         from tailrace._host import hosted
@@ -201,6 +203,7 @@ def _run(sources: Sources, found: str, *, watch: bool) -> int:
         talk(f"draining {in_flight} {noun}, {left:.1f} s left; again to stop now")
 
     talk(_farewell(running.drain(patience, tell)))
+    _logs.remove(logs)
     code = Exit.INTERRUPTED if received == signal.SIGINT else Exit.TERMINATED
     if host is not None and not host.stop():
         _leave(code)

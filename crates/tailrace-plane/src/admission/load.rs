@@ -65,7 +65,8 @@ impl Load {
     }
 
     pub fn says_room(&self, limit: Option<u64>) {
-        self.room.store(limit.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.room
+            .store(limit.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Use of the processors at the last look.

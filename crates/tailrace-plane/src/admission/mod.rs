@@ -158,10 +158,8 @@ impl Gate {
 
     /// Takes note of how long what is ready waits to run, in work of this thread (req 9.1c).
     pub fn note_wait(&self, wait: Nanos) {
-        let mut room = self.room.get();
-        room.note(wait, self.inside());
-        self.room.set(room);
-        self.load.says_room(room.limit());
+        self.room.set(self.room.get().after(wait, self.inside()));
+        self.load.says_room(self.room.get().limit());
     }
 
     fn inside(&self) -> u64 {

@@ -86,6 +86,8 @@ pub struct Bridge {
     pub lock_wait: Histogram,
     /// That of the batch which the loop has in hand.
     lock_waited: AtomicU64,
+    /// Runs of Python's garbage collector, by generation.
+    pub gc_pauses: [Histogram; 3],
     /// Batches taken.
     taken: AtomicU64,
 }
@@ -130,6 +132,7 @@ impl Bridge {
             lag: Histogram::default(),
             lock_wait: Histogram::default(),
             lock_waited: AtomicU64::new(0),
+            gc_pauses: Default::default(),
             taken: AtomicU64::new(0),
         })
     }
@@ -224,6 +227,14 @@ impl Bridge {
         let waited = clock::now().saturating_sub(taken.at);
         self.lock_wait.record(waited);
         self.lock_waited.store(waited, Ordering::Relaxed);
+    }
+
+    /// Python's garbage collector has run. Only a thread that holds the interpreter lock may call
+    /// this, so that there is one writer at a time.
+    pub fn collected(&self, generation: usize, took: Nanos) {
+        if let Some(pauses) = self.gc_pauses.get(generation) {
+            pauses.record(took);
+        }
     }
 
     /// How long the oldest of what waits for Python has waited, and how many batches were taken so

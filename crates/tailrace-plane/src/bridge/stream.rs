@@ -17,6 +17,7 @@ use crate::call;
 use crate::client::{self, Opened};
 use crate::clock;
 use crate::fanout::timer::Timer;
+use crate::metrics::split::Ended;
 use crate::reason::Reason;
 use crate::template::{self, Rendered, Values};
 use crate::worker::Worker;
@@ -238,9 +239,11 @@ async fn open(
         memory: &memory,
     };
     let answered = before(worker, until, client::open(worker, request)).await;
+    let sent = (part.method, Ended::of(answered.as_ref()));
     let (outcome, result) = attempt::judge(answered, cut);
     let took = worker.now.get().saturating_sub(started);
-    attempt::settle(worker, part.upstream, pending, chosen.guard, took, outcome);
+    let (index, guard) = (part.upstream, chosen.guard);
+    attempt::settle(worker, index, pending, guard, sent, took, outcome);
     let opened = result.map_err(Failed::silent)?;
     let answered = opened.head_status();
     match Reason::of_status(answered) {

@@ -182,6 +182,20 @@ impl FanOut {
         self.give_up(worker, index, part, Reason::Brownout)
     }
 
+    /// The deadline has come: what is not done fails now.
+    pub(super) fn cut(&mut self, worker: &Worker, view: &View, now: Nanos) -> Result<(), Stop> {
+        self.running.clear();
+        for (index, part) in view.parts.iter().enumerate() {
+            if !self.is_done(index) {
+                if self.started[index] == 0 {
+                    self.started[index] = now;
+                }
+                self.give_up(worker, index, part, Reason::Deadline)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The end of the chain: the fallback. What is said is why the part's own call failed.
     pub(super) fn give_up(
         &mut self,
@@ -222,20 +236,6 @@ impl FanOut {
         }
         self.cancel_computed(view.parts.len());
         self.end(worker);
-    }
-
-    /// The deadline has come: what is not done fails now.
-    pub(super) fn cut(&mut self, worker: &Worker, view: &View, now: Nanos) -> Result<(), Stop> {
-        self.running.clear();
-        for (index, part) in view.parts.iter().enumerate() {
-            if !self.is_done(index) {
-                if self.started[index] == 0 {
-                    self.started[index] = now;
-                }
-                self.give_up(worker, index, part, Reason::Deadline)?;
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn finish(&mut self, worker: &Worker, index: usize, value: impl Into<Json>) {

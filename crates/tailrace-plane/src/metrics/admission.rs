@@ -4,54 +4,36 @@
 //! counts its decisions in the order in which they are asked, so that a request is refused by one
 //! limit at most and accepted by all before it.
 
-use super::text::Labelled;
+use super::write::{Family, Labelled};
 use crate::admission::load::Load;
 use crate::admission::refusal::Limit;
 use crate::clock;
+use crate::events;
 use crate::shared::Shared;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use tailrace_policy::shed::Class;
 
-type Counters = Vec<(&'static str, &'static str, Labelled<u64>)>;
-type Gauges = Vec<(&'static str, &'static str, Labelled<f64>)>;
-
 fn sum(shared: &Shared, read: impl Fn(&Load) -> u64) -> u64 {
     shared.admission.loads.iter().map(|load| read(load)).sum()
 }
 
-pub fn counters(shared: &Shared) -> Counters {
+pub fn families(shared: &Shared) -> Vec<Family> {
     let shed = Class::ALL.map(|class| {
         let labels = vec![("class", class.name().to_owned())];
         (labels, sum(shared, |load| load.shed[class as usize].get()))
     });
-    let evicted = shared
-        .admission
-        .clients
-        .as_ref()
-        .map(|rate| (vec![], rate.evicted()));
-    vec![
-        (
-            "tailrace_admission_decisions",
-            "Requests by the limit that was asked and what it said",
-            decisions(shared),
-        ),
-        (
-            "tailrace_shed_requests",
-            "Requests refused under overload, by what they are worth",
-            shed.to_vec(),
-        ),
-        (
-            "tailrace_ignored_priorities",
-            "Priorities named by peers that are not trusted to",
-            vec![(vec![], sum(shared, |load| load.ignored.get()))],
-        ),
-        (
-            "tailrace_rate_clients_evicted",
-            "Clients forgotten while they still owed something: clients_max is too low",
-            evicted.into_iter().collect(),
-        ),
-    ]
+    let clients = shared.admission.clients.as_ref();
+    let evicted = clients.map(|rate| (vec![], rate.evicted()));
+    let ignored = vec![(vec![], sum(shared, |load| load.ignored.get()))];
+    let mut found = vec![
+        Family::whole(&events::ADMISSION_DECISIONS, decisions(shared)),
+        Family::whole(&events::SHED_REQUESTS, shed.to_vec()),
+        Family::whole(&events::IGNORED_PRIORITIES, ignored),
+        Family::whole(&events::RATE_CLIENTS_EVICTED, evicted.into_iter().collect()),
+    ];
+    found.extend(gauges(shared));
+    found
 }
 
 fn decisions(shared: &Shared) -> Labelled<u64> {
@@ -74,6 +56,7 @@ fn decisions(shared: &Shared) -> Labelled<u64> {
             found.push((labels, count));
         }
     }
+    shared.floors.hold(&events::ADMISSION_DECISIONS, &mut found);
     found
 }
 
@@ -88,7 +71,7 @@ fn room(shared: &Shared) -> Labelled<f64> {
         .collect()
 }
 
-pub fn gauges(shared: &Shared) -> Gauges {
+fn gauges(shared: &Shared) -> Vec<Family> {
     let admission = &shared.admission;
     let worst = |read: &dyn Fn(&Load) -> f64| {
         let values = admission.loads.iter().map(|load| read(load));
@@ -96,58 +79,30 @@ pub fn gauges(shared: &Shared) -> Gauges {
     };
     let one = |value: f64| vec![(vec![], value)];
     let program = shared.program();
-    let rungs = program.views.iter().enumerate();
     let rung = |view: usize| {
-        let rungs = admission
-            .loads
-            .iter()
-            .map(|load: &Arc<Load>| load.rung(view));
+        let loads = admission.loads.iter();
+        let rungs = loads.map(|load: &Arc<Load>| load.rung(view));
         f64::from(rungs.max().unwrap_or(0))
     };
+    let rungs = program.views.iter().enumerate();
+    let rungs = rungs.map(|(index, view)| (vec![("view", view.name.clone())], rung(index)));
     let clients = admission.clients.as_ref();
     let clients = clients.map(|rate| (vec![], rate.live(clock::now()) as f64));
+    let inbound = &admission.inbound;
     vec![
-        (
-            "tailrace_shed_rate",
-            "Share of requests refused under overload, of the worker that refuses most",
-            worst(&Load::shed_rate),
-        ),
-        (
-            "tailrace_ready_delay_seconds",
-            "How long what is ready waits to run, of the worker where it waits longest",
+        Family::real(&events::SHED_RATIO, worst(&Load::shed_rate)),
+        Family::real(
+            &events::READY_DELAY,
             worst(&|load| load.delay.load(Ordering::Relaxed) as f64 / 1e9),
         ),
-        (
-            "tailrace_room_requests",
-            "Requests a worker works on at once under overload, of the worker with least",
-            room(shared),
+        Family::real(&events::ROOM, room(shared)),
+        Family::real(&events::CPU_RATIO, worst(&Load::cpu)),
+        Family::real(&events::BROWNOUT_RUNG, rungs.collect()),
+        Family::real(&events::INBOUND_CALLS, one(f64::from(inbound.in_use()))),
+        Family::real(
+            &events::INBOUND_CALLS_MAX,
+            one(f64::from(inbound.calls_max())),
         ),
-        (
-            "tailrace_cpu_share",
-            "Processor used, of what this process may have, of the busiest worker",
-            worst(&Load::cpu),
-        ),
-        (
-            "tailrace_brownout_rung",
-            "Weak parts left out, in steps of the view's order, of the worker that left out most",
-            rungs
-                .map(|(index, view)| (vec![("view", view.name.clone())], rung(index)))
-                .collect(),
-        ),
-        (
-            "tailrace_inbound_calls",
-            "Calls that the requests in progress are expected to need",
-            one(f64::from(admission.inbound.in_use())),
-        ),
-        (
-            "tailrace_inbound_calls_max",
-            "Calls that the requests in progress may need",
-            one(f64::from(admission.inbound.calls_max())),
-        ),
-        (
-            "tailrace_rate_clients",
-            "Clients whose rate is remembered",
-            clients.into_iter().collect(),
-        ),
+        Family::real(&events::RATE_CLIENTS, clients.into_iter().collect()),
     ]
 }

@@ -4,9 +4,10 @@
 //! came from is a series of its own, in the words of the reply; so is what every look into the
 //! cache found, what it cost the upstream, and how full it is.
 
-use super::text::Labelled;
+use super::write::{Family, Labelled};
 use super::{CacheMetrics, Count, WorkerMetrics};
 use crate::cache::Totals;
+use crate::events;
 use crate::shared::Shared;
 use crate::source::Source;
 use std::sync::Arc;
@@ -30,73 +31,23 @@ const STORES: [(&str, Read); 3] = [
 ];
 const REFRESHES: [(&str, Read); 1] = [("", |cache| &cache.refreshes)];
 
-pub fn counters(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<u64>)> {
+pub fn families(shared: &Shared) -> Vec<Family> {
     let totals = totals(shared);
-    let one = |value: u64| vec![(vec![], value)];
-    vec![
-        (
-            "tailrace_part_source",
-            "Parts of replies by where their value came from",
-            sources(shared),
-        ),
-        (
-            "tailrace_cache_lookups",
-            "Calls of cached parts by what the cache had",
-            per_upstream(shared, &LOOKUPS),
-        ),
-        (
-            "tailrace_cache_stores",
-            "Answers of fetches by what became of them",
-            per_upstream(shared, &STORES),
-        ),
-        (
-            "tailrace_cache_refreshes",
-            "Fetches that nobody waited for",
-            per_upstream(shared, &REFRESHES),
-        ),
-        (
-            "tailrace_cache_evictions",
-            "Entries that made room for others",
-            one(totals.evicted),
-        ),
-        (
-            "tailrace_cache_invalidations",
-            "Invalidations by call or admin port",
-            one(totals.invalidations),
-        ),
-    ]
-}
-
-pub fn gauges(shared: &Shared) -> Vec<(&'static str, &'static str, Labelled<f64>)> {
-    let totals = totals(shared);
-    let one = |value: u64| vec![(vec![], value as f64)];
+    let whole = |value: u64| vec![(vec![], value)];
+    let real = |value: u64| vec![(vec![], value as f64)];
     let hot = shared.metrics.iter().map(|worker| worker.hot_keys.get());
     vec![
-        (
-            "tailrace_cache_bytes",
-            "Bytes of all entries",
-            one(totals.bytes),
-        ),
-        (
-            "tailrace_cache_max_bytes",
-            "Bytes that entries may take",
-            one(totals.bytes_max),
-        ),
-        (
-            "tailrace_cache_entries",
-            "Entries kept",
-            one(totals.entries),
-        ),
-        (
-            "tailrace_cache_flights",
-            "Fetches in the air",
-            one(totals.flights),
-        ),
-        (
-            "tailrace_cache_hot_keys",
-            "Keys kept beside a worker, over all workers",
-            one(hot.sum()),
-        ),
+        Family::whole(&events::PART_SOURCE, sources(shared)),
+        Family::whole(&events::CACHE_LOOKUPS, per_upstream(shared, &LOOKUPS)),
+        Family::whole(&events::CACHE_STORES, per_upstream(shared, &STORES)),
+        Family::whole(&events::CACHE_REFRESHES, per_upstream(shared, &REFRESHES)),
+        Family::whole(&events::CACHE_EVICTIONS, whole(totals.evicted)),
+        Family::whole(&events::CACHE_INVALIDATIONS, whole(totals.invalidations)),
+        Family::real(&events::CACHE_BYTES, real(totals.bytes)),
+        Family::real(&events::CACHE_MAX_BYTES, real(totals.bytes_max)),
+        Family::real(&events::CACHE_ENTRIES, real(totals.entries)),
+        Family::real(&events::CACHE_FLIGHTS, real(totals.flights)),
+        Family::real(&events::CACHE_HOT_KEYS, real(hot.sum())),
     ]
 }
 
@@ -145,5 +96,6 @@ fn sources(shared: &Shared) -> Labelled<u64> {
             found.push((labels, value));
         }
     }
+    shared.floors.hold(&events::PART_SOURCE, &mut found);
     found
 }

@@ -19,21 +19,58 @@ const SUB: usize = 1 << SUB_BITS;
 /// Up to 2^27 us, about 134 s; longer durations land in the last bucket.
 const FINE: usize = 25 * SUB;
 
+/// The advised buckets, and the sum.
 #[derive(Debug)]
-pub struct Histogram {
+pub struct Coarse {
     bounds: [Count; BOUNDS_S.len() + 1],
-    fine: Box<[Count]>,
     sum_us: Count,
 }
 
-impl Default for Histogram {
+impl Default for Coarse {
     fn default() -> Self {
         Self {
             bounds: super::counts(),
-            fine: (0..FINE).map(|_| Count::default()).collect(),
             sum_us: Count::default(),
         }
     }
+}
+
+impl Coarse {
+    pub fn record(&self, us: u64) {
+        self.bounds[bucket(us)].add(1);
+        self.sum_us.add(us);
+    }
+
+    pub fn count(&self) -> u64 {
+        self.bounds.iter().map(Count::get).sum()
+    }
+}
+
+/// In which of the advised buckets a duration lands.
+pub fn bucket(us: u64) -> usize {
+    BOUNDS_US.partition_point(|limit| us > *limit)
+}
+
+/// The log-linear buckets.
+#[derive(Debug)]
+pub struct Fine(Box<[Count]>);
+
+impl Default for Fine {
+    fn default() -> Self {
+        Self((0..FINE).map(|_| Count::default()).collect())
+    }
+}
+
+impl Fine {
+    pub fn record(&self, us: u64) {
+        self.0[fine_index(us)].add(1);
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Histogram {
+    coarse: Coarse,
+    fine: Fine,
 }
 
 fn fine_index(us: u64) -> usize {
@@ -57,51 +94,66 @@ fn fine_bound(index: usize) -> u64 {
 impl Histogram {
     pub fn record(&self, nanos: u64) {
         let us = nanos / 1_000;
-        let bound = BOUNDS_US.partition_point(|limit| us > *limit);
-        self.bounds[bound].add(1);
-        self.fine[fine_index(us)].add(1);
-        self.sum_us.add(us);
+        self.coarse.record(us);
+        self.fine.record(us);
     }
 }
 
-/// Several workers' histograms added up.
-#[derive(Debug, Clone)]
+/// Several workers' advised buckets added up.
+#[derive(Debug, Clone, Default)]
 pub struct Merged {
     pub bounds: [u64; BOUNDS_S.len() + 1],
-    fine: Vec<u64>,
-    pub sum_s: f64,
-    pub count: u64,
+    sum_us: u64,
 }
 
 impl Merged {
     pub fn of<'a>(parts: impl Iterator<Item = &'a Histogram>) -> Self {
-        let mut merged = Self {
-            bounds: [0; BOUNDS_S.len() + 1],
-            fine: vec![0; FINE],
-            sum_s: 0.0,
-            count: 0,
-        };
-        let mut sum_us = 0;
-        for part in parts {
-            for (into, from) in merged.bounds.iter_mut().zip(&part.bounds) {
-                *into += from.get();
-            }
-            for (into, from) in merged.fine.iter_mut().zip(&part.fine) {
-                *into += from.get();
-            }
-            sum_us += part.sum_us.get();
-        }
-        merged.sum_s = sum_us as f64 / 1e6;
-        merged.count = merged.bounds.iter().sum();
+        let mut merged = Self::default();
+        parts.for_each(|part| merged.add(&part.coarse));
         merged
+    }
+
+    pub fn add(&mut self, part: &Coarse) {
+        for (into, from) in self.bounds.iter_mut().zip(&part.bounds) {
+            *into += from.get();
+        }
+        self.sum_us += part.sum_us.get();
+    }
+
+    pub fn sum_s(&self) -> f64 {
+        self.sum_us as f64 / 1e6
+    }
+
+    pub fn count(&self) -> u64 {
+        self.bounds.iter().sum()
+    }
+}
+
+/// Several workers' log-linear buckets added up.
+#[derive(Debug, Clone)]
+pub struct Ranks(Vec<u64>);
+
+impl Ranks {
+    pub fn of<'a>(parts: impl Iterator<Item = &'a Fine>) -> Self {
+        let mut merged = vec![0; FINE];
+        for part in parts {
+            for (into, from) in merged.iter_mut().zip(&part.0) {
+                *into += from.get();
+            }
+        }
+        Self(merged)
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.iter().sum()
     }
 
     /// The duration in milliseconds that `share` of the records do not exceed; `None` when empty.
     pub fn percentile_ms(&self, share: f64) -> Option<f64> {
-        let total: u64 = self.fine.iter().sum();
+        let total = self.count();
         let rank = ((share * total as f64).ceil() as u64).clamp(1, total.max(1));
         let mut seen = 0;
-        for (index, count) in self.fine.iter().enumerate() {
+        for (index, count) in self.0.iter().enumerate() {
             seen += count;
             if seen >= rank && *count > 0 {
                 return Some(fine_bound(index) as f64 / 1e3);
@@ -113,7 +165,7 @@ impl Merged {
 
 #[cfg(test)]
 mod tests {
-    use super::{fine_bound, fine_index, Histogram, Merged, FINE};
+    use super::{bucket, fine_bound, fine_index, Fine, Histogram, Merged, Ranks, BOUNDS_US, FINE};
     use proptest::prelude::*;
 
     proptest! {
@@ -141,11 +193,23 @@ mod tests {
             two.record((ms + 50) * 1_000_000);
         }
         let merged = Merged::of([&one, &two].into_iter());
-        assert_eq!(merged.count, 100);
+        assert_eq!(merged.count(), 100);
         assert_eq!(merged.bounds[..3], [1, 1, 3]);
-        assert!((merged.sum_s - 5.05).abs() < 1e-9);
-        let p99 = merged.percentile_ms(0.99).unwrap();
+        assert!((merged.sum_s() - 5.05).abs() < 1e-9);
+        let ranks = Ranks::of([&one.fine, &two.fine].into_iter());
+        assert_eq!(ranks.count(), 100);
+        let p99 = ranks.percentile_ms(0.99).unwrap();
         assert!((99.0..=112.0).contains(&p99), "{p99}");
-        assert_eq!(Merged::of(std::iter::empty()).percentile_ms(0.5), None);
+        assert_eq!(
+            Ranks::of(std::iter::empty::<&Fine>()).percentile_ms(0.5),
+            None
+        );
+    }
+
+    #[test]
+    fn a_bound_is_the_last_value_of_its_bucket() {
+        for (index, bound) in BOUNDS_US.into_iter().enumerate() {
+            assert_eq!((bucket(bound), bucket(bound + 1)), (index, index + 1));
+        }
     }
 }

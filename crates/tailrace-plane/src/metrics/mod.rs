@@ -1,22 +1,29 @@
 //! What is counted, per worker.
 //!
 //! Each worker owns its numbers and is their only writer, so counting is a plain store: no shared
-//! cache line, no lock (req 5.3). Readers add the workers up at scrape time. Label sets are fixed
+//! cache line, no lock (req 5.3). Readers add the workers up at scrape time. Label values are fixed
 //! when the plane starts (views, parts, upstreams, statuses, reasons): no request can make a new
-//! series.
+//! one (RELIABILITY S23). What the numbers are called stands in `events/`.
 
 mod admission;
 mod cache;
+pub mod exemplars;
+pub mod floors;
 pub mod histogram;
+mod process;
 mod python;
+mod requests;
+pub mod split;
 pub mod text;
 mod upstreams;
+pub mod write;
 
 use crate::cache::Stored;
 use crate::program::Program;
 use crate::reason::Reason;
 use crate::source::Source;
 use histogram::Histogram;
+use split::{Ended, Replied, Split};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tailrace_policy::freshness::Use;
 
@@ -51,23 +58,10 @@ impl Count {
     }
 }
 
-/// Statuses the plane itself can answer with; anything else counts as the last.
-pub const STATUSES: [u16; 19] = [
-    200, 204, 400, 404, 405, 408, 410, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504, 505, 0,
-];
-
-pub fn status_index(status: u16) -> usize {
-    STATUSES
-        .iter()
-        .position(|known| *known == status)
-        .unwrap_or(STATUSES.len() - 1)
-}
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct ViewMetrics {
-    pub duration: Histogram,
-    pub statuses: [Count; STATUSES.len()],
+    pub durations: Split<Replied>,
     pub degraded: Count,
     /// Clients that left before their reply.
     pub cancelled: Count,
@@ -102,7 +96,7 @@ pub struct PartMetrics {
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct UpstreamMetrics {
-    pub duration: Histogram,
+    pub durations: Split<Ended>,
     pub calls: Count,
     pub attempts: Count,
     pub retries: Count,
@@ -196,7 +190,7 @@ pub struct WorkerMetrics {
     pub parts: Vec<PartMetrics>,
     pub upstreams: Vec<UpstreamMetrics>,
     /// Requests that reached no view.
-    pub unmatched: [Count; STATUSES.len()],
+    pub unmatched: Split<Replied>,
     pub connections_accepted: Count,
     pub connections_refused: Count,
     pub in_flight: Count,
@@ -226,15 +220,11 @@ fn counts<const N: usize>() -> [Count; N] {
 impl WorkerMetrics {
     pub fn new(program: &Program) -> Self {
         let view = |view: &crate::program::View| ViewMetrics {
-            duration: Histogram::default(),
-            statuses: counts(),
-            degraded: Count::default(),
-            cancelled: Count::default(),
-            entries: Count::default(),
             computed: view.computed.is_some().then(Box::default),
+            ..ViewMetrics::default()
         };
         let upstream = |_: &_| UpstreamMetrics {
-            duration: Histogram::default(),
+            durations: Split::default(),
             calls: Count::default(),
             attempts: Count::default(),
             retries: Count::default(),
@@ -256,7 +246,7 @@ impl WorkerMetrics {
                 .take(program.parts().count() + program.computed().count())
                 .collect(),
             upstreams: program.upstreams.iter().map(upstream).collect(),
-            unmatched: counts(),
+            unmatched: Split::default(),
             connections_accepted: Count::default(),
             connections_refused: Count::default(),
             in_flight: Count::default(),

@@ -3,6 +3,8 @@
 use super::threads::Threads;
 use super::{control, worker_count, StartError, WhileRunning, HELPERS_END, WORKERS_END};
 use crate::bridge::Bridge;
+use crate::metrics::text;
+use crate::metrics::write::Format;
 use crate::program::Program;
 use crate::shared::{Phase, Shared};
 use crate::{resolve, server};
@@ -73,9 +75,9 @@ impl Engine {
         &self.unresolved
     }
 
-    /// The metrics as `/metrics` would show them.
+    /// The metrics as `/metrics` would show them, in Prometheus' text.
     pub fn metrics(&self) -> Vec<u8> {
-        crate::metrics::text::render(&self.shared)
+        text::render(&self.shared, Format::Text)
     }
 
     /// Ends now and waits, never longer than six seconds, for the threads; `true` when the workers

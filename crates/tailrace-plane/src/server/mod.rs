@@ -67,6 +67,7 @@ pub fn run(
         builder.on_thread_unpark(move || after.unparks());
     }
     let runtime = builder.build_local(LocalOptions::default())?;
+    shared.watch_runtime(runtime.handle().metrics());
     runtime.block_on(async {
         if let Some(round) = running.round() {
             tokio::task::spawn_local(Arc::clone(round).answer());

@@ -5,6 +5,8 @@ use super::network;
 use super::upstream::{Traffic, Upstream};
 use super::world::Run;
 use crate::clock::MILLI;
+use crate::metrics::split::STATUSES;
+use crate::metrics::ViewMetrics;
 use crate::shared::Shared;
 use serde_json::Value;
 use std::rc::Rc;
@@ -96,8 +98,11 @@ fn answered_once(run: &Run) {
     let answered = run.records.len() as u64 - left;
     let (mut replies, mut cancelled) = (0, 0);
     for worker in &run.shared.metrics {
-        let counts = worker.views.iter().flat_map(|view| &view.statuses);
-        replies += counts.map(crate::metrics::Count::get).sum::<u64>();
+        let counts = |view: &ViewMetrics| {
+            let known = 0..STATUSES.len();
+            known.map(|at| view.durations.count(at)).sum::<u64>()
+        };
+        replies += worker.views.iter().map(counts).sum::<u64>();
         cancelled += worker
             .views
             .iter()

@@ -59,3 +59,4 @@ mod standing_in;
 mod streams;
 mod turns;
 mod upstream_limits;
+mod watched;

@@ -196,7 +196,7 @@ fn what_matters_less_is_refused_first() {
     let mut client = plane.client();
     eventually("half is refused, and not all", || {
         held.push(hold_or_not(&plane));
-        (0.3..0.9).contains(&plane.metric("tailrace_shed_rate", ""))
+        (0.3..0.9).contains(&plane.metric("tailrace_shed_ratio", ""))
     });
     let before = called(&upstream, "/one/7");
     let refused = refused_of_each(&mut client, 32);

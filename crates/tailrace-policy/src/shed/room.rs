@@ -57,6 +57,12 @@ impl Room {
         }
     }
 
+    /// What it is after such a note.
+    pub fn after(mut self, wait: Nanos, inside: u64) -> Self {
+        self.note(wait, inside);
+        self
+    }
+
     /// Whether one more request of this class may come in while so many are inside. What matters
     /// more finds room where others do not.
     pub fn has(&self, class: Class, inside: u64) -> bool {

@@ -252,6 +252,12 @@ impl Bridge {
         self.inner.stalled(view);
     }
 
+    /// Python's garbage collector has run for so long. The caller holds the interpreter lock, so
+    /// there is one at a time.
+    fn collected(&self, generation: usize, nanoseconds: u64) {
+        self.inner.collected(generation, nanoseconds);
+    }
+
     /// The handler of `view` was seen to run on after it was cancelled.
     fn overdue(&self, view: usize) {
         self.inner.overdue(view);

@@ -1,0 +1,77 @@
+//! What happens to a request and to its parts.
+
+use super::events;
+
+events! {
+    "request": "A request has ended: answered, refused, or its client has left"
+        metrics {
+            Histogram REQUEST_DURATION "http_server_request_duration_seconds"
+                [view, http_route, http_request_method, http_response_status_code, url_scheme,
+                 error_type]
+                "From the head to the assembled reply";
+            Counter REQUESTS "tailrace_requests" [view, status] "Replies by view and status";
+            Counter REPLIES "tailrace_replies" [view, outcome]
+                "What clients got: complete, degraded, failed (5xx) or rejected (4xx) replies";
+            Counter DEGRADED_REPLIES "tailrace_degraded_replies" [view]
+                "Replies with at least one part missing";
+            Counter INTERPRETER_ENTRIES "tailrace_interpreter_entries" [view]
+                "Requests handed to Python, to a handler or for computed fields; 0 for any other view";
+            Counter CANCELLED_REQUESTS "tailrace_cancelled_requests" [view]
+                "Clients that left before their reply";
+            Counter UNMATCHED_REQUESTS "tailrace_unmatched_requests" [status]
+                "Requests that reached no view";
+            Gauge IN_FLIGHT_REQUESTS "tailrace_in_flight_requests" [] "Requests in flight";
+        }
+        fields {
+            "time_ms" milliseconds "end of the request, since 1970";
+            "request_id" text "as in the reply";
+            "method" text "of the request; `_OTHER` when it has no name here";
+            "view" text "`_unmatched` when no view was reached";
+            "route" text "the view's path as it is declared";
+            "path" text "as it was asked for, without the query; secret parameters are `[secret]`";
+            "status" count "499 when the client left";
+            "duration_us" microseconds "from the head to the assembled reply";
+            "bytes" bytes "of the body";
+            "code" text "of a [problem](problems.md); absent on success";
+            "client_gone" flag "`true` when the client left; otherwise absent";
+            "parts" object "for each part and computed field its name and the fields of *part*";
+            "python" object "the fields of *computed*; absent when nothing was computed";
+        }
+
+    "part": "A part of a reply has its value, or nothing stands in for it"
+        metrics {
+            Counter PART_RESULTS "tailrace_part_results" [view, part, result]
+                "Parts by how they ended: ok, skipped (its condition did not hold) or the reason";
+            Counter PART_SOURCE "tailrace_part_source" [view, part, source]
+                "Parts of replies by where their value came from";
+        }
+        fields {
+            "us" microseconds "from its start to its end; 0 when it was not started";
+            "failed" text "the [reason](reasons.md); absent on success";
+            "source" text "where its value is from; absent when it is fresh";
+            "age_s" seconds "how old a kept value is; absent when it is fresh";
+        }
+
+    "log": "Python code has logged something"
+        metrics {
+            Counter LOG_DROPPED "tailrace_log_dropped" []
+                "Records of Python's logging that the full ring dropped";
+        }
+        fields {
+            "time_ms" milliseconds "when it was logged, since 1970";
+            "level" text "`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`";
+            "logger" text "name of the logger";
+            "message" text "what was logged, its arguments filled in";
+            "request_id" text "of the request whose handler logged it; absent outside of handlers";
+            "exception" text "the traceback; absent without one";
+        }
+
+    "log.lost": "A line of the log is lost"
+        metrics {
+            Counter ACCESS_LOG_DROPPED "tailrace_access_log_dropped" []
+                "Records the full ring dropped";
+            Counter ACCESS_LOG_FAILED "tailrace_access_log_failed" []
+                "Records whose line could not be written";
+        }
+        fields {}
+}

@@ -1,0 +1,71 @@
+"""What a panel is, and the queries that panels have in common.
+
+Prevents the same quantile written in twenty ways, one of them without `le`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+VIEW: Final = 'job=~"$job",view=~"$view"'
+UPSTREAM: Final = 'job=~"$job",upstream=~"$upstream"'
+JOB: Final = 'job=~"$job"'
+SECONDS, SHARE, RATE, COUNT, BYTES = "s", "percentunit", "reqps", "short", "bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel; `queries` are expressions with their legends."""
+
+    title: str
+    unit: str
+    queries: tuple[tuple[str, str], ...]
+    about: str = ""
+    kind: str = "timeseries"
+    width: int = 8
+    height: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Panels below one heading."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+def rate(metric: str, matchers: str, by: str = "") -> str:
+    """The sum of a counter's rates."""
+    grouping = f" by ({by})" if by else ""
+    return f"sum{grouping} (rate({metric}{{{matchers}}}[$__rate_interval]))"
+
+
+def quantile(share: float, histogram: str, matchers: str, by: str = "") -> str:
+    """A quantile of a histogram."""
+    inner = rate(f"{histogram}_bucket", matchers, f"{by}, le" if by else "le")
+    return f"histogram_quantile({share:g}, {inner})"
+
+
+def share(part: str, whole: str) -> str:
+    """One thing as a share of another."""
+    return f"{part} / {whole}"
+
+
+def quantiles(histogram: str, matchers: str) -> tuple[tuple[str, str], ...]:
+    """P50, P95 and P99 with their legends."""
+    shares = ((0.5, "P50"), (0.95, "P95"), (0.99, "P99"))
+    return tuple((quantile(one, histogram, matchers), name) for one, name in shares)
+
+
+def replies(outcome: str, by: str = "") -> str:
+    """Share of the replies that are not the client's own doing; `outcome` with its operator."""
+    counted = f'{VIEW},outcome!="rejected"'
+    return share(
+        rate("tailrace_replies_total", f"{VIEW},outcome{outcome}", by),
+        rate("tailrace_replies_total", counted, by),
+    )
+
+
+REQUESTS: Final = "http_server_request_duration_seconds"
+ATTEMPTS: Final = "http_client_request_duration_seconds"

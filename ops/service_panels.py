@@ -1,0 +1,301 @@
+"""The dashboard of a service: what its callers get, and what stands in the way.
+
+Prevents an operator who has to know which of seventy metrics to ask.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from panels import (
+    BYTES,
+    COUNT,
+    JOB,
+    RATE,
+    REQUESTS,
+    SECONDS,
+    SHARE,
+    VIEW,
+    Panel,
+    Row,
+    quantile,
+    quantiles,
+    rate,
+    replies,
+    share,
+)
+
+SERVICE: Final = (
+    Row(
+        "What callers get",
+        (
+            Panel(
+                "Complete replies",
+                SHARE,
+                ((replies('="complete"'), ""),),
+                "Share of replies with all their parts; 4xx count for neither side.",
+                kind="stat",
+                width=6,
+                height=5,
+            ),
+            Panel(
+                "Failed replies",
+                SHARE,
+                ((replies('="failed"'), ""),),
+                "Share of replies that are 5xx.",
+                kind="stat",
+                width=6,
+                height=5,
+            ),
+            Panel(
+                "Requests",
+                RATE,
+                ((rate("tailrace_requests_total", VIEW), ""),),
+                kind="stat",
+                width=6,
+                height=5,
+            ),
+            Panel(
+                "P99",
+                SECONDS,
+                ((quantile(0.99, f"{REQUESTS}", VIEW), ""),),
+                kind="stat",
+                width=6,
+                height=5,
+            ),
+            Panel("Duration", SECONDS, quantiles(REQUESTS, VIEW)),
+            Panel(
+                "P99 by view",
+                SECONDS,
+                ((quantile(0.99, REQUESTS, VIEW, "view"), "{{view}}"),),
+            ),
+            Panel(
+                "Replies by outcome",
+                RATE,
+                ((rate("tailrace_replies_total", VIEW, "outcome"), "{{outcome}}"),),
+            ),
+            Panel(
+                "Requests by status",
+                RATE,
+                ((rate("tailrace_requests_total", VIEW, "status") + " > 0", "{{status}}"),),
+            ),
+            Panel(
+                "In flight",
+                COUNT,
+                (
+                    (f"sum(tailrace_in_flight_requests{{{JOB}}})", "requests"),
+                    (f"sum(tailrace_connections{{{JOB}}})", "connections"),
+                    (f"sum(tailrace_tasks{{{JOB}}})", "tasks"),
+                ),
+            ),
+            Panel(
+                "Left, or asked for nothing",
+                RATE,
+                (
+                    (rate("tailrace_cancelled_requests_total", VIEW), "client left"),
+                    (rate("tailrace_unmatched_requests_total", JOB), "no view"),
+                ),
+            ),
+        ),
+    ),
+    Row(
+        "Parts",
+        (
+            Panel(
+                "Parts that are missing, and why",
+                RATE,
+                (
+                    (
+                        rate(
+                            "tailrace_part_results_total",
+                            f'{VIEW},result!~"ok|skipped"',
+                            "view, part, result",
+                        )
+                        + " > 0",
+                        "{{view}} {{part}}: {{result}}",
+                    ),
+                ),
+                width=12,
+            ),
+            Panel(
+                "Where values come from, if not fresh",
+                RATE,
+                (
+                    (
+                        rate(
+                            "tailrace_part_source_total",
+                            f'{VIEW},source!="fresh"',
+                            "part, source",
+                        )
+                        + " > 0",
+                        "{{part}}: {{source}}",
+                    ),
+                ),
+                width=12,
+            ),
+        ),
+    ),
+    Row(
+        "Pressure",
+        (
+            Panel(
+                "Refused, by limit",
+                RATE,
+                (
+                    (
+                        rate(
+                            "tailrace_admission_decisions_total",
+                            f'{JOB},result="refused"',
+                            "limit",
+                        ),
+                        "{{limit}}",
+                    ),
+                ),
+            ),
+            Panel(
+                "How near to refusing",
+                SHARE,
+                (
+                    (f"max(tailrace_cpu_ratio{{{JOB}}})", "processor"),
+                    (f"max(tailrace_shed_ratio{{{JOB}}})", "refused under overload"),
+                    (
+                        f"max(tailrace_inbound_calls{{{JOB}}}"
+                        f" / tailrace_inbound_calls_max{{{JOB}}})",
+                        "calls",
+                    ),
+                ),
+            ),
+            Panel(
+                "Wait of what is ready",
+                SECONDS,
+                ((f"max by (instance) (tailrace_ready_delay_seconds{{{JOB}}})", "{{instance}}"),),
+            ),
+            Panel(
+                "Requests worked on at once",
+                COUNT,
+                ((f"min by (instance) (tailrace_room_requests{{{JOB}}})", "{{instance}}"),),
+                "Empty while there is no limit.",
+            ),
+            Panel(
+                "Weak parts left out",
+                COUNT,
+                ((f"max by (view) (tailrace_brownout_rung{{{VIEW}}})", "{{view}}"),),
+                "Steps of the view's order.",
+            ),
+            Panel(
+                "Shed, by priority",
+                RATE,
+                ((rate("tailrace_shed_requests_total", JOB, "class"), "{{class}}"),),
+            ),
+            Panel(
+                "Connections",
+                RATE,
+                (
+                    (rate("tailrace_connections_accepted_total", JOB), "accepted"),
+                    (rate("tailrace_connections_refused_total", JOB), "refused"),
+                ),
+            ),
+        ),
+    ),
+    Row(
+        "Python",
+        (
+            Panel(
+                "Event loop late",
+                SECONDS,
+                quantiles("tailrace_python_loop_lag_seconds", JOB),
+                "From an event for Python to its event loop taking it. Empty without handlers.",
+            ),
+            Panel(
+                "Waits for the interpreter lock",
+                SECONDS,
+                quantiles("tailrace_python_lock_wait_seconds", JOB),
+            ),
+            Panel(
+                "Garbage collector, share of time",
+                SHARE,
+                (
+                    (
+                        rate("tailrace_python_gc_pause_seconds_sum", JOB, "generation"),
+                        "generation {{generation}}",
+                    ),
+                ),
+            ),
+            Panel(
+                "In handlers",
+                COUNT,
+                ((f"sum by (view) (tailrace_handler_in_flight{{{VIEW}}})", "{{view}}"),),
+            ),
+            Panel(
+                "Handlers that failed, were full or held the loop",
+                RATE,
+                (
+                    (rate("tailrace_handler_errors_total", VIEW, "view"), "{{view}} failed"),
+                    (rate("tailrace_handler_refused_total", VIEW, "view"), "{{view}} full"),
+                    (rate("tailrace_handler_stalls_total", VIEW, "view"), "{{view}} held"),
+                    (rate("tailrace_handler_overdue_total", VIEW, "view"), "{{view}} overdue"),
+                ),
+                width=16,
+            ),
+        ),
+    ),
+    Row(
+        "Process",
+        (
+            Panel(
+                "Processor, cores",
+                COUNT,
+                (
+                    (
+                        rate("process_cpu_time_seconds_total", JOB, "instance, cpu_mode"),
+                        "{{instance}} {{cpu_mode}}",
+                    ),
+                ),
+            ),
+            Panel(
+                "Memory",
+                BYTES,
+                ((f"process_memory_usage_bytes{{{JOB}}}", "{{instance}}"),),
+            ),
+            Panel(
+                "Threads and descriptors",
+                COUNT,
+                (
+                    (f"process_threads{{{JOB}}}", "{{instance}} threads"),
+                    (f"process_open_file_descriptors{{{JOB}}}", "{{instance}} descriptors"),
+                ),
+            ),
+            Panel(
+                "Buffers from the pool",
+                SHARE,
+                (
+                    (
+                        share(
+                            rate("tailrace_buffer_pool_hits_total", JOB),
+                            f"({rate('tailrace_buffer_pool_hits_total', JOB)}"
+                            f" + {rate('tailrace_buffer_pool_misses_total', JOB)})",
+                        ),
+                        "",
+                    ),
+                ),
+            ),
+            Panel(
+                "Lost log lines",
+                COUNT,
+                tuple(
+                    (f"sum(increase({name}{{{JOB}}}[$__rate_interval]))", legend)
+                    for name, legend in (
+                        ("tailrace_access_log_dropped_total", "dropped"),
+                        ("tailrace_access_log_failed_total", "not written"),
+                        ("tailrace_log_dropped_total", "of Python dropped"),
+                    )
+                ),
+            ),
+            Panel(
+                "Configuration",
+                COUNT,
+                ((f"tailrace_config_revision{{{JOB}}}", "{{instance}} revision"),),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,237 @@
+"""Prometheus itself reads what a service says, and promtool the rules and alerts (req 12.1, 9.1d).
+
+Prevents metrics that only our own reader understands, and alerts that were never seen to fire.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Any, Final
+
+import live
+import pytest
+import rows
+
+sys.path.insert(0, str(rows.ROOT))
+
+from examples.orders.processes import PATIENCE_SECONDS, Program, Service, free_ports
+
+RULES: Final = rows.ROOT / "ops" / "prometheus"
+DASHBOARDS: Final = rows.ROOT / "ops" / "grafana" / "dashboards"
+BUILT: Final = rows.ROOT / ".venv" / "prometheus"
+
+
+def found(name: str) -> str | None:
+    """Where the program is: on the path, or as tools/prometheus.sh has built it."""
+    return shutil.which(name) or shutil.which(name, path=str(BUILT))
+
+
+PROMTOOL: Final = found("promtool")
+PROMETHEUS: Final = found("prometheus")
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing (apt install prometheus)"),
+    pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is missing (apt install prometheus)"),
+]
+
+_SERVICE: Final = """
+import asyncio
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong, weak
+
+up = Upstream("up", {url!r}, timeout="10s", bulkhead=64)
+gone = Upstream("gone", "http://127.0.0.1:9", timeout="1s", retry=None)
+service = Service("shop", deadline="15s")
+
+
+class Thing(BaseModel):
+    id: str
+
+
+@service.view("/whole/{{id}}")
+class Whole(View):
+    it: Thing = strong(up.get("/{{id}}"))
+
+
+@service.view("/partial/{{id}}")
+class Partial(View):
+    it: Thing = strong(up.get("/{{id}}"))
+    extra: Thing | None = weak(gone.get("/{{id}}"), default=None)
+
+
+@service.get("/handled/{{id}}")
+async def handled(id: str) -> Thing:
+    return Thing(id=id)
+"""
+
+_CONFIGURATION: Final = """
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+rule_files: ["{rules}/recording.yml", "{rules}/alerts.yml"]
+scrape_configs:
+  - job_name: tailrace
+    static_configs: [{{targets: ["127.0.0.1:{admin}"]}}]
+"""
+
+
+def promtool(*arguments: str, given: bytes = b"") -> str:
+    """Runs promtool; what it says, when it is content."""
+    assert PROMTOOL is not None
+    done = subprocess.run(
+        [PROMTOOL, *arguments], input=given, capture_output=True, cwd=RULES, check=False
+    )
+    said = (done.stdout + done.stderr).decode()
+    assert done.returncode == 0, said
+    return said
+
+
+def test_rules_and_alerts_are_rules_and_alerts() -> None:
+    said = promtool("check", "rules", "recording.yml", "alerts.yml")
+    assert said.count("SUCCESS") == 2
+    promtool("check", "config", "--syntax-only", "prometheus.yml")
+
+
+def test_each_alert_fires_when_it_should_and_only_then() -> None:
+    assert "SUCCESS" in promtool("test", "rules", "tests.yml")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("scraped")
+    upstream = live.Upstream()
+    program = folder / "service.py"
+    program.write_text(_SERVICE.format(url=upstream.url), encoding="utf-8")
+    given = {"TAILRACE_LISTEN_WORKERS": "2", "TAILRACE_ACCESS_LOG_PATH": str(folder / "access.log")}
+    try:
+        with Service(str(program), log=folder / "service.log", environment=given) as running:
+            yield running
+    finally:
+        upstream.close()
+
+
+def scraped(service: Service, accept: str) -> bytes:
+    request = urllib.request.Request(f"{service.admin}/metrics", headers={"Accept": accept})
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as reply:
+        body: bytes = reply.read()
+    return body
+
+
+def ask(service: Service, *paths: str) -> None:
+    connection = service.connect()
+    for path in paths:
+        connection.request("GET", path)
+        connection.getresponse().read()
+    connection.close()
+
+
+def test_promtool_finds_nothing_to_say_about_the_metrics(service: Service) -> None:
+    ask(service, "/whole/1", "/partial/1", "/handled/1", "/nowhere")
+    assert promtool("check", "metrics", given=scraped(service, "text/plain")) == ""
+
+
+class Asked:
+    """A running Prometheus."""
+
+    def __init__(self, port: int, program: Program) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.program = program
+
+    def api(self, path: str, **parameters: str) -> Any:
+        query = urllib.parse.urlencode(parameters)
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=20) as reply:
+            said = json.load(reply)
+        assert said["status"] == "success", said
+        return said["data"]
+
+    def query(self, expression: str) -> list[Any]:
+        result: list[Any] = self.api("query", query=expression)["result"]
+        return result
+
+    def eventually(self, what: str, ready: Any) -> None:
+        end = time.monotonic() + 4 * PATIENCE_SECONDS
+        while not ready():
+            assert time.monotonic() < end, f"never came true: {what}"
+            assert self.program.running, self.program.did_not_start("ended")
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def prometheus(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    assert PROMETHEUS is not None
+    folder = tmp_path_factory.mktemp("prometheus")
+    (port,) = free_ports(1)
+    configuration = folder / "prometheus.yml"
+    text = _CONFIGURATION.format(rules=RULES, admin=service.admin_port)
+    configuration.write_text(text, encoding="utf-8")
+    argv = [
+        PROMETHEUS,
+        f"--config.file={configuration}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--enable-feature=exemplar-storage",
+    ]
+    log = folder / "output.log"
+    with Program("prometheus", argv, log=log, ready_line=False) as process:
+        process.await_status(f"http://127.0.0.1:{port}/-/ready", 200, 2 * PATIENCE_SECONDS)
+        yield Asked(port, process)
+
+
+def test_a_real_prometheus_scrapes_all_workers(service: Service, prometheus: Asked) -> None:
+    prometheus.eventually("it is up", lambda: prometheus.query("up == 1"))
+    (target,) = prometheus.api("targets")["activeTargets"]
+    assert (target["health"], target["lastError"]) == ("up", "")
+
+    def counted() -> bool:
+        ask(service, "/whole/1", "/partial/1", "/handled/1")
+        rates = prometheus.query("sum by (outcome) (rate(tailrace_replies_total[30s])) > 0")
+        return {one["metric"]["outcome"] for one in rates} >= {"complete", "degraded"}
+
+    prometheus.eventually("requests are counted", counted)
+    prometheus.eventually(
+        "a recording rule has a value",
+        lambda: prometheus.query("view:tailrace_replies:incomplete_ratio_rate5m > 0"),
+    )
+    for group in prometheus.api("rules")["groups"]:
+        for rule in group["rules"]:
+            assert rule["health"] in ("ok", "unknown"), rule
+    quantile = "histogram_quantile(0.99, sum by (le) (http_server_request_duration_seconds_bucket))"
+    (value,) = prometheus.query(quantile)
+    assert 0 < float(value["value"][1]) <= 10
+
+
+def test_exemplars_arrive_with_the_requests_name(service: Service, prometheus: Asked) -> None:
+    def seen() -> bool:
+        ask(service, "/whole/1")
+        now = time.time()
+        found = prometheus.api(
+            "query_exemplars",
+            query="http_server_request_duration_seconds_bucket",
+            start=str(now - 300),
+            end=str(now + 60),
+        )
+        return any(one["labels"].get("request_id") for row in found for one in row["exemplars"])
+
+    prometheus.eventually("an exemplar is kept", seen)
+
+
+def test_every_query_of_every_dashboard_is_taken(prometheus: Asked) -> None:
+    asked = 0
+    for path in sorted(DASHBOARDS.glob("*.json")):
+        dashboard = json.loads(path.read_text(encoding="utf-8"))
+        for panel in dashboard["panels"]:
+            for target in panel.get("targets", []):
+                text = target["expr"].replace("$__rate_interval", "30s")
+                for variable in ("$job", "$view", "$upstream"):
+                    text = text.replace(variable, ".*")
+                prometheus.query(text)
+                asked += 1
+    assert asked > 50
