@@ -15,7 +15,7 @@ events! {
             Counter DEGRADED_REPLIES "tailrace_degraded_replies" [view]
                 "Replies with at least one part missing";
             Counter INTERPRETER_ENTRIES "tailrace_interpreter_entries" [view]
-                "Requests handed to Python, to a handler or for computed fields; 0 for any other view";
+                "Requests handed to Python: to a handler, or for computed fields; else 0";
             Counter CANCELLED_REQUESTS "tailrace_cancelled_requests" [view]
                 "Clients that left before their reply";
             Counter UNMATCHED_REQUESTS "tailrace_unmatched_requests" [status]
