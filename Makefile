@@ -79,7 +79,7 @@ example: $(STAMPS)/built-ci ## The order service over five real upstreams, repli
 	$(PY) -m examples.orders.run
 
 test-real: export FUZZ_EXAMPLES ?= 5000
-test-real: $(STAMPS)/clients
+test-real: $(STAMPS)/clients $(STAMPS)/browser
 test-real: $(STAMPS)/built-ci ## Whole processes and real sockets only; says what it skips, and why
 	@sh tools/prometheus.sh
 	$(PY) -m pytest -rs -m "e2e or wire or real"
@@ -110,6 +110,13 @@ $(STAMPS)/clients $(STAMPS)/types: $(STAMPS)/%: requirements/%.txt $(STAMPS)/dev
 	@$(PY) -m venv --clear .venv/$*
 	@.venv/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements/$*.txt
+	@touch $@
+
+# Beside the development tools, not among them: whoever does not open a browser needs none of it.
+$(STAMPS)/browser: requirements/browser.txt $(STAMPS)/dev
+	@echo "environment: requirements/browser.txt"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		-r requirements/browser.txt
 	@touch $@
 
 # `develop` puts the built module beside the Python sources; only one profile is there at a time.

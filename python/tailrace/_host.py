@@ -170,6 +170,9 @@ class Host:
         if loop is None:
             return True
         self._ending = True
+        for one in self._handlers.values():
+            if one.threads is not None:
+                one.threads.end()
         if self._watch is not None:
             self._watch.end()
         self._collector.end()

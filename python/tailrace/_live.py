@@ -36,6 +36,8 @@ JOIN_SECONDS: Final = 5.0
 
 Tell: TypeAlias = Callable[[str], None]
 Tables: TypeAlias = dict[str, Any]
+Wish: TypeAlias = Callable[[bytes], tuple[int, Tables]]
+"""Carries out a wish for the lab around this service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class Live:
         resolved: Resolved,
         tell: Tell,
         watch: FileWatch | None = None,
+        *,
+        lab: Wish | None = None,
     ) -> None:
         self.blueprint = resolved.blueprint
         """What is in force."""
@@ -106,6 +110,7 @@ class Live:
         self._sources = sources
         self._tell = tell
         self._watch = watch
+        self._lab = lab
         self._file = sources.file
         self._admin: Tables = {}
         self._thread = threading.Thread(target=self._run, name="tailrace-live", daemon=True)
@@ -128,8 +133,18 @@ class Live:
             source, kind, body = asked
             if kind == "end":
                 return
-            status, answer = self._change(source, kind, body)
+            status, answer = self._answer(source, kind, body)
             self._plane.reply(status, json.dumps(answer, ensure_ascii=False).encode())
+
+    def _answer(self, source: str, kind: str, body: bytes) -> tuple[int, Tables]:
+        if kind != "lab":
+            return self._change(source, kind, body)
+        if self._lab is None:
+            return 503, {"error": "this service runs in no lab"}
+        try:
+            return self._lab(body)
+        except Exception as error:  # A mistake of ours must not end the thread.
+            return 500, {"error": f"internal: {error!r}"}
 
     def _change(self, source: str, kind: str = "reload", body: bytes = b"") -> tuple[int, Tables]:
         """Makes one change or says why not; returns the answer to whoever asked for it."""

@@ -18,7 +18,8 @@ class Threads:
     """`count` threads that run functions; what waits is bounded by the handler's limit."""
 
     def __init__(self, name: str, count: int) -> None:
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._count = count
         self.unsettled = 0
         """Jobs whose result the loop does not know yet; written on its thread only."""
         for number in range(count):
@@ -26,8 +27,13 @@ class Threads:
             thread.start()
 
     def _work(self) -> None:
-        while True:
-            self._jobs.get()()
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    def end(self) -> None:
+        """Lets each thread end with what it does now; nothing is to be run after this."""
+        for _ in range(self._count):
+            self._jobs.put(None)
 
     def run(
         self, loop: asyncio.AbstractEventLoop, function: Callable[[], Any]

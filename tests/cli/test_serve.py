@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from running import PATIENCE_SECONDS, SERVICE, TAILRACE, clean_environment
 
+from examples.orders.processes import CALM
+
 pytestmark = pytest.mark.e2e
 
 Process = subprocess.Popen[str]
@@ -27,7 +29,7 @@ def serving(folder: Path, *words: str, **env: str) -> Iterator[tuple[Process, di
     process = subprocess.Popen(
         [*TAILRACE, "serve", "service.py", "--json", "--port", "0", "--admin-port", "0", *words],
         cwd=folder,
-        env=clean_environment(env),
+        env=clean_environment(CALM | env),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -58,7 +60,7 @@ def test_ready_line_talk_and_exit_code(number: signal.Signals, code: int, folder
     lines = err.splitlines()
     assert lines[0] == f"shop serves on {ready['service']}"
     assert lines[1] == "  GET /api/orders/{order_id}  150 ms  order user?"
-    assert lines[2].startswith(f"admin {ready['admin']} (/docs /readyz /metrics /config) · ")
+    assert lines[2].startswith(f"console {ready['admin']} (/docs /readyz /metrics /config) · ")
     assert lines[3:] == ["Ctrl-C drains, twice stops now", "drained; every request was answered"]
 
 
@@ -173,6 +175,7 @@ def test_a_log_file_and_off(folder: Path) -> None:
 
 def test_ports_by_environment(folder: Path) -> None:
     """A variable is not a flag, but means the same."""
+    threads = threading.active_count()
     taken = socket.create_server(("127.0.0.1", 0))
     with taken:
         port = taken.getsockname()[1]
@@ -187,4 +190,4 @@ def test_ports_by_environment(folder: Path) -> None:
         )
     assert ended.returncode == 3
     assert ended.stderr.startswith(f"error: 127.0.0.1:{port} is in use")
-    assert threading.active_count() == 1
+    assert threading.active_count() == threads

@@ -101,7 +101,8 @@ def test_without_a_terminal_it_tells_the_story_in_lines(tmp_path: Path) -> None:
     lines = out.splitlines()
     assert max(map(len, lines)) <= 80
     address = r"127\.0\.0\.1:\d+"
-    assert re.fullmatch(rf"governed http://{address} · naive {address} · lab {address}", lines[0])
+    assert re.fullmatch(rf"console http://{address}/#token=[0-9a-f]{{32}}", lines[0])
+    assert re.fullmatch(rf"governed http://{address} · naive {address} · lab {address}", lines[1])
     first = next(line for line in lines if line.startswith("first aggregated reply"))
     assert first.endswith(" s after start: 5 parts")
     assert "s fault: recommend hangs" in out
@@ -123,6 +124,7 @@ def test_the_figures_add_up_and_show_the_difference(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
     assert {row["format_version"] for row in rows} == {1}
     assert rows[0]["type"] == "demo"
+    assert rows[0]["console"].startswith(f"{rows[0]['admin']}/#token=")
     assert rows[1]["type"] == "first_reply"
     assert rows[-1]["type"] == "summary"
     kinds = [row["type"] for row in rows]
@@ -151,7 +153,7 @@ def test_the_figures_add_up_and_show_the_difference(tmp_path: Path) -> None:
 
 def test_held_it_answers_and_takes_faults_until_interrupted(tmp_path: Path) -> None:
     with demo(tmp_path, "--hold") as process:
-        addresses = until(process, "It keeps running.")[0]
+        addresses = until(process, "It keeps running.")[1]
         lab = addresses.split()[-1]
         command = until(process, "tailrace fault recommend --hang")[-1]
         assert f"--admin {lab}" in command
@@ -234,7 +236,7 @@ def test_a_usual_port_that_is_taken_is_replaced_and_said_so(tmp_path: Path) -> N
         finally:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=PATIENCE_SECONDS)
-    assert "http://127.0.0.1:8080" not in seen.splitlines()[0]
+    assert "http://127.0.0.1:8080" not in seen.splitlines()[1]
     assert re.search(r"note: port 8080 is in use( by pid \d+ \(.+\))?; taking \d+ instead", seen)
     assert_nothing_left(tmp_path)
 

@@ -26,13 +26,15 @@ CHILD = """
     import ctypes, json, sys
     from tailrace import Service, Upstream, View, strong
     from tailrace._runtime import Plane
+    from tailrace.policies import Admission
     from pydantic import BaseModel
 
     class Thing(BaseModel):
         id: str
 
     things = Upstream("things", sys.argv[1], timeout="5s", bulkhead=50)
-    service = Service("held", deadline="10s", fanout=2)
+    calm = Admission(shed=None, brownout=None)  # Whatever else the machine does.
+    service = Service("held", deadline="10s", fanout=2, admission=calm)
 
     @service.view("/things/{id}")
     class ThingView(View):

@@ -24,6 +24,8 @@ from typing import Any
 
 import pytest
 
+from examples.orders.processes import CALM
+
 pytestmark = pytest.mark.e2e
 
 PATIENCE_SECONDS = 40
@@ -123,7 +125,7 @@ def serving(folder: Path, *words: str, stderr: int = subprocess.PIPE) -> Iterato
     process = subprocess.Popen(
         [sys.executable, "-m", "tailrace.cli", "serve", "service.py", "--json", *ports, *words],
         cwd=folder,
-        env={**os.environ, "TAILRACE_ADMIN_TOKEN": TOKEN},
+        env={**os.environ, **CALM, "TAILRACE_ADMIN_TOKEN": TOKEN},
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,

@@ -40,7 +40,8 @@ def fetched(url: str) -> bytes:
 
 def test_no_case_of_the_contract_breaks_it(healthy: Service, truth: Truth, tmp_path: Path) -> None:
     document: dict[str, Any] = json.loads(fetched(f"{healthy.admin}/openapi.json"))
-    assert document["servers"] == [{"url": healthy.url}]
+    # Served on port 0: which port that became is known only after the document.
+    assert "servers" not in document
     document = known_values(document, "order_id", truth.order_ids(40))
     examples = max(20, -(-CASES // CASES_PER_EXAMPLE))
     fuzzed = fuzz(document, healthy.url, examples, tmp_path)

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from examples.orders.processes import CALM
+
 pytestmark = pytest.mark.e2e
 
 # Far above the second or two it takes, far below the for ever it took.
@@ -49,6 +51,7 @@ def serving(
     process = subprocess.Popen(
         [*command, "--admin-port", "0", *words],
         cwd=folder,
+        env={**os.environ, **CALM},
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,

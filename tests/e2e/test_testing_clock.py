@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from python_side import eventually
 from tailrace import (
     Breaker,
     Cache,
@@ -293,6 +294,11 @@ def test_handlers_live_in_the_same_time(
         reply = plane.get(path)
         assert (reply.status, reply.json()) == (200, {"id": said})
         assert plane.time_ms == pytest.approx(took, abs=0.001)
+    eventually("its threads end", lambda: not own_threads())
+
+
+def own_threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("tailrace-plain")]
 
 
 def test_a_handler_that_never_ends_has_its_deadline() -> None:

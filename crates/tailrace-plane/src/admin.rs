@@ -8,7 +8,9 @@
 
 mod config;
 mod configure;
+mod console;
 mod forget;
+mod sample;
 pub mod token;
 
 use crate::h1::{self, HeadLimits, Method, Parsed, RequestHead};
@@ -33,6 +35,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 const NOT_LOCAL: &str = "this Host is not local\n";
 const INDEX: &str = "tailrace admin\n\n\
+    GET /console    this service live, for a browser
+    GET /live       every number that moves, JSON
     GET /livez      200 while the process runs, 503 when a worker thread has ended\n\
     GET /readyz     200 when it takes requests, 503 while it drains\n\
     GET /metrics    Prometheus text of all workers\n\
@@ -46,8 +50,7 @@ const INDEX_OF_PAGES: &str = "\
     GET /docs       the service for its callers, HTML\n\
     GET /openapi.json  the same for programs, OpenAPI 3.1\n";
 
-/// For every answer: a browser that shows one loads nothing for it and puts it in no frame. The
-/// page of `/docs` allows its own script and style by their hashes, in a policy of its own.
+/// For `/docs`, which allows its own script and style by their hashes in a policy of its own.
 const PAGE_POLICY: &str = "default-src 'self' 'unsafe-inline'; img-src data:; \
     connect-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
@@ -118,14 +121,21 @@ async fn connection(
         let keep = head.keep_alive && head.framing == h1::Framing::None;
         let connection = if keep { "" } else { "connection: close\r\n" };
         let more = match answer.status {
+            // What `/` is depends on who asks.
+            200 if head.path.of(&input) == b"/" => "vary: accept\r\n".to_owned(),
             401 => "www-authenticate: Bearer\r\n".to_owned(),
             405 => format!("allow: {}\r\n", configure::allowed(head.path.of(&input))),
             _ => String::new(),
         };
+        let policy = match head.path.of(&input) {
+            b"/docs" => PAGE_POLICY,
+            _ => console::POLICY,
+        };
         let mut out = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\n\
              x-content-type-options: nosniff\r\ncache-control: no-store\r\n\
-             content-security-policy: {PAGE_POLICY}\r\n{more}{connection}\r\n",
+             cross-origin-resource-policy: same-origin\r\nreferrer-policy: no-referrer\r\n\
+             content-security-policy: {policy}\r\n{more}{connection}\r\n",
             answer.status,
             h1::reason(answer.status),
             answer.content_type,
@@ -181,13 +191,17 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
         return text(405, "not with this method; GET / lists what there is\n");
     }
     let pages = shared.live.pages();
-    match head.path.of(input) {
+    let path = head.path.of(input);
+    match path {
+        b"/" if console::is_wanted(head.header(input, "accept")) => console::page(),
         b"/" if pages.docs.is_empty() => text(200, INDEX),
         b"/" => text(200, &[INDEX, INDEX_OF_PAGES].concat()),
         b"/livez" if is_live(shared) => text(200, "live\n"),
         b"/livez" => text(503, "a worker thread has ended; restart the process\n"),
         b"/readyz" if shared.phase() == Phase::Running => text(200, "ready\n"),
         b"/readyz" => text(503, "draining\n"),
+        b"/live" => json(sample::render(shared)),
+        b"/lab" if !shared.live.lab().is_empty() => json(shared.live.lab().to_vec()),
         b"/metrics" => {
             let format = Format::asked(head.header(input, "accept"));
             Answer {
@@ -206,7 +220,9 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
             body: pages.docs.clone(),
         },
         b"/config/reload" | b"/cache/invalidate" => text(405, "POST only\n"),
-        _ => text(404, "unknown; GET / lists what there is\n"),
+        _ => {
+            console::file(path).unwrap_or_else(|| text(404, "unknown; GET / lists what there is\n"))
+        }
     }
 }
 

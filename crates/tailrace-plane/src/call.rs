@@ -142,6 +142,10 @@ pub fn declared<'a>(worker: &'a Worker, call: &Call) -> Option<&'a Part> {
 pub fn governed(mut call: Call) -> impl Future<Output = Answer> {
     async move {
         let landed = attempts(&call).await;
+        if landed.is_err() {
+            let upstream = &call.worker.metrics.upstreams[call.part().upstream];
+            upstream.calls_failed.add(1);
+        }
         let rendered = std::mem::take(&mut call.rendered);
         call.worker.buffers.give(rendered.bytes);
         call.worker.buffers.give(rendered.body);

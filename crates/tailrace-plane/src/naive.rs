@@ -22,7 +22,7 @@ pub async fn call(call: Call) -> Answer {
     for _ in 0..ATTEMPTS {
         let addresses = worker.pools.addresses(part.upstream, upstream);
         let Some(address) = addresses.addresses.first() else {
-            return Answer::from(Err(Reason::Connect));
+            break;
         };
         let started = worker.now.get();
         let mut bytes = Vec::new();
@@ -59,6 +59,10 @@ pub async fn call(call: Call) -> Answer {
         if !matches!(last, Err(reason) if !matches!(reason, Reason::NotFound | Reason::Gone)) {
             break;
         }
+    }
+    if last.is_err() {
+        let upstream = &worker.metrics.upstreams[part.upstream];
+        upstream.calls_failed.add(1);
     }
     last.into()
 }

@@ -192,6 +192,12 @@ impl Plane {
         self.shared.live.show(pages);
     }
 
+    /// Shows what the lab around this service does, as JSON, on the admin port, which from here on
+    /// takes wishes for it.
+    pub fn show_lab(&self, state: Vec<u8>) {
+        self.shared.live.show_lab(state);
+    }
+
     /// Counted from 1; rises with every change.
     pub fn revision(&self) -> u64 {
         self.shared.live.revision()

@@ -168,6 +168,12 @@ impl Plane {
         self.inner.refuse(source, error);
     }
 
+    /// Shows what the lab around this service does, as JSON, on the admin port, which from here on
+    /// takes wishes for it: asks of kind `lab`.
+    fn show_lab(&self, state: Vec<u8>) {
+        self.inner.show_lab(state);
+    }
+
     /// From here on somebody calls `next_ask`.
     fn take_asks(&self) {
         self.inner.take_asks();
@@ -182,7 +188,7 @@ impl Plane {
     }
 
     /// The next ask for a change as (source, kind, body), where kind is `reload`, `json`, `toml`,
-    /// or `end` once the plane takes no more; none when `seconds` pass without one.
+    /// `lab`, or `end` once the plane takes no more; none when `seconds` pass without one.
     fn next_ask(
         &self,
         py: Python<'_>,
@@ -196,6 +202,7 @@ impl Plane {
                 Wanted::Reload => (source, "reload", Vec::new()),
                 Wanted::Set { body, toml: true } => (source, "toml", body),
                 Wanted::Set { body, toml: false } => (source, "json", body),
+                Wanted::Lab(body) => (source, "lab", body),
             }),
         }
     }

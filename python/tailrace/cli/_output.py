@@ -27,6 +27,7 @@ COMMON_HELP: Final = (
 # Variables that belong to command lines, not to a service. A service refuses unknown TAILRACE_*
 # variables, and one set for another verb is not a mistake in it.
 VARIABLES: Final = (
+    "TAILRACE_ADMIN",
     "TAILRACE_APP",
     "TAILRACE_COLOR",
     "TAILRACE_CONFIG",
@@ -39,8 +40,11 @@ VARIABLES: Final = (
     "TAILRACE_DEMO_SECONDS",
     "TAILRACE_JSON",
     "TAILRACE_LAB_ADMIN",
+    "TAILRACE_LAB_BOARD",
     "TAILRACE_OPENAPI_SERVER",
     "TAILRACE_PROTECTIONS",
+    "TAILRACE_TOP_INTERVAL",
+    "TAILRACE_TOP_VIEW",
     "TAILRACE_WATCH",
 )
 

@@ -173,6 +173,7 @@ def _run(sources: Sources, found: str, *, watch: bool) -> int:
     from tailrace._openapi import served
     from tailrace._runtime import PlaneError, Running
     from tailrace._watch import FileWatch
+    from tailrace.cli._lab_board import LabBoard
 
     # Before the file is read: a change meanwhile is not missed.
     follow = FileWatch(sources.file) if sources.file and watch else None
@@ -190,10 +191,14 @@ def _run(sources: Sources, found: str, *, watch: bool) -> int:
         from tailrace._host import hosted
 
         host = hosted(running.plane, blueprint, sources.service)
-    live = Live(running.plane, sources, resolved, talk, follow)
+    board = LabBoard.around(running.plane, blueprint)
+    wish = board.wish if board else None
+    live = Live(running.plane, sources, resolved, talk, follow, lab=wish)
     _announce(blueprint, running.plane, found, follow.path if follow else "")
     received = running.wait_for_signal()
     live.end()
+    if board is not None:
+        board.end()
     patience = live.blueprint.get("limits", {}).get("drain_ms", DRAIN_MS) / 1000
 
     def tell(in_flight: int, left: float) -> None:
@@ -254,7 +259,7 @@ def _announce(blueprint: dict[str, Any], plane: Any, found: str, watched: str) -
     if len(blueprint["views"]) > VIEWS_SHOWN:
         talk(f"  and {len(blueprint['views']) - VIEWS_SHOWN} more; tailrace explain shows them")
     noun = "worker" if plane.workers == 1 else "workers"
-    talk(f"admin {admin} (/docs /readyz /metrics /config) · {plane.workers} {noun}")
+    talk(f"console {admin} (/docs /readyz /metrics /config) · {plane.workers} {noun}")
     _warn_about_the_tail(blueprint)
     for text in plane.unresolved[:UNRESOLVED_SHOWN]:
         name, _, reason = text.partition(" (")

@@ -33,6 +33,9 @@ OWN: Final = {
     "listen.admin_port": 0,
     "listen.workers": 1,
     "access_log.format": "off",
+    # A machine that is busy with tests is no overload of the service.
+    "admission.shed": "off",
+    "admission.brownout": "off",
 }
 
 

@@ -24,7 +24,7 @@ const CHANGE_WAIT: Duration = Duration::from_secs(30);
 /// What may be done with `path`, for a 405.
 pub(super) fn allowed(path: &[u8]) -> &'static str {
     match path {
-        b"/config" => "GET, HEAD, POST",
+        b"/config" | b"/lab" => "GET, HEAD, POST",
         b"/config/reload" | b"/cache/invalidate" => "POST",
         _ => "GET, HEAD",
     }
@@ -41,12 +41,18 @@ pub(super) async fn answer(
     if local && !is_local_host(head.header(input, "host")) {
         return Ok(text(403, NOT_LOCAL));
     }
+    if !is_own_origin(head.header(input, "origin"), head.header(input, "host")) {
+        return Ok(text(403, "this Origin is not the admin port's\n"));
+    }
     let path = head.path.of(input).to_vec();
     if !matches!(
         &*path,
-        b"/config" | b"/config/reload" | b"/cache/invalidate"
+        b"/config" | b"/config/reload" | b"/cache/invalidate" | b"/lab"
     ) {
         return Ok(text(405, "GET and HEAD only\n"));
+    }
+    if path == b"/lab" && shared.live.lab().is_empty() {
+        return Ok(text(404, "this service runs in no lab\n"));
     }
     let authorization = head.header(input, "authorization");
     if let Err(refused) = Token::admit(shared.admin_token.as_ref(), authorization) {
@@ -63,6 +69,7 @@ pub(super) async fn answer(
     let wanted = match (&*path, format) {
         (b"/cache/invalidate", _) => return Ok(forget::answer(head, input, shared)),
         (b"/config/reload", _) => Wanted::Reload,
+        (b"/lab", Some(false)) => Wanted::Lab(body),
         (_, Some(toml)) => Wanted::Set { body, toml },
         (_, None) => {
             let words = "send `Content-Type: application/json` or `application/toml`\n";
@@ -85,6 +92,14 @@ async fn made(shared: &Shared, wanted: Wanted, path: &[u8]) -> Answer {
         Ok(Err(_)) => text(503, "the change was not made; see the service's log\n"),
         Err(_) => text(504, "the change is still being made; see GET /config\n"),
     }
+}
+
+/// A browser says which page a change comes from; only the console may, which is served here. What
+/// is no browser says nothing.
+fn is_own_origin(origin: Option<&[u8]>, host: Option<&[u8]>) -> bool {
+    let Some(origin) = origin else { return true };
+    let own = origin.strip_prefix(b"http://".as_slice());
+    own.is_some_and(|own| host.is_some_and(|host| own.eq_ignore_ascii_case(host)))
 }
 
 /// `Some(true)` for TOML, `Some(false)` for JSON.

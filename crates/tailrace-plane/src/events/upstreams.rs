@@ -30,6 +30,8 @@ events! {
     "call": "A part, or a handler, has called an upstream"
         metrics {
             Counter UPSTREAM_CALLS "tailrace_upstream_calls" [upstream] "Logical calls";
+            Counter UPSTREAM_FAILED_CALLS "tailrace_upstream_failed_calls" [upstream]
+                "Logical calls that ended without an answer, whatever was tried";
             Histogram BULKHEAD_WAIT "tailrace_bulkhead_wait_seconds" [upstream]
                 "Waits of calls that had to queue for a place and its connection";
             Gauge BULKHEAD_IN_FLIGHT "tailrace_bulkhead_in_flight" [upstream] "Calls in flight";

@@ -20,6 +20,8 @@ pub enum Wanted {
     Reload,
     /// Set these values; `toml` says how the body is written, else it is JSON.
     Set { body: Vec<u8>, toml: bool },
+    /// Change the lab around this service, as this JSON says.
+    Lab(Vec<u8>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -52,6 +52,8 @@ pub struct Live {
     journal: Mutex<Journal>,
     /// The service's reference for its callers, for the admin port.
     pages: Mutex<Arc<Pages>>,
+    /// What the lab around this service does, as JSON; empty outside of one.
+    lab: Mutex<Arc<Vec<u8>>>,
     /// There was an access log at the start.
     logs: bool,
     pub asks: Asks,
@@ -66,6 +68,7 @@ impl Live {
             changing: Mutex::new(()),
             journal: Mutex::default(),
             pages: Mutex::default(),
+            lab: Mutex::default(),
             asks: Asks::default(),
         }
     }
@@ -85,6 +88,15 @@ impl Live {
 
     pub fn show(&self, pages: Pages) {
         *held(&self.pages) = Arc::new(pages);
+    }
+
+    pub fn lab(&self) -> Arc<Vec<u8>> {
+        Arc::clone(&held(&self.lab))
+    }
+
+    /// From here on the admin port shows `state` and takes wishes for the lab.
+    pub fn show_lab(&self, state: Vec<u8>) {
+        *held(&self.lab) = Arc::new(state);
     }
 
     pub fn journal(&self) -> MutexGuard<'_, Journal> {

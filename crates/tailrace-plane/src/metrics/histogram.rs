@@ -148,6 +148,13 @@ impl Ranks {
         self.0.iter().sum()
     }
 
+    /// The buckets that hold anything, as (upper bound in microseconds, count).
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let counts = self.0.iter().enumerate();
+        let some = counts.filter(|(_, count)| **count > 0);
+        some.map(|(index, count)| (fine_bound(index), *count))
+    }
+
     /// The duration in milliseconds that `share` of the records do not exceed; `None` when empty.
     pub fn percentile_ms(&self, share: f64) -> Option<f64> {
         let total = self.count();
@@ -198,6 +205,9 @@ mod tests {
         assert!((merged.sum_s() - 5.05).abs() < 1e-9);
         let ranks = Ranks::of([&one.fine, &two.fine].into_iter());
         assert_eq!(ranks.count(), 100);
+        let buckets: Vec<_> = ranks.buckets().collect();
+        assert_eq!(buckets.iter().map(|(_, count)| count).sum::<u64>(), 100);
+        assert_eq!(buckets.first(), Some(&(1_023, 1)));
         let p99 = ranks.percentile_ms(0.99).unwrap();
         assert!((99.0..=112.0).contains(&p99), "{p99}");
         assert_eq!(

@@ -98,6 +98,8 @@ pub struct PartMetrics {
 pub struct UpstreamMetrics {
     pub durations: Split<Ended>,
     pub calls: Count,
+    /// Calls that ended without an answer, whatever was tried; what was dropped is not among them.
+    pub calls_failed: Count,
     pub attempts: Count,
     pub retries: Count,
     pub hedges: Count,
@@ -226,6 +228,7 @@ impl WorkerMetrics {
         let upstream = |_: &_| UpstreamMetrics {
             durations: Split::default(),
             calls: Count::default(),
+            calls_failed: Count::default(),
             attempts: Count::default(),
             retries: Count::default(),
             hedges: Count::default(),

@@ -16,8 +16,11 @@ use crate::upstream::Upstream;
 use std::sync::Arc;
 
 /// What is counted, in the catalogue's words.
-const COUNTERS: [(&Metric, Read); 9] = [
+const COUNTERS: [(&Metric, Read); 10] = [
     (&events::UPSTREAM_CALLS, |w, i| &w.upstreams[i].calls),
+    (&events::UPSTREAM_FAILED_CALLS, |w, i| {
+        &w.upstreams[i].calls_failed
+    }),
     (&events::UPSTREAM_ATTEMPTS, |w, i| &w.upstreams[i].attempts),
     (&events::UPSTREAM_RETRIES, |w, i| &w.upstreams[i].retries),
     (&events::UPSTREAM_HEDGES, |w, i| &w.upstreams[i].hedges),

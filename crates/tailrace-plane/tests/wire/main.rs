@@ -29,6 +29,7 @@ mod caching;
 mod cancellation;
 mod caps;
 mod computed;
+mod console;
 mod corners;
 mod counts;
 mod deadlines;

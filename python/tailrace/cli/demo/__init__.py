@@ -20,6 +20,7 @@ import typer
 
 from tailrace.cli import _output
 from tailrace.cli._exit import Exit, Stop
+from tailrace.cli._lab_board import Board
 from tailrace.cli._output import emit_json
 from tailrace.cli.demo import addresses, stage, summary
 from tailrace.cli.demo.addresses import Addresses
@@ -100,6 +101,7 @@ def _run(
 ) -> int:
     facts = _output.build_facts()
     _opening(screen, at, facts)
+    board = Board(children.folder / stage.BOARD, at.lab_admin, stage.CLIENT_MS)
     stage.start(children, at)
     reply = stage.first_reply(children, at)
     spent = time.monotonic() - began
@@ -108,7 +110,7 @@ def _run(
     screen.say(f"first aggregated reply {spent:.2f} s after start: {reply.parts} parts")
     half = WARMUP_SECONDS + seconds / 2
     screen.say(f"load: {rate:g} requests/s to each, open loop; a fault comes at {half:g} s")
-    story = Story(children, at, screen, rate, seconds, _interval(seconds))
+    story = Story(children, at, screen, board, rate, seconds, _interval(seconds))
     acts = story.play()
     screen.close()
     if _output.choices.json:
@@ -119,7 +121,7 @@ def _run(
     if hold:
         screen = _screen(None)
         try:
-            Story(children, at, screen, rate, seconds, _interval(seconds)).hold()
+            Story(children, at, screen, board, rate, seconds, _interval(seconds)).hold()
         finally:
             screen.close()
     return Exit.OK
@@ -130,6 +132,7 @@ def _opening(screen: Screen, at: Addresses, facts: dict[str, str]) -> None:
         emit_json(
             {
                 "type": "demo",
+                "console": at.console,
                 "governed": at.governed,
                 "admin": at.admin,
                 "naive": at.naive,
@@ -142,6 +145,7 @@ def _opening(screen: Screen, at: Addresses, facts: dict[str, str]) -> None:
             screen.say(note)
         return
     naive = at.naive.removeprefix("http://")
+    screen.say(f"console {at.console}")
     screen.say(f"governed {at.governed} · naive {naive} · lab {at.lab_admin}")
     screen.say(_output.build_line(facts))
     for note in at.notes:

@@ -9,6 +9,7 @@ child listen on it all the same (Linux): two demos that start together never cho
 from __future__ import annotations
 
 import random
+import secrets
 import socket
 import sys
 from contextlib import ExitStack
@@ -41,6 +42,8 @@ class Addresses:
     lab_port: int
     lab_admin_port: int
     notes: list[str] = field(default_factory=list)
+    # What a change of faults from the console must carry; of this run only.
+    token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     held: ExitStack = field(default_factory=ExitStack, repr=False)
     """Keeps replacements ours; closed when the demo has ended."""
 
@@ -51,6 +54,11 @@ class Addresses:
     @property
     def admin(self) -> str:
         return f"http://{HOST}:{self.admin_port}"
+
+    @property
+    def console(self) -> str:
+        """The console with the token: behind `#`, which a browser sends to nobody."""
+        return f"{self.admin}/#token={self.token}"
 
     @property
     def naive(self) -> str:
@@ -85,7 +93,7 @@ def choose(given: dict[str, int | None]) -> Addresses:
             raise Stop(Exit.ENVIRONMENT, in_use(taken, HOST, f"--{name.replace('_', '-')}"))
         else:
             chosen[name] = port
-    return Addresses(**chosen, notes=notes, held=held)
+    return Addresses(**chosen, notes=notes, held=held)  # type: ignore[arg-type]
 
 
 def _free_block(width: int, held: ExitStack) -> int:

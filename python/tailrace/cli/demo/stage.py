@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from tailrace import _lab
+from tailrace.cli import _lab_board
 from tailrace.cli._exit import Exit, Stop
 from tailrace.cli.demo.addresses import HOST, Addresses
 from tailrace.cli.demo.children import Child, Children
@@ -29,6 +30,7 @@ SIDES: Final = ("naive", "governed")
 # How long a client of either service waits before it gives up.
 CLIENT_MS: Final = 3_000
 CONNECTIONS_MAX: Final = 8_000
+BOARD: Final = "board.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ def start(children: Children, at: Addresses) -> None:
         f"TAILRACE_UPSTREAMS_{name.upper()}_URL": f"http://{where}"
         for name, where in upstreams.items()
     }
+    private = {
+        "TAILRACE_ADMIN_TOKEN": at.token,
+        _lab_board.VARIABLE: str(children.folder / BOARD),
+    }
     governed = children.start(
         "governed",
         [
@@ -72,7 +78,7 @@ def start(children: Children, at: Addresses) -> None:
             *("--port", str(at.port), "--admin-port", str(at.admin_port)),
             *("--access-log", "off", "--drain", "1s"),
         ],
-        urls,
+        {**urls, **private},
     )
     children.ready([lab, naive, governed], PATIENCE_SECONDS)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tailrace.cli._exit import Exit, Stop
 from tailrace.cli._lab_admin import LabAdmin
+from tailrace.cli._lab_board import Board
 from tailrace.cli.demo.addresses import Addresses
 from tailrace.cli.demo.children import Child, Children
 from tailrace.cli.demo.stage import CLIENT_MS, SIDES, ask, load
@@ -49,12 +50,14 @@ class Story:
     children: Children
     at: Addresses
     screen: Screen
+    board: Board
     rate: float
     seconds: float
     interval: float
     began: float = field(default_factory=time.monotonic)
     acts: list[Act] = field(default_factory=list)
     _running: dict[int, tuple[Act, str]] = field(default_factory=dict)
+    _naive: Child | None = None
 
     def play(self) -> list[Act]:
         """Runs the three acts and returns their figures."""
@@ -111,18 +114,36 @@ class Story:
         for child, line in self.children.lines(TICK_SECONDS):
             act, side = self._running.get(child.process.pid, (None, ""))
             if act is None:
+                if line.get("type") == "wish":
+                    self._unprotected(wanted=line["unprotected"])
                 continue
             if line.get("type") == "summary":
                 act.summaries[side] = line
             elif line.get("type") == "interval" and act is self.acts[-1]:
                 self.screen.interval(self.elapsed, side, line)
+                self.board.point(side, line)
         self.screen.tick(self.elapsed)
 
     def hold(self) -> None:
-        """Load without end, so that faults from another terminal can be watched."""
-        act = Act("hold", HOLD_SECONDS)
-        self.acts = [act]
-        for side in SIDES:
-            self._load(act, side, seconds=HOLD_SECONDS, warmup=0, interval=self.interval)
+        """Load without end, so that faults from console or terminal can be watched."""
+        self.acts = [Act("hold", HOLD_SECONDS)]
+        self._endless("governed")
+        self._unprotected(wanted=True)
         while True:
             self._pump()
+
+    def _endless(self, side: str) -> Child:
+        act = self.acts[-1]
+        return self._load(act, side, seconds=HOLD_SECONDS, warmup=0, interval=self.interval)
+
+    def _unprotected(self, *, wanted: bool) -> None:
+        """The same load on the service without protections, or none: the console's switch."""
+        if self.acts[-1].name != "hold" or wanted == (self._naive is not None):
+            return
+        if self._naive is None:
+            self._naive = self._endless("naive")
+        else:
+            del self._running[self._naive.process.pid]
+            self.children.end(self._naive)
+            self._naive = None
+        self.board.unprotected(on=wanted, can=True)
