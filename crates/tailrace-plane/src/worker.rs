@@ -192,6 +192,7 @@ impl Thread {
                 self.judge.judge(view, tail, &receipt);
             }
         }
+        self.shared.taps.offer(&receipt);
         self.shelf.keep(receipt)
     }
 
