@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -195,16 +195,12 @@ def test_a_written_file_is_followed(running: Running) -> None:
 
 
 def test_the_limits_of_admission_follow(running: Running) -> None:
-    """A client's rate, in force for the next request; what was spent stays spent."""
-
+    # A client's rate, in force for the next request; what was spent stays spent.
     def asked() -> int:
         connection = http.client.HTTPConnection(running.service, timeout=PATIENCE_SECONDS)
-        try:
+        with closing(connection):
             connection.request("GET", "/things/1")
-            with connection.getresponse() as reply:
-                return reply.status
-        finally:
-            connection.close()
+            return connection.getresponse().status
 
     table = "[admission]\ncalls_max = 77\nrate.per_second = 0.001\nrate.burst = {}\n"
     for revision, burst in ((2, 2), (3, 4)):
