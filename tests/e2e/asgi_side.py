@@ -12,7 +12,14 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import tailrace
+from pydantic import BaseModel
 from tailrace.asgi import Middleware
+
+
+class Thing(BaseModel):
+    """What the scripted upstream answers."""
+
+    id: str
 
 
 class Got:

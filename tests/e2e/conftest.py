@@ -17,8 +17,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import tailrace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from python_side import Upstream
 
 from examples.orders.processes import (
     PATIENCE_SECONDS,
@@ -175,3 +178,17 @@ def users_gate(urls: dict[str, str]) -> Iterator[Gate]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Iterator[Upstream]:
+    """An upstream that is a thread here; its paths say what it does."""
+    started = Upstream()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def up(scripted: Upstream) -> tailrace.Upstream:
+    """The scripted upstream as declared, without attempts of its own."""
+    return tailrace.Upstream("up", scripted.url, timeout="9s", retry=None, throttle=None)

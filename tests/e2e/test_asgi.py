@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import tailrace
-from asgi_side import Got, ask, plain, series, with_calls
+from asgi_side import Got, Thing, ask, plain, series, with_calls
 from fastapi import FastAPI
-from pydantic import BaseModel
 from python_side import Upstream, eventually
 from starlette.responses import StreamingResponse
 from tailrace._inbound import INBOUND
@@ -20,24 +17,6 @@ from tailrace._runtime import asked_seconds
 from tailrace.asgi import TIMEOUTS, Middleware
 
 pytestmark = pytest.mark.e2e
-
-METRICS = Path(__file__).parents[2] / "docs/reference/metrics.md"
-
-
-class Thing(BaseModel):
-    id: str
-
-
-@pytest.fixture(scope="module")
-def scripted() -> Iterator[Upstream]:
-    started = Upstream()
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def up(scripted: Upstream) -> tailrace.Upstream:
-    return tailrace.Upstream("up", scripted.url, timeout="9s", retry=None, throttle=None)
 
 
 @pytest.mark.parametrize("name", sorted(TIMEOUTS))

@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import tailrace
-from asgi_side import ask, plain, series
+from asgi_side import Thing, ask, plain, series
 from asgi_side import scope as request_scope
-from pydantic import BaseModel
 from python_side import Upstream, eventually
 from tailrace.asgi import Middleware
 
 pytestmark = pytest.mark.e2e
-
-METRICS = Path(__file__).parents[2] / "docs/reference/metrics.md"
-
-
-class Thing(BaseModel):
-    id: str
-
-
-@pytest.fixture(scope="module")
-def scripted() -> Iterator[Upstream]:
-    started = Upstream()
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def up(scripted: Upstream) -> tailrace.Upstream:
-    return tailrace.Upstream("up", scripted.url, timeout="9s", retry=None, throttle=None)
 
 
 @pytest.mark.parametrize(

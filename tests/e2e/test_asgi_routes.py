@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tailrace
-from asgi_side import ask, plain, scope, series, speak, with_calls
+from asgi_side import Thing, ask, plain, scope, series, speak, with_calls
 from fastapi import APIRouter, FastAPI
 from litestar import Litestar, get
 from litestar.params import FromPath
-from pydantic import BaseModel
-from python_side import Upstream
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -26,22 +24,6 @@ from tailrace.asgi import Middleware
 pytestmark = pytest.mark.e2e
 
 METRICS = Path(__file__).parents[2] / "docs/reference/metrics.md"
-
-
-class Thing(BaseModel):
-    id: str
-
-
-@pytest.fixture(scope="module")
-def scripted() -> Iterator[Upstream]:
-    started = Upstream()
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def up(scripted: Upstream) -> tailrace.Upstream:
-    return tailrace.Upstream("up", scripted.url, timeout="9s", retry=None, throttle=None)
 
 
 def fastapi_app() -> Any:

@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -47,13 +46,6 @@ class Picky(BaseModel):
 
 class Numbered(BaseModel):
     id: int
-
-
-@pytest.fixture(scope="module")
-def scripted() -> Iterator[Upstream]:
-    started = Upstream()
-    yield started
-    started.close()
 
 
 @pytest.fixture

@@ -97,31 +97,7 @@ pub fn exchange<'a>(
 ) -> impl Future<Output = Result<Response, ExchangeError>> + 'a {
     async move {
         let metrics = &worker.metrics.upstreams[request.upstream];
-        metrics.attempts.add(1);
-        let idle = worker
-            .pools
-            .take(request.upstream, request.socket, worker.now.get());
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => {
-                metrics.connects.add(1);
-                pool::connect(request.socket)
-                    .await
-                    .map_err(|_| ExchangeError::Connect)?
-            }
-        };
-        let mut written = 0;
-        let sent = poll_fn(|cx| {
-            net::poll_write_all(&mut connection.stream, cx, &request.bytes, &mut written)
-        });
-        let sent = sent.await;
-        worker.buffers.give(std::mem::take(&mut request.bytes));
-        sent.map_err(|_| ExchangeError::Reset)?;
-        let mut reader = Reader {
-            connection,
-            buffer: Vec::new(),
-            retry_after: None,
-        };
+        let mut reader = send(worker, &mut request).await?;
         let outcome = reader.answer(worker, &request).await;
         let Reader {
             connection,
@@ -160,6 +136,38 @@ pub fn exchange<'a>(
             }
         }
     }
+}
+
+/// Writes `request` to a connection, an idle one where there is one.
+pub(super) async fn send(
+    worker: &Worker,
+    request: &mut Request<'_>,
+) -> Result<Reader, ExchangeError> {
+    let metrics = &worker.metrics.upstreams[request.upstream];
+    metrics.attempts.add(1);
+    let idle = worker
+        .pools
+        .take(request.upstream, request.socket, worker.now.get());
+    let mut connection = match idle {
+        Some(connection) => connection,
+        None => {
+            metrics.connects.add(1);
+            pool::connect(request.socket)
+                .await
+                .map_err(|_| ExchangeError::Connect)?
+        }
+    };
+    let mut written = 0;
+    let sent =
+        poll_fn(|cx| net::poll_write_all(&mut connection.stream, cx, &request.bytes, &mut written));
+    let sent = sent.await;
+    worker.buffers.give(std::mem::take(&mut request.bytes));
+    sent.map_err(|_| ExchangeError::Reset)?;
+    Ok(Reader {
+        connection,
+        buffer: Vec::new(),
+        retry_after: None,
+    })
 }
 
 /// When the peer says to come back; only a 429 or 503 is believed.

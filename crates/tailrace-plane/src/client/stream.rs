@@ -5,12 +5,9 @@
 //! other answer; only then does the connection go back to its pool. Dropping it closes the
 //! connection.
 
-use super::exchange::{ExchangeError, Reader, Request};
-use super::pool;
+use super::exchange::{send, ExchangeError, Reader, Request};
 use crate::h1::{BodyDecoder, Framing};
-use crate::net;
 use crate::worker::Worker;
-use std::future::poll_fn;
 
 /// Most bytes of one piece.
 const PIECE_MAX: usize = 64 * 1024;
@@ -42,35 +39,6 @@ pub async fn open(worker: &Worker, mut request: Request<'_>) -> Result<Opened, E
         decoder,
         upstream: request.upstream,
         from,
-    })
-}
-
-/// As `exchange` does it, which holds what it holds in one future.
-async fn send(worker: &Worker, request: &mut Request<'_>) -> Result<Reader, ExchangeError> {
-    let metrics = &worker.metrics.upstreams[request.upstream];
-    metrics.attempts.add(1);
-    let idle = worker
-        .pools
-        .take(request.upstream, request.socket, worker.now.get());
-    let mut connection = match idle {
-        Some(connection) => connection,
-        None => {
-            metrics.connects.add(1);
-            pool::connect(request.socket)
-                .await
-                .map_err(|_| ExchangeError::Connect)?
-        }
-    };
-    let mut written = 0;
-    let sent =
-        poll_fn(|cx| net::poll_write_all(&mut connection.stream, cx, &request.bytes, &mut written));
-    let sent = sent.await;
-    worker.buffers.give(std::mem::take(&mut request.bytes));
-    sent.map_err(|_| ExchangeError::Reset)?;
-    Ok(Reader {
-        connection,
-        buffer: Vec::new(),
-        retry_after: None,
     })
 }
 
