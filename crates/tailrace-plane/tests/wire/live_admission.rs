@@ -5,10 +5,10 @@
 
 use crate::client::{get, Client};
 use crate::patience::eventually;
+use crate::pressure::holding;
 use crate::service::{strong, weak, Running, Service};
-use crate::upstream::{echo, Gate, Seen, Step, Upstream};
+use crate::upstream::Upstream;
 use serde_json::{json, Value};
-use std::sync::Arc;
 
 fn change(plane: &Running, service: &Service) {
     let changed = plane.reconfigure(service.source(), b"{}".to_vec(), "test");
@@ -86,20 +86,6 @@ fn an_upstreams_rate_follows() {
             .upstream_with("up", &upstream, json!({"rate": rate}))
             .view("one", "/one/{id}", vec![part])
     });
-}
-
-/// Answers when the gate is opened.
-fn holding() -> (Upstream, Arc<Gate>) {
-    let gate = Arc::new(Gate::default());
-    let waiting = Arc::clone(&gate);
-    let upstream = Upstream::start(move |seen: &Seen| {
-        let mut script = vec![Step::Send(echo(seen))];
-        if seen.target().contains("held") {
-            script.insert(0, Step::Wait(Arc::clone(&waiting)));
-        }
-        script
-    });
-    (upstream, gate)
 }
 
 fn service(upstream: &Upstream, admission: Value) -> Service {

@@ -12,7 +12,7 @@ use serde_json::{json, Value};
 use std::sync::Arc;
 
 /// Answers at once, but for targets with `held`, which wait for the gate.
-fn holding() -> (Upstream, Arc<Gate>) {
+pub fn holding() -> (Upstream, Arc<Gate>) {
     let gate = Arc::new(Gate::default());
     let waiting = Arc::clone(&gate);
     let upstream = Upstream::start(move |seen: &Seen| {
