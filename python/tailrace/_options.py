@@ -125,6 +125,7 @@ SECTIONS: Final[dict[str, dict[str, Option]]] = {
         "deadline": Option(_as_is),
         "fanout": Option(whole),
         "extra_attempts": Option(whole),
+        "server_timing": Option(_switch),
     },
     "listen": {
         "host": Option(_text),

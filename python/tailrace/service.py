@@ -33,8 +33,9 @@ class Service:
     calls one request may have in flight (default 8), `extra_attempts` the retries and hedges that
     all its calls share (default 3). `admission` says who is let in and what goes first under
     pressure. `envelope` renames the reply's own fields `degraded`, `request_id` and `served_at_ms`.
-    `upstreams` names those that only handlers call and that stand neither in their module nor
-    around them.
+    With `server_timing` a reply says what its parts took, in a `Server-Timing` header, to a client
+    that asks with `Tailrace-Timing: 1`. `upstreams` names those that only handlers call and that
+    stand neither in their module nor around them.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Service:
         extra_attempts: int | None = None,
         admission: Admission | None = None,
         envelope: Mapping[str, str] | None = None,
+        server_timing: bool = False,
         upstreams: Iterable[Upstream] = (),
     ) -> None:
         self.name = name
@@ -54,6 +56,7 @@ class Service:
         self.extra_attempts = extra_attempts
         self.admission = admission
         self.envelope = dict(envelope or {})
+        self.server_timing = server_timing
         self.place = caller()
         self._views: list[ViewDeclaration] = []
         self._handlers: list[HandlerDeclaration] = []

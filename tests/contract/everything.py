@@ -100,6 +100,7 @@ service = Service(
     "everything",
     deadline="150ms",
     fanout=8,
+    server_timing=True,
     extra_attempts=4,
     admission=Admission(
         client="header:x-tenant",

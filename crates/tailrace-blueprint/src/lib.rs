@@ -49,6 +49,9 @@ pub struct Blueprint {
     pub envelope: Envelope,
     #[serde(default)]
     pub access_log: AccessLog,
+    /// Replies say what their parts took to a client that asks (`Tailrace-Timing: 1`).
+    #[serde(default)]
+    pub server_timing: bool,
     #[serde(default)]
     pub admission: Admission,
     #[serde(default)]

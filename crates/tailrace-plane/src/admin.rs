@@ -10,6 +10,7 @@ mod config;
 mod configure;
 mod console;
 mod forget;
+mod receipts;
 mod sample;
 pub mod token;
 
@@ -41,6 +42,8 @@ const INDEX: &str = "tailrace admin\n\n\
     GET /readyz     200 when it takes requests, 503 while it drains\n\
     GET /metrics    Prometheus text of all workers\n\
     GET /stats      percentiles of views and upstreams since start, JSON\n\
+    GET /receipts   what single requests cost, and their critical path, JSON\n\
+    GET /why        which parts cause the tail of each view, JSON\n\
     GET /config     effective limits and where each came from\n\
     GET /blueprint  the compiled declaration\n\
     POST /config         limits to set, JSON or TOML; needs the admin token\n\
@@ -211,6 +214,8 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
             }
         }
         b"/stats" => json(text::stats(shared)),
+        b"/receipts" => receipts::receipts(head, input, shared),
+        b"/why" => receipts::why(head, input, shared),
         b"/config" => json(config::render(shared)),
         b"/blueprint" => json(shared.live.current().blueprint.clone()),
         b"/openapi.json" if !pages.openapi.is_empty() => json(pages.openapi.clone()),

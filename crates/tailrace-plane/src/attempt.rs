@@ -12,6 +12,7 @@ use crate::lane::LARGE_BYTES;
 use crate::metrics::split::Ended;
 use crate::program::Part;
 use crate::reason::Reason;
+use crate::receipt::Kind;
 use crate::splice::{self, MismatchCode};
 use crate::upstream::{AddressSet, Upstream};
 use crate::worker::Worker;
@@ -60,19 +61,21 @@ pub struct Chosen {
 
 /// One wire attempt, bounded by its own time and by the call's. One that runs out of time is
 /// dropped, which closes its connection.
-pub async fn attempt(call: &Call, part: &Part, upstream: &Upstream, chosen: Chosen) -> Attempted {
+pub async fn attempt(call: &Call, part: &Part, chosen: Chosen, kind: Kind) -> Attempted {
     let Chosen {
         addresses,
         index: picked,
         guard,
     } = chosen;
     let worker = &*call.worker;
+    let upstream = &worker.program.upstreams[part.upstream];
     let address = &addresses.addresses[picked];
     // Load statistics choose among addresses; with one there is nothing to choose, and they would
     // only pass a cache line from core to core.
     let choice = addresses.endpoints.len() > 1;
     let pending = choice.then(|| addresses.endpoints[picked].start());
     let started = worker.now.get();
+    let noted = call.tally.attempt(kind, picked, started);
     let mut bytes = worker.buffers.take();
     let until = upstream.policies.attempt_until(started, call.until);
     let left = until.saturating_sub(started);
@@ -92,6 +95,7 @@ pub async fn attempt(call: &Call, part: &Part, upstream: &Upstream, chosen: Chos
         bytes,
         body_max: upstream.body_max,
         memory: &call.memory,
+        noted,
     };
     let answered = {
         let exchange = pin!(client::exchange(worker, request));
@@ -101,11 +105,16 @@ pub async fn attempt(call: &Call, part: &Part, upstream: &Upstream, chosen: Chos
     let (outcome, result) = judge(answered, call.cut && until == call.until);
     let took = worker.now.get().saturating_sub(started);
     settle(worker, part.upstream, pending, guard, sent, took, outcome);
+    let status = result.as_ref().map_or(0, |response| response.status);
     let large = |response: &Response| response.body.range.len() >= LARGE_BYTES;
-    if result.as_ref().is_ok_and(large) && !has_turn(call).await {
-        return conclude(call, picked, Err(out_of_time(call.cut)));
-    }
-    conclude(call, picked, result)
+    let attempted = if result.as_ref().is_ok_and(large) && !has_turn(call).await {
+        conclude(call, picked, Err(out_of_time(call.cut)))
+    } else {
+        conclude(call, picked, result)
+    };
+    let failed = attempted.landed.as_ref().err().copied();
+    noted.ended(status, failed, worker.now.get());
+    attempted
 }
 
 /// Waits for a turn in the lane of large bodies; false when the call's end comes first.

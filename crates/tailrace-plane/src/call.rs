@@ -19,10 +19,10 @@ use crate::json::Json;
 use crate::naive;
 use crate::program::{Part, Program};
 use crate::reason::Reason;
+use crate::receipt::{Held, Kind, Tally};
 use crate::source::Source;
 use crate::splice::Shapes;
 use crate::template::Rendered;
-use crate::upstream::Upstream;
 use crate::worker::Worker;
 use std::cell::Cell;
 use std::future::{poll_fn, Future};
@@ -84,13 +84,14 @@ pub struct Call {
     pub made: Made,
     pub rendered: Rendered,
     /// What the request may still hold of bodies.
-    pub memory: Rc<Cell<u64>>,
+    pub memory: Rc<Held>,
     /// When this call must be over. Its owner polls it again at that time.
     pub until: Nanos,
     /// True when the request's deadline set `until`, not the part's own timeout.
     pub cut: bool,
-    /// When the owner must poll again; never after `until`, which the owner sets before each poll.
-    pub wake: Rc<Cell<Nanos>>,
+    /// When the owner must poll again, and what happened so far. The owner sets `tally.wake` to
+    /// `until` before each poll.
+    pub tally: Rc<Tally>,
     /// Set by the owner when it starts other calls in the same turn.
     pub together: Cell<bool>,
     /// Extra attempts of the whole request, shared by its calls.
@@ -175,8 +176,8 @@ async fn attempts(call: &Call) -> Landed {
     let part = call.part();
     let upstream = &worker.program.upstreams[part.upstream];
     extra::earn(upstream, worker.now.get());
-    let mut permit = admit(worker, part.upstream, call.until).await?;
-    let mut number = 1;
+    let mut permit = admit(worker, part.upstream, call.until, &call.tally).await?;
+    let (mut number, mut kind) = (1, Kind::First);
     let mut avoid = None;
     let addresses = worker.pools.addresses(part.upstream, upstream);
     let mut chosen = choose(worker, &addresses, avoid);
@@ -186,7 +187,7 @@ async fn attempts(call: &Call) -> Landed {
         let attempted = match chosen {
             Ok(chosen) => {
                 let sent = worker.now.get();
-                let attempted = extra::hedged(call, part, upstream, chosen).await;
+                let attempted = extra::hedged(call, part, upstream, chosen, kind).await;
                 permit.settle(worker.now.get().saturating_sub(sent));
                 attempted
             }
@@ -204,12 +205,17 @@ async fn attempts(call: &Call) -> Landed {
         };
         permit = next.place;
         chosen = Ok(next.chosen);
-        number += 1;
+        (number, kind) = (number + 1, Kind::Retry);
     }
 }
 
 /// A place for one call of the upstream, or why it may not be made; the cheapest refusals first.
-pub async fn admit(worker: &Worker, index: usize, until: Nanos) -> Result<Permit, Reason> {
+pub async fn admit(
+    worker: &Worker,
+    index: usize,
+    until: Nanos,
+    tally: &Tally,
+) -> Result<Permit, Reason> {
     let upstream = &worker.program.upstreams[index];
     worker.metrics.upstreams[index].calls.add(1);
 
@@ -226,30 +232,37 @@ pub async fn admit(worker: &Worker, index: usize, until: Nanos) -> Result<Permit
 
     // Bulkhead before address: a call that may not run must not disturb the load statistics, and
     // the limit is the upstream's, whatever the number of its addresses (req 4.4).
-    enter(worker, index, upstream, until).await
+    enter(worker, index, until, tally).await
 }
 
 /// Takes a place in the upstream's bulkhead, waiting in its bounded queue when it is full.
 async fn enter(
     worker: &Worker,
     index: usize,
-    upstream: &Upstream,
     until: Nanos,
+    tally: &Tally,
 ) -> Result<Permit, Reason> {
+    let upstream = &worker.program.upstreams[index];
     if let Some(permit) = upstream.bulkhead.try_acquire() {
+        tally.permitted.set(worker.now.get());
         return Ok(permit);
     }
     let queued = worker.now.get();
     let mut waiter = upstream.bulkhead.enqueue(queued, until)?;
+    tally.queued.set(queued);
     let entered = poll_fn(|cx| match waiter.poll(worker.now.get(), cx.waker()) {
         Poll::Ready(entered) => Poll::Ready(entered.map_err(Reason::from)),
         Poll::Pending if worker.now.get() >= until => Poll::Ready(Err(Reason::QueueDeadline)),
         Poll::Pending => Poll::Pending,
     })
     .await;
+    let now = worker.now.get();
+    if entered.is_ok() {
+        tally.permitted.set(now);
+    }
     worker.metrics.upstreams[index]
         .queue_wait
-        .record(worker.now.get().saturating_sub(queued));
+        .record(now.saturating_sub(queued));
     entered
 }
 
@@ -273,7 +286,7 @@ impl Call {
         let mut waits = self.together.take();
         poll_fn(|_| {
             if std::mem::take(&mut waits) {
-                self.wake.set(AT_ONCE);
+                self.tally.wake.set(AT_ONCE);
                 return Poll::Pending;
             }
             Poll::Ready(())
@@ -295,7 +308,8 @@ impl Call {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending if self.worker.now.get() >= at => Poll::Ready(None),
             Poll::Pending => {
-                self.wake.set(self.wake.get().min(at));
+                let wake = &self.tally.wake;
+                wake.set(wake.get().min(at));
                 Poll::Pending
             }
         })

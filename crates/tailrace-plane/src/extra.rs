@@ -15,6 +15,7 @@ use crate::attempt::{attempt, choose, may_choose, Attempted, Chosen};
 use crate::call::Call;
 use crate::metrics::UpstreamMetrics;
 use crate::program::Part;
+use crate::receipt::Kind;
 use crate::upstream::Upstream;
 use std::future::{poll_fn, Future};
 use std::pin::{pin, Pin};
@@ -42,12 +43,18 @@ pub struct Next {
 }
 
 /// One attempt; when it is slower than usual, a second one at another address beside it.
-pub async fn hedged(call: &Call, part: &Part, upstream: &Upstream, chosen: Chosen) -> Attempted {
+pub async fn hedged(
+    call: &Call,
+    part: &Part,
+    upstream: &Upstream,
+    chosen: Chosen,
+    kind: Kind,
+) -> Attempted {
     let worker = &*call.worker;
     let addresses = Rc::clone(&chosen.addresses);
     let picked = chosen.index;
     let started = worker.now.get();
-    let mut first = pin!(attempt(call, part, upstream, chosen));
+    let mut first = pin!(attempt(call, part, chosen, kind));
     let policy = upstream.policies.hedge.as_ref().filter(|_| part.hedgeable);
     let Some((hedge, delay)) = policy.and_then(|one| Some((one, one.delay(started)?))) else {
         return first.await;
@@ -64,7 +71,7 @@ pub async fn hedged(call: &Call, part: &Part, upstream: &Upstream, chosen: Chose
         return first.await;
     };
     let hedged_at = worker.now.get();
-    let second = Box::pin(attempt(call, part, upstream, other));
+    let second = Box::pin(attempt(call, part, other, Kind::Hedge));
     let raced = race(first, second).await;
     drop(place);
     let now = worker.now.get();

@@ -33,6 +33,7 @@ mod plane;
 mod policies;
 mod program;
 mod reason;
+mod receipt;
 mod reply;
 mod request;
 mod resolve;

@@ -9,6 +9,7 @@ use crate::call::{Answer, Call};
 use crate::client;
 use crate::metrics::split::Ended;
 use crate::reason::Reason;
+use crate::receipt::Kind;
 use std::time::Duration;
 
 const ATTEMPTS: u32 = 3;
@@ -19,12 +20,18 @@ pub async fn call(call: Call) -> Answer {
     let upstream = &worker.program.upstreams[part.upstream];
     worker.metrics.upstreams[part.upstream].calls.add(1);
     let mut last = Err(Reason::Connect);
-    for _ in 0..ATTEMPTS {
+    for number in 0..ATTEMPTS {
         let addresses = worker.pools.addresses(part.upstream, upstream);
         let Some(address) = addresses.addresses.first() else {
             break;
         };
         let started = worker.now.get();
+        let kind = if number == 0 {
+            Kind::First
+        } else {
+            Kind::Retry
+        };
+        let noted = call.tally.attempt(kind, 0, started);
         let mut bytes = Vec::new();
         attempt::push_request(
             part,
@@ -41,6 +48,7 @@ pub async fn call(call: Call) -> Answer {
             bytes,
             body_max: u64::MAX,
             memory: &call.memory,
+            noted,
         };
         // A timer per attempt: the request's one timer belongs to governed calls.
         let exchange = client::exchange(worker, request);
@@ -55,7 +63,9 @@ pub async fn call(call: Call) -> Answer {
         if outcome.is_failure() {
             metrics.failures.add(1);
         }
+        let status = response.as_ref().map_or(0, |response| response.status);
         last = response.and_then(|response| attempt::accept(&call, &response));
+        noted.ended(status, last.as_ref().err().copied(), worker.now.get());
         if !matches!(last, Err(reason) if !matches!(reason, Reason::NotFound | Reason::Gone)) {
             break;
         }

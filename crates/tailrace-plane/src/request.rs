@@ -9,9 +9,10 @@
 
 mod asked;
 mod handled;
+mod record;
+mod timing;
 mod unread;
 
-use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
 use crate::admission::caller::Peer;
 use crate::admission::refusal::Refusal;
 use crate::admission::{self, Asking, Passed};
@@ -20,9 +21,10 @@ use crate::bridge::Run;
 use crate::clock;
 use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
-use crate::metrics::split::Replied;
 use crate::parameters::{self, bad_parameter, Raw};
 use crate::program::{Part, Program};
+use crate::receipt::turn::Alarm;
+use crate::receipt::Turn;
 use crate::reply::{self, Frame, Problem};
 use crate::shared::Phase;
 use crate::worker::Worker;
@@ -30,6 +32,7 @@ use asked::{asked_deadline, find_view};
 pub use asked::{asked_time, is_request_id};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tailrace_policy::deadline::Deadline;
 use tailrace_policy::Nanos;
@@ -53,6 +56,10 @@ pub struct Exchange {
     /// Who asks, as the connection knows it.
     pub peer: Peer,
     passed: Passed,
+    /// The poll under way, while one is.
+    turn: Option<Turn>,
+    /// Of a sampled request, once it was polled.
+    alarm: Option<Arc<Alarm>>,
     /// Whether the connection goes on after this reply; decided when the reply is made.
     pub keep_alive: bool,
 }
@@ -82,6 +89,7 @@ impl Exchange {
         self.view = None;
         self.reply.clear();
         self.fan.ends.clear();
+        self.open_receipt(worker);
         self.take_request_id(worker);
         worker.metrics.in_flight.add(1);
         match self.admit(worker) {
@@ -94,7 +102,19 @@ impl Exchange {
 
     /// Drives the fan-out; `Ready` when `reply` is complete.
     pub fn poll(&mut self, worker: &Rc<Worker>, context: &mut Context<'_>) -> Poll<()> {
-        worker.tick();
+        let now = worker.tick();
+        self.begin_turn(worker, now);
+        let polled = match self.listen(context, now) {
+            None => self.drive(worker, context),
+            Some(waker) => self.drive(worker, &mut Context::from_waker(&waker)),
+        };
+        if polled.is_pending() {
+            self.end_turn(worker, clock::now());
+        }
+        polled
+    }
+
+    fn drive(&mut self, worker: &Rc<Worker>, context: &mut Context<'_>) -> Poll<()> {
         if self.run.is_some() {
             return self.poll_handler(worker, context);
         }
@@ -102,12 +122,16 @@ impl Exchange {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(outcome) => outcome,
         };
+        self.fan.receipt.done = worker.now.get();
         match outcome {
             Ok(()) => {
                 self.aggregate(worker);
                 self.fan.end(worker);
             }
             Err(stop) => {
+                if let Stop::Strong(part, _) = stop {
+                    self.fan.receipt.stop = Some(part as u16);
+                }
                 self.fan.cancel(worker);
                 let problem = self.explain(&worker.program, stop);
                 self.refuse(worker, &problem);
@@ -121,7 +145,7 @@ impl Exchange {
         if let Some(view) = self.view {
             worker.metrics.views[view].cancelled.add(1);
         }
-        self.run = None;
+        self.end_run();
         self.fan.cancel(worker);
         self.record(worker, 499, 0, "client_gone");
     }
@@ -217,6 +241,7 @@ impl Exchange {
 
     fn aggregate(&mut self, worker: &Worker) {
         self.decide_keep_alive(worker);
+        self.push_timing(worker);
         let frame = frame(
             &self.request_id,
             &self.head,
@@ -226,6 +251,7 @@ impl Exchange {
         let bytes = reply::aggregate(worker, &self.fan, frame, &mut self.reply);
         if self.fan.ends.iter().any(|end| end.failed.is_some()) {
             worker.metrics.views[self.fan.view].degraded.add(1);
+            self.fan.receipt.degraded = true;
         }
         worker.gate.learn(worker, &self.fan);
         self.record(worker, 200, bytes, "");
@@ -233,6 +259,7 @@ impl Exchange {
 
     fn refuse(&mut self, worker: &Worker, problem: &Problem) {
         self.decide_keep_alive(worker);
+        self.push_timing(worker);
         let frame = frame(
             &self.request_id,
             &self.head,
@@ -282,45 +309,6 @@ impl Exchange {
                 ..Problem::default()
             },
         }
-    }
-
-    /// The end of every request: metrics and the access log, exactly once.
-    fn record(&mut self, worker: &Worker, status: u16, bytes: usize, code: &'static str) {
-        let now = worker.tick();
-        let took = now.saturating_sub(self.started);
-        worker.metrics.in_flight.sub(1);
-        self.passed.clear();
-        match self.view {
-            Some(view) => &worker.metrics.views[view].durations,
-            None => &worker.metrics.unmatched,
-        }
-        .record(self.head.method, Replied(status), took);
-        if !worker.logs() {
-            return;
-        }
-        let mut parts = [PartEnd::default(); PARTS_SHOWN];
-        for (into, end) in parts.iter_mut().zip(&self.fan.ends) {
-            *into = *end;
-        }
-        let path = if self.input.is_empty() {
-            &[][..]
-        } else {
-            self.head.path.of(&self.input)
-        };
-        worker.log(Record {
-            epoch_ms: clock::epoch_ms(),
-            duration_us: (took / 1_000) as u32,
-            status,
-            view: self.view.map_or(u16::MAX, |view| view as u16),
-            method: self.head.method.as_str(),
-            bytes: bytes as u32,
-            request_id: ShortText::new(&self.request_id),
-            path: ShortText::new(path),
-            code,
-            parts,
-            parts_shown: self.fan.ends.len().min(PARTS_SHOWN) as u8,
-            client_gone: status == 499,
-        });
     }
 }
 

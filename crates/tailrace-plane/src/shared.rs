@@ -11,6 +11,7 @@ use crate::metrics::exemplars::Exemplars;
 use crate::metrics::floors::Floors;
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
+use crate::receipt::Shelf;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tailrace_policy::Nanos;
@@ -41,6 +42,8 @@ pub struct Shared {
     /// The configuration in force.
     pub live: Live,
     pub metrics: Vec<Arc<WorkerMetrics>>,
+    /// Finished receipts, by worker.
+    pub shelves: Vec<Arc<Shelf>>,
     pub admission: Admission,
     /// Made when something is cached for the first time.
     cache: OnceLock<Arc<Cache>>,
@@ -85,6 +88,8 @@ impl Shared {
             .collect();
         let exemplars = Exemplars::new(program.views.len());
         let admission = Admission::new(&program, workers);
+        let shelves = (0..workers).map(|_| Arc::new(Shelf::new(&program)));
+        let shelves = shelves.collect();
         let live = Live::new(Current {
             program,
             blueprint,
@@ -93,6 +98,7 @@ impl Shared {
         Self {
             live,
             metrics,
+            shelves,
             admission,
             cache: OnceLock::new(),
             bridge: None,

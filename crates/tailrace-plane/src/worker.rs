@@ -14,6 +14,7 @@ use crate::clock;
 use crate::lane::Lane;
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
+use crate::receipt::{turn, Judge, Receipt, Shelf};
 use crate::request::Exchange;
 use crate::server::slots::Slots;
 use crate::shared::Shared;
@@ -53,6 +54,10 @@ pub struct Thread {
     request_ids: Cell<u64>,
     request_id_prefix: u64,
     pub slots: Slots,
+    /// Finished receipts, for readers.
+    shelf: Arc<Shelf>,
+    judge: Judge,
+    requests: Cell<u64>,
     /// With Python: requests in handlers, and a client's calls.
     pub conversations: Conversations,
     /// Held once by the worker and once by every connection it has accepted.
@@ -100,6 +105,9 @@ impl Worker {
             request_ids: Cell::new(0),
             request_id_prefix,
             slots: Slots::default(),
+            shelf: Arc::clone(&shared.shelves[index]),
+            judge: Judge::default(),
+            requests: Cell::new(0),
             conversations: Conversations::default(),
             live: Rc::new(()),
             exchanges: RefCell::default(),
@@ -166,6 +174,26 @@ impl Thread {
         self.request_ids.set(count + 1);
         push_hex(self.request_id_prefix, 16, out);
         push_hex(count, 12, out);
+    }
+
+    /// The number of a request that begins, counted per worker, and whether it is one that is
+    /// measured closely.
+    pub fn count_request(&self) -> (u64, bool) {
+        let number = self.requests.get() + 1;
+        self.requests.set(number);
+        (number, number.is_multiple_of(turn::SAMPLED))
+    }
+
+    /// Adds a finished receipt to the tail of its view, and keeps it for reading; gives one back
+    /// for the next request.
+    pub fn keep_receipt(&self, view: usize, receipt: Box<Receipt>) -> Box<Receipt> {
+        // A client that left says nothing about how long a reply takes.
+        if receipt.status != 499 {
+            if let Some(tail) = self.shelf.tails.get(view) {
+                self.judge.judge(view, tail, &receipt);
+            }
+        }
+        self.shelf.keep(receipt)
     }
 
     /// Hands a record to the access log, or counts it as dropped.

@@ -39,6 +39,16 @@ def lower_service(context: Context, service: Service) -> dict[str, Any]:
         "service": service.name,
         "envelope": envelope,
     }
+    timing = context.setting(
+        ("service", "server_timing"),
+        service.server_timing or None,
+        False,
+        service.place,
+        "server_timing",
+    )
+    # Off stands in Rust, like other defaults.
+    if timing.value:
+        blueprint["server_timing"] = True
     for section in ("listen", "limits", "access_log"):
         found = context.overrides.under(section)
         if found:

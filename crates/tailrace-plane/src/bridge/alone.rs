@@ -78,7 +78,7 @@ impl Alone {
         loop {
             for letter in self.mailbox.take(context.waker()) {
                 match letter {
-                    Letter::Withdraw(token) => self.groups.withdraw(token),
+                    Letter::Withdraw(token) => self.groups.withdraw(&worker, token),
                     Letter::Calls(group) => self.groups.add(&worker, group),
                     Letter::Grant(_) | Letter::End(_) => {}
                 }
@@ -86,7 +86,7 @@ impl Alone {
             if self.groups.poll(&worker, context) {
                 for (token, answers) in self.groups.take_over() {
                     let landed = Event::Landed { token, answers };
-                    self.bridge.push(worker.now.get(), landed);
+                    self.bridge.push(worker.now.get(), landed, None);
                 }
             }
             if self.groups.is_empty() {

@@ -9,6 +9,7 @@ use crate::call::{self, Call, Made, Running};
 use crate::clock;
 use crate::json::Json;
 use crate::reason::Reason;
+use crate::receipt::{Calls, Ended, Held, Receipt, Tallies, Tally, Whose};
 use crate::template::{self, Rendered, Values};
 use crate::worker::Worker;
 use std::cell::Cell;
@@ -40,6 +41,7 @@ pub struct Bounds {
 struct Job {
     token: Token,
     at: usize,
+    ready: Nanos,
     wanted: Wanted,
     rendered: Rendered,
 }
@@ -47,10 +49,10 @@ struct Job {
 struct Slot {
     token: Token,
     at: usize,
-    until: Nanos,
-    wake: Rc<Cell<Nanos>>,
-    answered: Rc<Cell<u16>>,
     upstream: usize,
+    until: Nanos,
+    tally: Rc<Tally>,
+    answered: Rc<Cell<u16>>,
     running: Running,
 }
 
@@ -79,8 +81,11 @@ pub struct Groups {
     over: Vec<(Token, Vec<Answer>)>,
     /// The first of each upstream: the reply names upstreams.
     stale: Vec<Stale>,
-    memory: Rc<Cell<u64>>,
+    memory: Rc<Held>,
     purse: Rc<Purse>,
+    tallies: Tallies,
+    /// The calls that have ended.
+    calls: Calls,
 }
 
 impl std::fmt::Debug for Groups {
@@ -101,8 +106,10 @@ impl Groups {
             open: Vec::new(),
             over: Vec::new(),
             stale: Vec::new(),
-            memory: Rc::new(Cell::new(memory)),
+            memory: Held::new(memory),
             purse: Rc::new(Purse::new(bounds.extra_attempts)),
+            tallies: Tallies::default(),
+            calls: Calls::default(),
             bounds,
         }
     }
@@ -134,12 +141,13 @@ impl Groups {
                 Ok(rendered) => self.ready.push_back(Job {
                     token,
                     at,
+                    ready: worker.now.get(),
                     wanted,
                     rendered,
                 }),
                 Err(reason) => {
                     refused = true;
-                    self.land(token, at, Err(Failed::silent(reason)));
+                    self.land(worker, token, at, Err(Failed::silent(reason)));
                 }
             }
         }
@@ -150,16 +158,16 @@ impl Groups {
     }
 
     /// Nobody waits for this group any more.
-    pub fn withdraw(&mut self, token: Token) {
+    pub fn withdraw(&mut self, worker: &Worker, token: Token) {
         self.open.retain(|group| group.token != token);
-        self.drop_calls(token);
+        self.drop_calls(worker, token);
     }
 
     /// Drives the calls; true when groups are over, which `take_over` then gives.
     pub fn poll(&mut self, worker: &Rc<Worker>, context: &mut Context<'_>) -> bool {
         loop {
             self.launch(worker);
-            if !self.poll_running(context) && self.wake() != Some(call::AT_ONCE) {
+            if !self.poll_running(worker, context) && self.wake() != Some(call::AT_ONCE) {
                 return !self.over.is_empty();
             }
         }
@@ -171,7 +179,7 @@ impl Groups {
 
     /// When the calls must be polled again.
     pub fn wake(&self) -> Option<Nanos> {
-        self.running.iter().map(|slot| slot.wake.get()).min()
+        self.running.iter().map(|slot| slot.tally.wake.get()).min()
     }
 
     pub fn take_stale(&mut self) -> Vec<Stale> {
@@ -230,7 +238,7 @@ impl Groups {
             let (until, cut) = match budget {
                 Ok(budget) => budget,
                 Err(reason) => {
-                    self.land(job.token, job.at, Err(Failed::silent(reason)));
+                    self.land(worker, job.token, job.at, Err(Failed::silent(reason)));
                     continue;
                 }
             };
@@ -240,7 +248,7 @@ impl Groups {
             } else {
                 until
             };
-            let wake = Rc::new(Cell::new(until));
+            let tally = self.tallies.take(job.ready, now);
             let answered = Rc::new(Cell::new(0));
             let upstream = template.part.upstream;
             let running = call::start(Call {
@@ -250,7 +258,7 @@ impl Groups {
                 memory: Rc::clone(&self.memory),
                 until,
                 cut,
-                wake: Rc::clone(&wake),
+                tally: Rc::clone(&tally),
                 together: Cell::new(together),
                 purse: Rc::clone(&self.purse),
                 answered: Some(Rc::clone(&answered)),
@@ -258,43 +266,46 @@ impl Groups {
             self.running.push(Slot {
                 token: job.token,
                 at: job.at,
-                until,
-                wake,
-                answered,
                 upstream,
+                until,
+                tally,
+                answered,
                 running,
             });
+            self.calls.in_flight(self.running.len());
         }
     }
 
     /// Polls every running call once; true when something landed.
-    fn poll_running(&mut self, context: &mut Context<'_>) -> bool {
+    fn poll_running(&mut self, worker: &Worker, context: &mut Context<'_>) -> bool {
         let mut progress = false;
         let mut index = 0;
         while index < self.running.len() {
             let slot = &mut self.running[index];
             // What the call waits for before its end is said anew by each poll.
-            slot.wake.set(slot.until);
+            slot.tally.wake.set(slot.until);
             let Poll::Ready(ended) = slot.running.as_mut().poll(context) else {
                 index += 1;
                 continue;
             };
             let slot = self.running.swap_remove(index);
-            let answered = slot.answered.get();
+            let (token, at, answered) = (slot.token, slot.at, slot.answered.get());
+            let failed = ended.landed.as_ref().err().copied();
             if let Some(reason) = ended.failed {
                 self.served_stale(slot.upstream, reason, ended.age_s);
             }
+            self.ended(worker.now.get(), slot, Some((ended.source, failed)));
             let landed = ended.landed.map(|json| json.map(Json::into_bytes));
             let answer = landed.map_err(|reason| Failed { reason, answered });
             // A landing may end its siblings, and so move what stands at `index`.
-            self.land(slot.token, slot.at, answer);
+            self.land(worker, token, at, answer);
             progress = true;
             index = 0;
         }
         progress
     }
 
-    fn land(&mut self, token: Token, at: usize, answer: Answer) {
+    fn land(&mut self, worker: &Worker, token: Token, at: usize, answer: Answer) {
         let Some(index) = self.open.iter().position(|group| group.token == token) else {
             return;
         };
@@ -304,7 +315,7 @@ impl Groups {
         group.left -= 1;
         if fatal || group.left == 0 {
             self.finish(index);
-            self.drop_calls(token);
+            self.drop_calls(worker, token);
         }
     }
 
@@ -316,8 +327,37 @@ impl Groups {
         self.over.push((group.token, answers.collect()));
     }
 
-    fn drop_calls(&mut self, token: Token) {
+    fn drop_calls(&mut self, worker: &Worker, token: Token) {
         self.ready.retain(|job| job.token != token);
-        self.running.retain(|slot| slot.token != token);
+        let own = |slot: &Slot| slot.token == token;
+        while let Some(at) = self.running.iter().position(own) {
+            let slot = self.running.swap_remove(at);
+            self.ended(worker.now.get(), slot, None);
+        }
+    }
+
+    /// Takes down what a call noted, when it has landed or is dropped.
+    fn ended(&mut self, now: Nanos, slot: Slot, ended: Ended) {
+        let whose = Whose {
+            part: slot.upstream,
+            item: slot.at,
+            upstream: slot.upstream,
+            other: false,
+        };
+        // First the call, which may be what still holds the tally.
+        drop(slot.running);
+        self.calls.add(whose, &slot.tally, now, ended);
+        self.tallies.give(slot.tally);
+    }
+
+    /// Ends all calls, and writes what they cost into the receipt.
+    pub fn settle(&mut self, now: Nanos, receipt: &mut Receipt) {
+        self.ready.clear();
+        while let Some(slot) = self.running.pop() {
+            self.ended(now, slot, None);
+        }
+        receipt.calls = std::mem::take(&mut self.calls);
+        receipt.memory.peak = self.memory.peak();
+        receipt.memory.limit = self.memory.limit();
     }
 }

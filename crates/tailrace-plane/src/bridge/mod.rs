@@ -16,6 +16,7 @@
 //! groups    calls of one conversation, run through `call.rs`
 //! run       a request in a handler  alone     a client's calls, without a request
 //! stream    a client's call whose body comes in pieces
+//! waits     what a request waited for Python
 //! ```
 
 mod alone;
@@ -26,6 +27,7 @@ mod message;
 mod run;
 mod stream;
 mod template;
+mod waits;
 
 pub use gate::Gate;
 pub use message::{
@@ -52,6 +54,7 @@ use std::time::Duration;
 use tailrace_blueprint::Blueprint;
 use tailrace_policy::Nanos;
 use tokio::sync::Notify;
+use waits::Waits;
 
 /// Submissions of clients at the same time, over the process.
 const CLIENTS_MAX: u32 = 16_384;
@@ -62,7 +65,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What the workers and Python share.
 #[derive(Debug)]
 pub struct Bridge {
-    queue: Mutex<VecDeque<(Nanos, Event)>>,
+    queue: Mutex<VecDeque<Waiting>>,
     bell: Bell,
     boxes: Vec<Postbox>,
     program: Arc<Program>,
@@ -80,11 +83,15 @@ pub struct Bridge {
     taken: AtomicU64,
 }
 
+/// Since when, what, and the counter of its request.
+type Waiting = (Nanos, Event, Option<Arc<Waits>>);
+
 /// A batch for Python, and when it was taken.
 #[derive(Debug)]
 pub struct Taken {
     pub events: Vec<Event>,
     pub at: Nanos,
+    waits: Vec<Arc<Waits>>,
 }
 
 /// Letters for one worker.
@@ -142,10 +149,10 @@ impl Bridge {
     }
 
     /// For Python; rings the bell when nothing waited before.
-    fn push(&self, now: Nanos, event: Event) {
+    fn push(&self, now: Nanos, event: Event, waits: Option<&Arc<Waits>>) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let first = queue.is_empty();
-        queue.push_back((now, event));
+        queue.push_back((now, event, waits.cloned()));
         drop(queue);
         if first {
             self.bell.ring();
@@ -162,16 +169,21 @@ impl Bridge {
         };
         let now = clock::now();
         self.taken.fetch_add(1, Ordering::Relaxed);
-        if let Some((oldest, _)) = waiting.front() {
+        if let Some((oldest, _, _)) = waiting.front() {
             self.lag.record(now.saturating_sub(*oldest));
         }
         let gone: HashSet<Ticket> = waiting
             .iter()
-            .filter_map(|(_, event)| cancelled(event))
+            .filter_map(|(_, event, _)| cancelled(event))
             .collect();
         let mut never = HashSet::new();
         let mut events = Vec::with_capacity(waiting.len());
-        for (_, event) in waiting {
+        let mut waits = Vec::new();
+        for (since, event, own) in waiting {
+            if let Some(own) = own {
+                own.add_turn(now.saturating_sub(since));
+                waits.push(own);
+            }
             match event {
                 // Nobody waits for it any more: Python need not know that it ever came.
                 Event::Start(start) if gone.contains(&start.ticket) => {
@@ -182,13 +194,20 @@ impl Bridge {
                 event => events.push(event),
             }
         }
-        Taken { events, at: now }
+        Taken {
+            events,
+            at: now,
+            waits,
+        }
     }
 
     /// The thread of the event loop has the interpreter lock again.
     pub fn locked(&self, taken: &Taken) {
         let waited = clock::now().saturating_sub(taken.at);
         self.lock_wait.record(waited);
+        for own in &taken.waits {
+            own.add_lock(waited);
+        }
     }
 
     /// Python's garbage collector has run. Only a thread that holds the interpreter lock may call
@@ -203,7 +222,7 @@ impl Bridge {
     /// far: the same number twice means the same wait.
     pub fn waiting(&self) -> (Nanos, u64) {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = queue.front().map(|(at, _)| *at);
+        let oldest = queue.front().map(|(at, _, _)| *at);
         drop(queue);
         let waited = oldest.map_or(0, |at| clock::now().saturating_sub(at));
         (waited, self.taken.load(Ordering::Relaxed))

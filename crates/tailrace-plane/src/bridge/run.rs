@@ -6,8 +6,10 @@
 
 use super::groups::{Bounds, Groups, Stale};
 use super::message::{End, Event, Letter, Start, Ticket};
+use super::waits::Waits;
 use super::{Bridge, Mailbox};
 use crate::fanout::timer::Timer;
+use crate::receipt::{Python, Receipt};
 use crate::worker::Worker;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ pub struct Run {
     ticket: Ticket,
     mailbox: Rc<Mailbox>,
     groups: Groups,
+    waits: Arc<Waits>,
     cutoff: Nanos,
     timer: Timer,
     /// Python has said that the handler is over.
@@ -56,13 +59,15 @@ impl Run {
             request_id: request_id.to_vec(),
             cutoff,
         };
-        bridge.push(worker.now.get(), Event::Start(start));
+        let waits = Arc::<Waits>::default();
+        bridge.push(worker.now.get(), Event::Start(start), Some(&waits));
         Ok(Self {
             worker: Rc::clone(worker),
             bridge: Arc::clone(bridge),
             ticket,
             mailbox,
             groups: Groups::new(worker, bounds),
+            waits,
             cutoff,
             timer: Timer::default(),
             ended: false,
@@ -81,7 +86,7 @@ impl Run {
             for letter in self.mailbox.take(context.waker()) {
                 match letter {
                     Letter::Calls(group) => self.groups.add(&worker, group),
-                    Letter::Withdraw(token) => self.groups.withdraw(token),
+                    Letter::Withdraw(token) => self.groups.withdraw(&worker, token),
                     Letter::Grant(_) => {}
                     Letter::End(end) => {
                         self.ended = true;
@@ -92,7 +97,8 @@ impl Run {
             let now = worker.now.get();
             if self.groups.poll(&worker, context) {
                 for (token, answers) in self.groups.take_over() {
-                    self.bridge.push(now, Event::Landed { token, answers });
+                    let landed = Event::Landed { token, answers };
+                    self.bridge.push(now, landed, Some(&self.waits));
                 }
             }
             if now >= self.cutoff {
@@ -108,12 +114,23 @@ impl Run {
     }
 }
 
+impl Run {
+    /// Ends the calls, and writes what they cost into the receipt.
+    pub fn settle(mut self, receipt: &mut Receipt) {
+        self.groups.settle(self.worker.now.get(), receipt);
+        receipt.python = Some(Python {
+            loop_wait: self.waits.turn(),
+            lock_wait: self.waits.lock(),
+        });
+    }
+}
+
 impl Drop for Run {
     fn drop(&mut self) {
         self.worker.conversations.close(self.ticket);
         if !self.ended {
             let now = self.worker.now.get();
-            self.bridge.push(now, Event::Cancel(self.ticket));
+            self.bridge.push(now, Event::Cancel(self.ticket), None);
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::fanout::timer::Timer;
 use crate::metrics::split::Ended;
 use crate::reason::Reason;
+use crate::receipt::{Held, Kind, Tally};
 use crate::template::{self, Rendered, Values};
 use crate::worker::Worker;
 use std::cell::Cell;
@@ -128,7 +129,7 @@ impl Streaming {
     fn end(&self, failed: Option<Failed>) {
         let token = self.token;
         let over = Event::Over { token, failed };
-        self.bridge.push(self.worker.now.get(), over);
+        self.bridge.push(self.worker.now.get(), over, None);
     }
 }
 
@@ -155,7 +156,7 @@ async fn run(
     flow.until.set(until);
     let rendered = render(&worker, &wish).map_err(Failed::silent)?;
     let index = wish.template.part.upstream;
-    let admitted = call::admit(&worker, index, until).await;
+    let admitted = call::admit(&worker, index, until, &Tally::default()).await;
     let permit = admitted.map_err(Failed::silent)?;
     let mut opened = open(&worker, &wish, &rendered, until, cut).await?;
     worker.buffers.give(rendered.bytes);
@@ -168,7 +169,7 @@ async fn run(
         content_type: opened.content_type().map(str::to_owned),
         length: opened.length(),
     };
-    bridge.push(worker.now.get(), Event::Head { token, head });
+    bridge.push(worker.now.get(), Event::Head { token, head }, None);
     let failed = |error: client::ExchangeError| Failed {
         reason: error.into(),
         answered,
@@ -183,7 +184,7 @@ async fn run(
             break;
         };
         flow.room.set(flow.room.get() - bytes.len() as i64);
-        bridge.push(worker.now.get(), Event::Chunk { token, bytes });
+        bridge.push(worker.now.get(), Event::Chunk { token, bytes }, None);
     }
     opened.finish(&worker).map_err(failed)?;
     permit.settle(worker.now.get().saturating_sub(began));
@@ -229,7 +230,7 @@ async fn open(
     let (base, authority) = (&address.base, &address.authority);
     attempt::push_request(part, rendered, base, authority, left, &mut bytes);
     // Pieces are bounded by the window, not by the memory of a request.
-    let memory = Cell::new(u64::MAX);
+    let (memory, tally) = (Held::new(u64::MAX), Tally::default());
     let request = client::Request {
         upstream: part.upstream,
         socket: address.socket,
@@ -237,6 +238,8 @@ async fn open(
         bytes,
         body_max: wish.body_max.unwrap_or(upstream.body_max),
         memory: &memory,
+        // Nobody reads it: what belongs to no request has no receipt.
+        noted: tally.attempt(Kind::First, chosen.index, started),
     };
     let answered = before(worker, until, client::open(worker, request)).await;
     let sent = (part.method, Ended::of(answered.as_ref()));

@@ -7,10 +7,10 @@ use crate::call::{governed, Answer, Call};
 use crate::json::Json;
 use crate::program::Part;
 use crate::reason::Reason;
+use crate::receipt::Held;
 use crate::source::Source;
 use crate::template::Rendered;
 use crate::worker::Worker;
-use std::cell::Cell;
 use std::future::{poll_fn, Future};
 use std::pin::pin;
 use std::rc::Rc;
@@ -107,6 +107,7 @@ async fn waited(
     let worker = Rc::clone(&call.worker);
     let metrics = &worker.metrics.upstreams[part.upstream].cache;
     let (ends, cut, memory) = (call.until, call.cut, Rc::clone(&call.memory));
+    call.tally.shared.set(true);
     if start {
         metrics.misses.add(1);
         flight::start(waiter.key.clone(), waiter.flight, call);
@@ -138,7 +139,7 @@ fn or_stale(
     part: &Part,
     answer: Answer,
     kept: Option<&Copy>,
-    memory: &Cell<u64>,
+    memory: &Held,
 ) -> Answer {
     let (Some(copy), Err(reason)) = (kept, &answer.landed) else {
         return answer;
@@ -157,12 +158,7 @@ fn or_stale(
 }
 
 /// What is kept of a call that was not made: it was dropped before it began (req 8.3).
-pub fn look(
-    worker: &Worker,
-    part: &Part,
-    rendered: &Rendered,
-    memory: &Cell<u64>,
-) -> Option<Answer> {
+pub fn look(worker: &Worker, part: &Part, rendered: &Rendered, memory: &Held) -> Option<Answer> {
     let keep = part.cache.as_ref()?;
     let (cache, now) = (worker.shared.cache(), worker.now.get());
     let mut key = worker.buffers.take();
@@ -178,7 +174,7 @@ pub fn look(
     Some(serve(&copy, source, now, memory)).filter(|answer| answer.landed.is_ok())
 }
 
-fn serve(copy: &Copy, source: Source, now: Nanos, memory: &Cell<u64>) -> Answer {
+fn serve(copy: &Copy, source: Source, now: Nanos, memory: &Held) -> Answer {
     let landed = match &copy.value {
         Kept::Value(json) => hold(json.clone(), memory),
         Kept::Absent(reason) => Err(*reason),
@@ -192,7 +188,7 @@ fn serve(copy: &Copy, source: Source, now: Nanos, memory: &Cell<u64>) -> Answer 
 }
 
 /// Shared bytes count as the request's: a list of many large answers is as long a reply.
-fn hold(json: Option<std::sync::Arc<[u8]>>, memory: &Cell<u64>) -> Result<Option<Json>, Reason> {
+fn hold(json: Option<std::sync::Arc<[u8]>>, memory: &Held) -> Result<Option<Json>, Reason> {
     let Some(json) = json else { return Ok(None) };
     let left = memory.get().checked_sub(json.len() as u64);
     memory.set(left.ok_or(Reason::Memory)?);

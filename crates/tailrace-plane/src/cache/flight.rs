@@ -18,6 +18,7 @@ use crate::fanout::timer::Timer;
 use crate::json::Json;
 use crate::metrics::CacheMetrics;
 use crate::reason::Reason;
+use crate::receipt::{Held, Tally};
 use crate::worker::Worker;
 use std::cell::Cell;
 use std::future::{poll_fn, Future};
@@ -141,39 +142,43 @@ pub(super) fn start(key: Key, flight: Flight, call: Call) {
         landed: false,
     };
     let memory = worker.program.limits.request_memory_max_bytes;
+    // Its owner is another: it has a tally of its own, and tells its caller's what it met.
+    let (asker, tally) = (Rc::clone(&call.tally), Rc::<Tally>::default());
+    tally.begin(now, now);
     let call = Call {
-        memory: Rc::new(Cell::new(u64::from(memory))),
+        memory: Held::new(u64::from(memory)),
         until: now + time,
         cut: false,
         answered: None,
-        wake: Rc::new(Cell::new(now + time)),
+        tally: Rc::clone(&tally),
         together: Cell::new(false),
         ..call
     };
-    let task = tokio::task::spawn_local(fetch(air, call));
+    let task = tokio::task::spawn_local(fetch(air, call, asker));
     cache.depart(hash, flight, task.abort_handle());
 }
 
 /// Drives the call as a request would: with one timer, at the times that the call asks for.
-async fn fetch(mut air: InAir, call: Call) {
+async fn fetch(mut air: InAir, call: Call, asker: Rc<Tally>) {
     let worker = Rc::clone(&call.worker);
-    let (wake, until) = (Rc::clone(&call.wake), call.until);
+    let (tally, until) = (Rc::clone(&call.tally), call.until);
     let mut running = pin!(governed(call));
     let mut timer = Timer::default();
     let answer = poll_fn(|context| {
         worker.tick();
         loop {
-            wake.set(until);
+            tally.wake.set(until);
             if let Poll::Ready(answer) = running.as_mut().poll(context) {
                 return Poll::Ready(answer);
             }
-            if timer.poll_until(wake.get(), context).is_pending() {
+            if timer.poll_until(tally.wake.get(), context).is_pending() {
                 return Poll::Pending;
             }
             worker.tick();
         }
     })
     .await;
+    asker.take_over(&tally);
     let fetched = answer.landed.map(|json| {
         json.map(|json| match json {
             Json::Own(bytes) => {

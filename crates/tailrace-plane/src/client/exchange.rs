@@ -10,8 +10,8 @@ use crate::clock;
 use crate::h1::{self, BodyDecoder, BodyError, Framing, HeadLimits, Method, Parsed, ResponseHead};
 use crate::net;
 use crate::reason::Reason;
+use crate::receipt::{Held, Noted};
 use crate::worker::Worker;
-use std::cell::Cell;
 use std::future::{poll_fn, Future};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -29,7 +29,9 @@ pub struct Request<'a> {
     pub bytes: Vec<u8>,
     pub body_max: u64,
     /// What this request may still hold, shared by its calls.
-    pub memory: &'a Cell<u64>,
+    pub memory: &'a Held,
+    /// What happens is noted here.
+    pub noted: Noted<'a>,
 }
 
 /// The answer's body inside the buffer that holds it.
@@ -113,21 +115,11 @@ pub fn exchange<'a>(
                         .pools
                         .give(request.upstream, connection, worker.now.get());
                 }
-                let body = match decoded {
-                    None => Body { buffer, range },
-                    Some(decoded) => {
-                        worker.buffers.give(buffer);
-                        Body {
-                            range: 0..decoded.len(),
-                            buffer: decoded,
-                        }
-                    }
-                };
                 Ok(Response {
                     status,
                     json,
                     retry_after,
-                    body,
+                    body: body(worker, buffer, range, decoded),
                 })
             }
             Err(error) => {
@@ -148,6 +140,7 @@ pub(super) async fn send(
     let idle = worker
         .pools
         .take(request.upstream, request.socket, worker.now.get());
+    let opened = idle.is_none();
     let mut connection = match idle {
         Some(connection) => connection,
         None => {
@@ -157,17 +150,31 @@ pub(super) async fn send(
                 .map_err(|_| ExchangeError::Connect)?
         }
     };
+    request.noted.connected(opened, worker.now.get());
     let mut written = 0;
     let sent =
         poll_fn(|cx| net::poll_write_all(&mut connection.stream, cx, &request.bytes, &mut written));
     let sent = sent.await;
     worker.buffers.give(std::mem::take(&mut request.bytes));
     sent.map_err(|_| ExchangeError::Reset)?;
+    request.noted.dispatched(written, worker.now.get());
     Ok(Reader {
         connection,
         buffer: Vec::new(),
         retry_after: None,
     })
+}
+
+/// The body in the buffer it is in, and the other one given back.
+fn body(worker: &Worker, buffer: Vec<u8>, range: Range<usize>, decoded: Option<Vec<u8>>) -> Body {
+    let Some(decoded) = decoded else {
+        return Body { buffer, range };
+    };
+    worker.buffers.give(buffer);
+    Body {
+        range: 0..decoded.len(),
+        buffer: decoded,
+    }
 }
 
 /// When the peer says to come back; only a 429 or 503 is believed.
@@ -193,7 +200,7 @@ impl Reader {
         worker: &Worker,
         request: &Request<'_>,
     ) -> Result<(Range<usize>, Option<Vec<u8>>), ExchangeError> {
-        let start = self.read_head(worker, request.method).await?;
+        let start = self.read_head(worker, request).await?;
         self.retry_after = told_wait(&self.connection.head, &self.buffer);
         match self.connection.head.framing {
             Framing::None => self.ends_at(start).map(|()| (start..start, None)),
@@ -205,7 +212,7 @@ impl Reader {
                 let end = start + length as usize;
                 self.buffer.reserve(end.saturating_sub(self.buffer.len()));
                 while self.buffer.len() < end {
-                    if self.read_some(worker).await? == 0 {
+                    if self.read_noted(worker, request).await? == 0 {
                         return Err(ExchangeError::Reset);
                     }
                 }
@@ -223,8 +230,9 @@ impl Reader {
     pub(super) async fn read_head(
         &mut self,
         worker: &Worker,
-        method: Method,
+        request: &Request<'_>,
     ) -> Result<usize, ExchangeError> {
+        let method = request.method;
         let limits = &worker.program.head_limits;
         let mut interim = 0;
         loop {
@@ -244,10 +252,23 @@ impl Reader {
                     Parsed::Partial => {}
                 }
             }
-            if self.read_some(worker).await? == 0 {
+            if self.read_noted(worker, request).await? == 0 {
                 return Err(ExchangeError::Reset);
             }
         }
+    }
+
+    /// As `read_some`; notes when bytes came.
+    async fn read_noted(
+        &mut self,
+        worker: &Worker,
+        request: &Request<'_>,
+    ) -> Result<usize, ExchangeError> {
+        let count = self.read_some(worker).await?;
+        if count > 0 {
+            request.noted.read(count, worker.now.get());
+        }
+        Ok(count)
     }
 
     /// Takes no buffer before there is something to put into it: a call that waits holds none, and
@@ -296,7 +317,7 @@ impl Reader {
             }
             self.buffer.drain(..from);
             from = 0;
-            if self.read_some(worker).await? == 0 {
+            if self.read_noted(worker, request).await? == 0 {
                 decoder.finish().map_err(|_| ExchangeError::Reset)?;
                 return Ok(decoded);
             }
@@ -313,7 +334,7 @@ fn parse_at(
     h1::parse_response(buffer, method, limits, head).map_err(|_| ExchangeError::Protocol)
 }
 
-fn take_memory(left: &Cell<u64>, bytes: u64) -> Result<(), ExchangeError> {
+fn take_memory(left: &Held, bytes: u64) -> Result<(), ExchangeError> {
     let rest = left.get().checked_sub(bytes).ok_or(ExchangeError::Memory)?;
     left.set(rest);
     Ok(())

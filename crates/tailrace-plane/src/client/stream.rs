@@ -27,7 +27,7 @@ pub struct Opened {
 /// Sends `request` and reads the head of its answer.
 pub async fn open(worker: &Worker, mut request: Request<'_>) -> Result<Opened, ExchangeError> {
     let mut reader = send(worker, &mut request).await?;
-    let from = reader.read_head(worker, request.method).await?;
+    let from = reader.read_head(worker, &request).await?;
     let came = reader.buffer.len() as u64;
     worker.metrics.upstreams[request.upstream]
         .bytes_in

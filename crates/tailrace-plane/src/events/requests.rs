@@ -35,6 +35,21 @@ events! {
             "parts" object "for each part its name and the fields of *part*";
         }
 
+    "request.slow": "A request took longer than the running P99 of its view"
+        metrics {
+            Counter TAIL_REQUESTS "tailrace_tail_requests" [view]
+                "Requests slower than the running P99 of their view";
+            Counter TAIL_PART_REQUESTS "tailrace_tail_part_requests" [view, part]
+                "Slow requests on whose critical path the part was";
+            Counter TAIL_PART_PATH "tailrace_tail_part_path_seconds" [view, part]
+                "Time of the part on the critical path of slow requests";
+            Counter TAIL_PART_SAVING "tailrace_tail_part_saving_seconds" [view, part]
+                "How much earlier slow requests had ended, had the part taken no time";
+            Counter RECEIPTS_LOST "tailrace_receipts_lost" []
+                "Receipts not kept because somebody read at that moment";
+        }
+        fields {}
+
     "part": "A part of a reply has its value, or nothing stands in for it"
         metrics {
             Counter PART_RESULTS "tailrace_part_results" [view, part, result]

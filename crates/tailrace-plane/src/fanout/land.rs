@@ -10,7 +10,6 @@ use crate::program::{Part, Strength, View};
 use crate::reason::Reason;
 use crate::source::Source;
 use crate::worker::Worker;
-use tailrace_policy::Nanos;
 
 impl FanOut {
     /// Puts a result into its slot.
@@ -152,6 +151,7 @@ impl FanOut {
                 self.ready.push_back(Job {
                     part: index,
                     item: 0,
+                    ready: worker.now.get(),
                     rendered,
                 });
                 return Ok(());
@@ -182,20 +182,6 @@ impl FanOut {
         self.give_up(worker, index, part, Reason::Brownout)
     }
 
-    /// The deadline has come: what is not done fails now.
-    pub(super) fn cut(&mut self, worker: &Worker, view: &View, now: Nanos) -> Result<(), Stop> {
-        self.running.clear();
-        for (index, part) in view.parts.iter().enumerate() {
-            if !self.is_done(index) {
-                if self.started[index] == 0 {
-                    self.started[index] = now;
-                }
-                self.give_up(worker, index, part, Reason::Deadline)?;
-            }
-        }
-        Ok(())
-    }
-
     /// The end of the chain: the fallback. What is said is why the part's own call failed.
     pub(super) fn give_up(
         &mut self,
@@ -224,7 +210,9 @@ impl FanOut {
         self.values[index] = Some(value.into());
         self.states[index] = State::Done;
         self.done |= 1 << index;
-        let took = worker.now.get().saturating_sub(self.started[index]);
+        let now = worker.now.get();
+        self.receipt.parts[index].done = now;
+        let took = now.saturating_sub(self.started[index]);
         self.ends[index].us = (took / 1_000) as u32;
     }
 }

@@ -7,6 +7,7 @@
 
 mod land;
 mod prepare;
+mod running;
 pub mod timer;
 
 #[cfg(test)]
@@ -15,15 +16,15 @@ mod chain;
 mod tests;
 
 use crate::access_log::PartEnd;
-use crate::call::{self, Call, Made, Running};
+use crate::call::{self, Running};
 use crate::clock;
 use crate::json::Json;
 use crate::program::{Program, View};
 use crate::reason::Reason;
+use crate::receipt::{Held, PartBill, Receipt, Tallies, Tally};
 use crate::source::Source;
 use crate::template::Rendered;
 use crate::worker::Worker;
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -55,19 +56,19 @@ enum State {
 struct Job {
     part: usize,
     item: usize,
+    /// When it could have started, had the cap allowed it.
+    ready: Nanos,
     rendered: Rendered,
 }
 
 struct Slot {
     part: usize,
     item: usize,
+    other: bool,
     until: Nanos,
-    wake: Rc<Cell<Nanos>>,
+    tally: Rc<Tally>,
     running: Running,
 }
-
-/// Wake-up cells kept from request to request.
-const WAKES_KEPT: usize = 64;
 
 /// Results of an `each` part, one place per item.
 #[derive(Debug, Default)]
@@ -91,6 +92,8 @@ pub struct FanOut {
     /// Projected JSON per part.
     pub values: Vec<Option<Json>>,
     pub ends: Vec<PartEnd>,
+    /// What the request costs.
+    pub receipt: Box<Receipt>,
     /// Calls started.
     pub launched: u32,
     /// Parts that are not called for, as bits: the load is too high (req 9.1c).
@@ -105,10 +108,9 @@ pub struct FanOut {
     tried: u64,
     deadline: Option<Deadline>,
     cutoff: Nanos,
-    memory: Rc<Cell<u64>>,
+    memory: Rc<Held>,
     purse: Rc<Purse>,
-    /// Wake-up times of calls that have ended, for the next ones.
-    wakes: Vec<Rc<Cell<Nanos>>>,
+    tallies: Tallies,
     timer: Timer,
 }
 
@@ -131,6 +133,7 @@ impl Default for FanOut {
             id_line: Vec::new(),
             values: Vec::new(),
             ends: Vec::new(),
+            receipt: Box::default(),
             launched: 0,
             left_out: 0,
             states: Vec::new(),
@@ -144,7 +147,7 @@ impl Default for FanOut {
             cutoff: 0,
             memory: Rc::default(),
             purse: Rc::new(Purse::new(0)),
-            wakes: Vec::new(),
+            tallies: Tallies::default(),
             timer: Timer::default(),
         }
     }
@@ -166,9 +169,11 @@ impl FanOut {
         self.items.resize_with(parts, Items::default);
         self.started.clear();
         self.started.resize(parts, 0);
+        self.receipt.parts.clear();
+        self.receipt.parts.resize(parts, PartBill::default());
+        self.receipt.deadline = deadline.at;
         self.ready.clear();
         self.running.clear();
-        self.wakes.truncate(WAKES_KEPT);
         let purse = Purse::new(program.views[view].extra_attempts);
         match Rc::get_mut(&mut self.purse) {
             Some(mine) => *mine = purse,
@@ -180,7 +185,7 @@ impl FanOut {
         self.deadline = Some(deadline);
         let reserve = Nanos::from(program.limits.reserve_ms) * clock::MILLI;
         self.cutoff = deadline.at.saturating_sub(reserve);
-        self.memory.set(if program.naive {
+        self.memory.begin(if program.naive {
             u64::MAX
         } else {
             u64::from(program.limits.request_memory_max_bytes)
@@ -215,7 +220,10 @@ impl FanOut {
 
     /// Gives buffers back and drops whatever still runs.
     pub fn end(&mut self, worker: &Worker) {
-        self.running.clear();
+        let program = &worker.program;
+        if !self.running.is_empty() {
+            self.drop_running(worker, &program.views[self.view]);
+        }
         self.ready.clear();
         for value in self.values.iter_mut().filter_map(Option::take) {
             if let Json::Own(buffer) = value {
@@ -253,7 +261,7 @@ impl FanOut {
             if now >= self.cutoff {
                 return Poll::Ready(self.cut(worker, view, now));
             }
-            let next = self.running.iter().map(|slot| slot.wake.get()).min();
+            let next = self.running.iter().map(|slot| slot.tally.wake.get()).min();
             if next == Some(call::AT_ONCE) {
                 continue;
             }
@@ -306,94 +314,5 @@ impl FanOut {
 
     fn is_done(&self, part: usize) -> bool {
         self.done & (1 << part) != 0
-    }
-
-    /// Starts ready calls as far as the fan-out cap allows (req 4.3).
-    fn launch(&mut self, worker: &Rc<Worker>, view: &View, now: Nanos) -> Result<(), Stop> {
-        let together = self.ready.len() > 1;
-        while self.running.len() < view.fanout {
-            let Some(Job {
-                part,
-                item,
-                rendered,
-            }) = self.ready.pop_front()
-            else {
-                break;
-            };
-            let other = self.tried & (1 << part) != 0;
-            let declared = view.parts[part].called(other);
-            let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
-            let Some(deadline) = self.deadline else { break };
-            let budget = call::budget(declared.timeout, deadline, reserve, now);
-            let (until, cut) = match budget {
-                Ok(budget) => budget,
-                Err(reason) => {
-                    let answer = self.uncalled(worker, declared, &rendered, reason);
-                    self.land(worker, view, part, item, answer)?;
-                    continue;
-                }
-            };
-            // A naive call times itself, attempt by attempt.
-            let naive = worker.program.naive;
-            let until = if naive { Nanos::MAX } else { until };
-            let wake = self.wakes.pop().unwrap_or_default();
-            wake.set(call::AT_ONCE);
-            self.launched += 1;
-            let running = call::start(Call {
-                worker: Rc::clone(worker),
-                made: Made::Part {
-                    view: self.view,
-                    part,
-                    other,
-                },
-                rendered,
-                memory: Rc::clone(&self.memory),
-                until,
-                cut,
-                wake: Rc::clone(&wake),
-                together: Cell::new(together),
-                purse: Rc::clone(&self.purse),
-                answered: None,
-            });
-            self.running.push(Slot {
-                part,
-                item,
-                until,
-                wake,
-                running,
-            });
-        }
-        Ok(())
-    }
-
-    /// Polls the running calls that want it by `due` once; `true` when something landed.
-    fn poll_running(
-        &mut self,
-        worker: &Rc<Worker>,
-        view: &View,
-        due: Nanos,
-        context: &mut Context<'_>,
-    ) -> Result<bool, Stop> {
-        let mut progress = false;
-        let mut index = 0;
-        while index < self.running.len() {
-            let slot = &mut self.running[index];
-            if slot.wake.get() > due {
-                index += 1;
-                continue;
-            }
-            // What the call waits for before its end is said anew by each poll.
-            slot.wake.set(slot.until);
-            match slot.running.as_mut().poll(context) {
-                Poll::Pending => index += 1,
-                Poll::Ready(answer) => {
-                    let slot = self.running.swap_remove(index);
-                    self.wakes.push(slot.wake);
-                    self.land(worker, view, slot.part, slot.item, answer)?;
-                    progress = true;
-                }
-            }
-        }
-        Ok(progress)
     }
 }

@@ -26,6 +26,7 @@ impl FanOut {
             Ok(Job {
                 part: index,
                 item,
+                ready: worker.now.get(),
                 rendered,
             })
         };

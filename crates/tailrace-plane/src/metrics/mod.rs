@@ -14,6 +14,7 @@ mod process;
 mod python;
 mod requests;
 pub mod split;
+mod tail;
 pub mod text;
 mod upstreams;
 pub mod write;

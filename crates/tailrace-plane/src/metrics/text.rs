@@ -6,7 +6,7 @@
 
 use super::histogram::Ranks;
 use super::write::{Family, Format};
-use super::{admission, cache, process, python, requests, upstreams, Count, WorkerMetrics};
+use super::{admission, cache, process, python, requests, tail, upstreams, Count, WorkerMetrics};
 use crate::events;
 use crate::shared::Shared;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ fn families(shared: &Shared) -> Vec<Family> {
     families.extend(cache::families(shared));
     families.extend(admission::families(shared));
     families.extend(python::families(shared));
+    families.extend(tail::families(shared));
     families.extend(process::families(shared));
     let dropped = cap(&mut families, SERIES_MAX - 2);
     let series: usize = families.iter().map(Family::len).sum();

@@ -40,6 +40,7 @@ impl Exchange {
         }
         let begun = Run::begin(worker, bridge, view, values, &self.request_id, bounds);
         self.run = Some(Box::new(begun.map_err(|_| busy())?));
+        self.fan.receipt.handler = true;
         Ok(())
     }
 
@@ -56,7 +57,8 @@ impl Exchange {
             return Poll::Pending;
         };
         let stale = run.take_stale();
-        self.run = None;
+        self.end_run();
+        self.fan.receipt.done = worker.now.get();
         match end {
             Some(End::Reply { body, degraded }) => {
                 let said = said(&worker.program, &degraded, &stale);
@@ -72,8 +74,16 @@ impl Exchange {
         Poll::Ready(())
     }
 
+    /// Drops the handler's calls, and takes over what they cost.
+    pub(super) fn end_run(&mut self) {
+        if let Some(run) = self.run.take() {
+            run.settle(&mut self.fan.receipt);
+        }
+    }
+
     fn reply_handler(&mut self, worker: &Worker, body: &[u8], degraded: &[Said<'_>]) {
         self.decide_keep_alive(worker);
+        self.push_timing(worker);
         let frame = frame(
             &self.request_id,
             &self.head,
@@ -83,6 +93,7 @@ impl Exchange {
         reply::handled(worker, body, degraded, frame, &mut self.reply);
         if let (false, Some(view)) = (degraded.is_empty(), self.view) {
             worker.metrics.views[view].degraded.add(1);
+            self.fan.receipt.degraded = true;
         }
         self.record(worker, 200, body.len(), "");
     }

@@ -77,6 +77,7 @@ impl Exchange {
         self.view = found.ok().map(|(view, _)| view);
         self.fan.ends.clear();
         self.reply.clear();
+        self.open_receipt(worker);
         self.take_request_id(worker);
         worker.metrics.in_flight.add(1);
     }

@@ -68,6 +68,8 @@ pub fn check(run: &Run, whole: impl Fn(u64, &Reply)) {
             }
         }
     }
+    let receipts = super::receipts::check(&run.shared);
+    assert!(receipts > 0, "requests leave receipts");
     answered_once(run);
     abandoned(run);
     bounded(run);

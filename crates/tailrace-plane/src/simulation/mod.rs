@@ -21,6 +21,7 @@ mod faults;
 mod ledger;
 mod model;
 pub(crate) mod network;
+mod receipts;
 mod seeds;
 mod stories;
 mod upstream;

@@ -51,6 +51,7 @@ mod live_asks;
 mod partial;
 mod pressure;
 mod rates;
+mod receipts;
 mod request_ids;
 mod seen;
 mod segments;

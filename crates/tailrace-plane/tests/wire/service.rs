@@ -70,6 +70,12 @@ impl Service {
         self
     }
 
+    /// Replies may say what their parts took.
+    pub(crate) fn server_timing(mut self) -> Self {
+        self.blueprint["server_timing"] = true.into();
+        self
+    }
+
     pub(crate) fn workers(mut self, workers: u16) -> Self {
         self.blueprint["listen"]["workers"] = workers.into();
         self

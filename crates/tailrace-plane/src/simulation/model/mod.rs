@@ -13,7 +13,7 @@ mod reference;
 
 use super::client::{Clients, End, Record, Reply};
 use super::upstream::{Script, Traffic, Upstream};
-use super::{seeds, world};
+use super::{receipts, seeds, world};
 use crate::clock::MILLI;
 use crate::shared::Phase;
 use plan::{blueprint, Call, Outcome, Plan, LIVE};
@@ -90,6 +90,11 @@ fn play(plans: &[Plan], seed: u64) -> Vec<Verdict> {
             worker.await.unwrap();
         }
         accepting.abort();
+        receipts::check(&shared);
+        for record in ended.iter().flat_map(|(first, then)| [first, then]) {
+            let told = receipts::durations(&shared, &format!("r{}", record.id));
+            assert!(told.iter().all(|took| *took == record.took), "{told:?}");
+        }
         (ended, calls.take())
     });
     let (ended, calls) = ended;
