@@ -1,22 +1,23 @@
 //! The life of one request, top to bottom.
 //!
 //! ```text
-//! head -> route -> method -> admission -> parameters -> fan out -> reply -> record
+//! head -> route -> method -> admission -> parameters -> fan out -> computed -> reply -> record
 //! ```
 //!
 //! Anything refused before the fan-out is answered without a call. The connection (`server/`) owns
 //! the bytes and the socket; this file owns what they mean.
 
 mod asked;
+mod computed;
 mod handled;
 mod unread;
 
-use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
+use crate::access_log::{PartEnd, PythonTime, Record, ShortText, PARTS_SHOWN};
 use crate::admission::caller::Peer;
 use crate::admission::refusal::Refusal;
 use crate::admission::{self, Asking, Passed};
 use crate::body;
-use crate::bridge::Run;
+use crate::bridge::{Batch, Run};
 use crate::clock;
 use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
@@ -30,7 +31,7 @@ use asked::{asked_deadline, find_view};
 pub use asked::{asked_time, is_request_id};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::{ready, Context, Poll};
 use tailrace_policy::deadline::Deadline;
 use tailrace_policy::Nanos;
 
@@ -47,6 +48,9 @@ pub struct Exchange {
     fan: FanOut,
     /// Set while a Python handler answers.
     run: Option<Box<Run>>,
+    /// Set while Python makes the computed fields.
+    batch: Option<Box<Batch>>,
+    python: PythonTime,
     request_id: Vec<u8>,
     started: Nanos,
     view: Option<usize>,
@@ -82,6 +86,7 @@ impl Exchange {
         self.view = None;
         self.reply.clear();
         self.fan.ends.clear();
+        self.python = PythonTime::default();
         self.take_request_id(worker);
         worker.metrics.in_flight.add(1);
         match self.admit(worker) {
@@ -98,10 +103,14 @@ impl Exchange {
         if self.run.is_some() {
             return self.poll_handler(worker, context);
         }
-        let outcome = match self.fan.poll(worker, context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(outcome) => outcome,
+        // While Python makes the computed fields the parts are there.
+        let mut outcome = match &self.batch {
+            Some(_) => Ok(()),
+            None => ready!(self.fan.poll(worker, context)),
         };
+        if outcome.is_ok() && worker.program.views[self.fan.view].computed.is_some() {
+            outcome = ready!(self.poll_computed(worker, context));
+        }
         match outcome {
             Ok(()) => {
                 self.aggregate(worker);
@@ -122,6 +131,7 @@ impl Exchange {
             worker.metrics.views[view].cancelled.add(1);
         }
         self.run = None;
+        self.batch = None;
         self.fan.cancel(worker);
         self.record(worker, 499, 0, "client_gone");
     }
@@ -277,7 +287,7 @@ impl Exchange {
                 status: reason.status(),
                 code: reason.code(),
                 detail: reason.detail().to_owned(),
-                part: Some(view.parts[index].name.clone()),
+                part: view.names().nth(index).map(str::to_owned),
                 retry_after_s: (reason.status() == 503).then(retry_after_s),
                 ..Problem::default()
             },
@@ -319,6 +329,7 @@ impl Exchange {
             code,
             parts,
             parts_shown: self.fan.ends.len().min(PARTS_SHOWN) as u8,
+            python: self.python,
             client_gone: status == 499,
         });
     }

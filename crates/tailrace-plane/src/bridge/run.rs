@@ -6,7 +6,7 @@
 
 use super::groups::{Bounds, Groups, Stale};
 use super::message::{End, Event, Letter, Start, Ticket};
-use super::{Bridge, Mailbox};
+use super::{Bridge, Full, Mailbox};
 use crate::fanout::timer::Timer;
 use crate::worker::Worker;
 use std::rc::Rc;
@@ -23,14 +23,9 @@ pub struct Run {
     mailbox: Rc<Mailbox>,
     groups: Groups,
     cutoff: Nanos,
-    timer: Timer,
     /// Python has said that the handler is over.
     ended: bool,
 }
-
-/// Every place of the handler is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HandlerFull;
 
 impl Run {
     /// Hands the request to Python; refused when the handler is full.
@@ -41,10 +36,10 @@ impl Run {
         values: Vec<Option<Vec<u8>>>,
         request_id: &[u8],
         bounds: Bounds,
-    ) -> Result<Self, HandlerFull> {
-        let gate = bridge.gates[view].as_ref().ok_or(HandlerFull)?;
+    ) -> Result<Self, Full> {
+        let gate = bridge.gates[view].as_ref().ok_or(Full)?;
         if !gate.enter() {
-            return Err(HandlerFull);
+            return Err(Full);
         }
         let (ticket, mailbox) = worker.conversations.open(worker.index);
         let reserve = crate::clock::limit(worker.program.limits.reserve_ms);
@@ -56,6 +51,7 @@ impl Run {
             request_id: request_id.to_vec(),
             cutoff,
         };
+        worker.metrics.views[view].entries.add(1);
         bridge.push(worker.now.get(), Event::Start(start));
         Ok(Self {
             worker: Rc::clone(worker),
@@ -64,7 +60,6 @@ impl Run {
             mailbox,
             groups: Groups::new(worker, bounds),
             cutoff,
-            timer: Timer::default(),
             ended: false,
         })
     }
@@ -74,19 +69,21 @@ impl Run {
         self.groups.take_stale()
     }
 
-    /// Drives the handler's calls; ready when it has ended, `None` when its time is over.
-    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<End>> {
+    /// Drives the handler's calls; ready when it has ended, `None` when its time is over. The timer
+    /// is the request's.
+    pub fn poll(&mut self, timer: &mut Timer, context: &mut Context<'_>) -> Poll<Option<End>> {
         let worker = Rc::clone(&self.worker);
         loop {
             for letter in self.mailbox.take(context.waker()) {
                 match letter {
                     Letter::Calls(group) => self.groups.add(&worker, group),
                     Letter::Withdraw(token) => self.groups.withdraw(token),
-                    Letter::Grant(_) => {}
                     Letter::End(end) => {
                         self.ended = true;
                         return Poll::Ready(Some(end));
                     }
+                    // A handler has neither streams nor fields.
+                    Letter::Grant(_) | Letter::Computed(_) => {}
                 }
             }
             let now = worker.now.get();
@@ -100,7 +97,7 @@ impl Run {
             }
             let next = self.groups.wake();
             let next = next.map_or(self.cutoff, |wake| wake.min(self.cutoff));
-            if self.timer.poll_until(next, context).is_pending() {
+            if timer.poll_until(next, context).is_pending() {
                 return Poll::Pending;
             }
             worker.tick();

@@ -87,6 +87,7 @@ fn is_live(path: &[&str]) -> bool {
     match path {
         ["limits", _]
         | ["access_log", "format"]
+        | ["views", _, "computed", "time_ms"]
         | ["views", _, "parts", _, "timeout_ms"]
         | ["views", _, "parts", _, "cache", ..]
         | ["views", _, "parts", _, "each", "items_max"] => true,
