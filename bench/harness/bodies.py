@@ -3,7 +3,8 @@
 A peer that skips a field, a part or a header would look cheap. The reference is computed here from
 the scenario the upstreams serve: the declared fields of each part, and nothing else. A `projected`
 peer must equal it. A `spliced` peer passes upstream bytes through, so it must contain it: every
-declared value present and equal, more allowed.
+declared value present and equal, more allowed. A `computed` peer is a projected one with the field
+of `made`.
 """
 
 from __future__ import annotations
@@ -59,6 +60,14 @@ def reference(order_id: str) -> dict[str, Any]:
     return parts
 
 
+def made(parts: dict[str, Any]) -> dict[str, Any]:
+    """What the peer with a computed field makes of the parts."""
+    available = {line["sku"]: line["available"] for line in parts["inventory"]["lines"]}
+    wanted = parts["order"]["items"]
+    enough = all(available.get(item["sku"], 0) >= item["quantity"] for item in wanted)
+    return {"in_stock": enough}
+
+
 def contains(actual: Any, wanted: Any, where: str = "") -> list[str]:
     """The places where `actual` lacks something of `wanted`."""
     if isinstance(wanted, dict) and isinstance(actual, dict):
@@ -89,10 +98,12 @@ def fetch(
 def compare(body: dict[str, Any], order_id: str, kind: str) -> list[str]:
     """What is wrong with the parts and envelope of one reply."""
     envelope = {"degraded", "request_id", "served_at_ms"}
-    wrong = [f"unexpected key {key}" for key in body.keys() - PARTS.keys() - envelope]
-    wrong += contains(body, reference(order_id))
-    if kind == "projected":
-        wrong += contains(reference(order_id), {part: body.get(part) for part in PARTS}, "extra")
+    known = reference(order_id)
+    wanted = known | made(known) if kind == "computed" else known
+    wrong = [f"unexpected key {key}" for key in body.keys() - wanted.keys() - envelope]
+    wrong += contains(body, wanted)
+    if kind in ("projected", "computed"):
+        wrong += contains(known, {part: body.get(part) for part in PARTS}, "extra")
     if body.get("degraded") != []:
         wrong.append(f"degraded is {body.get('degraded')!r}")
     served = body.get("served_at_ms")

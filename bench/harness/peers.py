@@ -56,7 +56,7 @@ class Peer:
 
     name: str
     title: str
-    kind: str  # "projected" or "spliced", see bodies.py
+    kind: str  # "projected", "computed" or "spliced", see bodies.py
     build: Callable[[], str]  # returns its version; raises MissingToolError
     command: Callable[[Start], Command]
     rate_cap: float | None = None  # a rate it sustains on one core, when the common one is too high
@@ -228,6 +228,13 @@ ALL = (
         build_service,
         start_tailrace,
         scales=True,
+    ),
+    Peer(
+        "tailrace-computed",
+        "the same with one @computed field",
+        "computed",
+        build_service,
+        tailrace_starter("tailrace-computed"),
     ),
     Peer(
         "tailrace-handler",

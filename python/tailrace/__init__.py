@@ -13,7 +13,7 @@ from tailrace.scope import Scope
 from tailrace.service import Service
 from tailrace.typing import Raw
 from tailrace.upstream import Upstream
-from tailrace.view import View
+from tailrace.view import View, computed
 
 __all__ = [
     "AdaptiveLimit",
@@ -34,6 +34,7 @@ __all__ = [
     "Upstream",
     "View",
     "body",
+    "computed",
     "form",
     "header",
     "path",

@@ -1,4 +1,4 @@
-"""Where handlers run: one thread with one event loop, beside the plane.
+"""Where handlers and computed fields run: one thread with one event loop, beside the plane.
 
 The failure prevented: a handler that takes the service with it. The plane keeps connections,
 deadlines and health; what happens here can be late, fail or never return, and then its own requests
@@ -10,25 +10,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter_ns
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
+from tailrace import _computed
 from tailrace._codec import Encode, decoder, encoder
 from tailrace._collector import CollectorWatch
+from tailrace._loop import PlaneSelector, plane_loop
 from tailrace._overdue import Overdue
-from tailrace._pump import Bridge, Pump
+from tailrace._pump import Bridge, Pump, refuse_to_go_on
 from tailrace._registry import Registry
-from tailrace._stalls import StallWatch
+from tailrace._stalls import StallWatch, Watched
 from tailrace._threads import Threads
 from tailrace.bound import CALLER
 from tailrace.errors import CallFailed
 from tailrace.handlers import HandlerDeclaration
 from tailrace.scope import Scope
+from tailrace.view import ViewDeclaration
 
 if TYPE_CHECKING:
     from tailrace.service import Service
@@ -132,14 +135,16 @@ class Host:
         self,
         bridge: Bridge,
         blueprint: Mapping[str, Any],
-        declared: Sequence[HandlerDeclaration],
+        handlers: Sequence[HandlerDeclaration],
+        views: Sequence[ViewDeclaration] = (),
         *,
         test_loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._bridge = bridge
         self._test_loop = test_loop
         """A test's, whose time may stand still: nothing can be said to hold it."""
-        self._handlers = prepare(blueprint, declared)
+        self._handlers = prepare(blueprint, handlers)
+        self._fields = _computed.prepare(blueprint, views, _converter)
         self._names = {one.name: (one.view, one.name) for one in self._handlers.values()}
         rows = {row["name"]: row for row in blueprint["upstreams"]}
         self._registry = Registry(bridge, rows, _unknown_upstream)
@@ -184,10 +189,20 @@ class Host:
         return sum(one.threads.unsettled for one in handlers if one.threads is not None)
 
     def _main(self) -> None:
-        loop = self._test_loop or asyncio.new_event_loop()
+        selector: PlaneSelector | None = None
+        loop = self._test_loop
+        if loop is None:
+            loop, selector = plane_loop(self._bridge)
         asyncio.set_event_loop(loop)
         self._loop = loop
-        pump = Pump(self._bridge, loop, self._begin, self._cancel)
+        pump = Pump(
+            self._bridge,
+            loop,
+            self._begin,
+            self._cancel,
+            compute=self._compute,
+            selector=selector,
+        )
         self._pump = pump
         self._overdue = Overdue(self._bridge, loop, self._runs)
         self._collector.start()
@@ -197,7 +212,7 @@ class Host:
         while not self._ending:  # A handler may stop its loop; the others still need it.
             loop.run_forever()
             if pump.forked:
-                _refuse_to_go_on()
+                refuse_to_go_on()
         pump.close()
         loop.run_until_complete(self._end_tasks())
         loop.close()
@@ -211,14 +226,21 @@ class Host:
         if tasks:
             await asyncio.wait(tasks, timeout=_END_S)
 
-    def _codes(self) -> dict[CodeType, tuple[int, str]]:
-        """Where a stack shows a handler."""
+    def _codes(self) -> dict[CodeType, Watched]:
+        """Where a stack shows a handler or a computed field."""
         import inspect
 
-        return {
-            inspect.unwrap(one.function).__code__: (one.view, one.name)
-            for one in self._handlers.values()
-        }
+        found: dict[CodeType, Watched] = {}
+        instead = "await instead, or declare it `def` with `threads=`"
+        for one in self._handlers.values():
+            code = inspect.unwrap(one.function).__code__
+            found[code] = Watched(one.view, f"handler `{one.name}`", instead)
+        instead = "what waits or takes long belongs into a part or a handler with `threads=`"
+        for view, fields in self._fields.items():
+            for code in fields.codes:
+                name = f"computed field `{fields.name}.{code.co_name}`"
+                found[code] = Watched(view, name, instead)
+        return found
 
     def _begin(
         self, ticket: int, view: int, values: list[bytes | None], request_id: str, left: float
@@ -232,6 +254,18 @@ class Host:
         task = asyncio.Task(work, loop=loop, name=handler.name, **_EAGER)
         if not task.done():
             self._tasks[ticket] = task
+
+    def _compute(self, waited: float, asked: tuple[Any, ...]) -> None:
+        """Makes the computed fields of one request, unless it has gone on without them."""
+        _, ticket, view, values, request_id, left = asked
+        if waited >= left:
+            self._bridge.computed(ticket, view, [], 0)
+            return
+        began = perf_counter_ns()
+        results = self._fields[view].make(values, request_id)
+        if self._pump is not None and self._pump.forked:
+            refuse_to_go_on()
+        self._bridge.computed(ticket, view, results, perf_counter_ns() - began)
 
     def _cancel(self, ticket: int) -> None:
         task = self._tasks.get(ticket)
@@ -274,7 +308,7 @@ class Host:
                     self._overdue.ended(ticket)
             if self._pump is not None:
                 if self._pump.forked:
-                    _refuse_to_go_on()
+                    refuse_to_go_on()
                 self._pump.schedule()
 
     def _failed(self, handler: Handler, ticket: int, scope: Scope, error: BaseException) -> None:
@@ -315,24 +349,13 @@ def _call_failed(error: BaseException) -> CallFailed | None:
 
 
 def hosted(plane: Any, blueprint: Mapping[str, Any], service: Service) -> Host | None:
-    """The started host of a plane's handlers; a service without any runs no Python."""
+    """The started host of a plane's handlers and computed fields; without any no Python runs."""
     if plane.bridge is None:
         return None
-    host = Host(plane.bridge, blueprint, service.handlers)
+    host = Host(plane.bridge, blueprint, service.handlers, service.views)
     host.start()
     return host
 
 
 def _unknown_upstream(name: str) -> str:
     return f"name it: Service(..., upstreams=[{name}])"
-
-
-def _refuse_to_go_on() -> None:
-    """A forked child came back into the loop, which it shares with its parent."""
-    sys.stderr.write(
-        "error: a handler forked and its child returned; the child ends here\n"
-        "  start programs with subprocess or asyncio.create_subprocess_exec, or use the `spawn`\n"
-        "  start method of multiprocessing\n"
-    )
-    sys.stderr.flush()
-    os._exit(70)

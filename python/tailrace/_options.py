@@ -241,6 +241,7 @@ POLICIES: Final = (
     "shed",
     "brownout",
     "feasibility",
+    "computed",
 )
 """Keys that may also be a table: `retry = { attempts = 1 }`."""
 
@@ -253,6 +254,8 @@ VIEW: Final[dict[str, Option]] = {
     "rate.burst": Option(whole, "rate_burst"),
     "priority": Option(_as_is),
     "allow_overcommit": Option(_as_is),
+    "computed.time": Option(_as_is, "computed_time"),
+    "computed.limit": Option(whole, "computed_limit"),
 }
 
 NAMED: Final[dict[str, dict[str, Option]]] = {"upstreams": UPSTREAM, "views": VIEW}

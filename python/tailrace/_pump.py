@@ -11,9 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from itertools import count
-from typing import Any, Final, Protocol, TypeAlias
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from tailrace._loop import PlaneSelector
 
 Item: TypeAlias = tuple[int, bool, list[bytes | None]]
 """Number of the registered call, whether it is strong, its values."""
@@ -31,6 +36,10 @@ CANCEL: Final = 2
 HEAD: Final = 3
 CHUNK: Final = 4
 OVER: Final = 5
+COMPUTE: Final = 6
+
+HELD_S: Final = 0.001
+"""What was computed is kept no longer than this for what is still to be computed."""
 
 _generation = [0]
 """Forks between the first process of this program and this one."""
@@ -52,6 +61,7 @@ class Bridge(Protocol):
     def workers(self) -> int: ...
     def register(self, blueprint: bytes) -> int: ...
     def take(self) -> list[tuple[Any, ...]]: ...
+    def turn(self, seconds: float, other: int) -> tuple[list[tuple[Any, ...]], bool]: ...
     def calls(self, ticket: int, token: int, calls_: list[Item]) -> None: ...
     def alone(
         self, ticket: int, token: int, calls_: list[Item], seconds: float, request_id: bytes
@@ -62,6 +72,7 @@ class Bridge(Protocol):
     def reply(
         self, ticket: int, view: int, body: bytes, degraded: list[tuple[str, str]]
     ) -> None: ...
+    def computed(self, ticket: int, view: int, results_: list[bytes | str], ns: int) -> None: ...
     def fail(self, ticket: int, view: int, upstream: str, reason: str) -> None: ...
     def crash(self, ticket: int, view: int) -> None: ...
     def collected(self, generation: int, nanoseconds: int) -> None: ...
@@ -71,6 +82,22 @@ class Bridge(Protocol):
     def late(self, after: float, seconds: float) -> bool: ...
     def stalled(self, view: int) -> None: ...
     def overdue(self, view: int) -> None: ...
+
+
+def forks() -> int:
+    """Forks between the first process of this program and this one."""
+    return _generation[0]
+
+
+def refuse_to_go_on() -> None:
+    """A forked child came back into a loop of ours, which it shares with its parent."""
+    sys.stderr.write(
+        "error: a handler forked and its child returned; the child ends here\n"
+        "  start programs with subprocess or asyncio.create_subprocess_exec, or use the `spawn`\n"
+        "  start method of multiprocessing\n"
+    )
+    sys.stderr.flush()
+    os._exit(70)
 
 
 class ForkedError(RuntimeError):
@@ -92,7 +119,11 @@ class Sink(Protocol):
 
 
 class Pump:
-    """Moves batches for one event loop. `start` and `cancel` are for requests to handlers."""
+    """Moves batches for one event loop.
+
+    `start` and `cancel` are for requests to handlers, `compute` makes computed fields: it is told
+    how many seconds ago its batch was taken.
+    """
 
     def __init__(
         self,
@@ -100,22 +131,34 @@ class Pump:
         loop: asyncio.AbstractEventLoop,
         start: Callable[..., None] | None = None,
         cancel: Callable[[int], None] | None = None,
+        *,
+        compute: Callable[[float, tuple[Any, ...]], None] | None = None,
+        selector: PlaneSelector | None = None,
     ) -> None:
         self.bridge = bridge
+        self._selector = selector
         self.loop = loop
         self._start = start
         self._cancel = cancel
+        self._compute = compute
         self._waiting: dict[int, asyncio.Future[list[Answer]]] = {}
         self._flows: dict[int, Sink] = {}
         self._tokens = count(1)
         self._workers = bridge.workers
-        self._flushing = False
         self._forks = _generation[0]
-        loop.add_reader(bridge.descriptor, self._drain)
+        # A loop that waits in the plane hands over what was sent whenever it waits.
+        self._flushing = selector is not None
+        if selector is None:
+            loop.add_reader(bridge.descriptor, self._drain)
+        else:
+            selector.deliver = self.deliver
 
     def close(self) -> None:
         """Stops listening; calls that are still awaited are cancelled."""
-        if not self.forked:  # A child must not touch the selector it shares.
+        if self._selector is not None:
+            self._selector.deliver = None
+            self.bridge.flush()
+        elif not self.forked:  # A child must not touch the selector it shares.
             self.loop.remove_reader(self.bridge.descriptor)
         for future in self._waiting.values():
             future.cancel()
@@ -197,19 +240,34 @@ class Pump:
         self.bridge.flush()
 
     def _drain(self) -> None:
-        if self.forked:
-            return
-        for event in self.bridge.take():
-            if event[0] == LANDED:
+        if not self.forked:
+            self.deliver(self.bridge.take())
+
+    def deliver(self, events: list[tuple[Any, ...]]) -> None:
+        """Starts, wakes and cancels what the plane says."""
+        taken = sent = 0.0
+        for event in events:
+            kind = event[0]
+            if kind == LANDED:
                 future = self._waiting.pop(event[1], None)
                 if future is not None and not future.done():
                     future.set_result(event[2])
-            elif event[0] == START and self._start is not None:
+            elif kind == START and self._start is not None:
                 self._start(*event[1:])
-            elif event[0] == CANCEL and self._cancel is not None:
+            elif kind == COMPUTE and self._compute is not None:
+                now = monotonic()
+                if not taken:
+                    taken = sent = now
+                elif now - sent > HELD_S:  # Nobody waits for code that is slower than its own.
+                    self.bridge.flush()
+                    sent = now
+                self._compute(now - taken, event)
+            elif kind == CANCEL and self._cancel is not None:
                 self._cancel(event[1])
-            elif event[0] >= HEAD:
+            elif kind >= HEAD:
                 self._flowed(*event)
+        if taken:
+            self.bridge.flush()
 
     def _flowed(self, kind: int, token: int, came: Any) -> None:
         sink = self._flows.get(token)

@@ -176,6 +176,7 @@ def _lowered(
         allow_overcommit=None,
         method="GET",
         collection=None,
+        computed=None,
         place=place,
         namespace={},
     )

@@ -3,7 +3,8 @@
 The failure prevented: a service whose handlers all answer 504 because one of them blocks, with
 nothing that says which. A thread waits in the plane, outside the interpreter, until something has
 waited for the loop for too long; then it looks at the stack of the loop's thread and names the
-handler on it, once per hold, in the log and in `tailrace_handler_stalls` (RELIABILITY A09).
+handler or the computed field on it, once per hold, in the log and in `tailrace_handler_stalls` or
+`tailrace_computed_stalls` (RELIABILITY A09).
 
 Limit: code that keeps the interpreter lock, such as one long call into C, is seen when it ends.
 """
@@ -14,6 +15,7 @@ import logging
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Final
 
@@ -24,15 +26,22 @@ _LOOK_S: Final = 1.0
 log = logging.getLogger("tailrace")
 
 
-class StallWatch:
-    """Watches the loop of the thread `watched`; `handlers` are views and names, by code."""
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a stack may show: the view it belongs to, its name, and what would be better."""
 
-    def __init__(
-        self, bridge: Bridge, watched: int, handlers: Mapping[CodeType, tuple[int, str]]
-    ) -> None:
+    view: int
+    name: str
+    instead: str
+
+
+class StallWatch:
+    """Watches the loop of the thread `watched`."""
+
+    def __init__(self, bridge: Bridge, watched: int, known: Mapping[CodeType, Watched]) -> None:
         self._bridge = bridge
         self._watched = watched
-        self._handlers = handlers
+        self._known = known
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tailrace-watch", daemon=True)
         self._thread.start()
@@ -57,23 +66,22 @@ class StallWatch:
         if frame is None:
             return
         where = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
-        found = self._handler(frame)
+        found = self._find(frame)
         if found is None:
             log.warning("the event loop has been held for %.1f s at %s", waited, where)
             return
-        view, name = found
-        self._bridge.stalled(view)
+        self._bridge.stalled(found.view)
         log.warning(
-            "handler `%s` has held the event loop for %.1f s at %s: no other handler runs meanwhile"
-            " (await instead, or declare it `def` with `threads=`)",
-            name,
+            "%s has held the event loop for %.1f s at %s: no other handler runs meanwhile (%s)",
+            found.name,
             waited,
             where,
+            found.instead,
         )
 
-    def _handler(self, frame: FrameType | None) -> tuple[int, str] | None:
+    def _find(self, frame: FrameType | None) -> Watched | None:
         while frame is not None:
-            found = self._handlers.get(frame.f_code)
+            found = self._known.get(frame.f_code)
             if found is not None:
                 return found
             frame = frame.f_back

@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 from tailrace._worst import (
     Part,
     Term,
+    computed_ms,
     in_flight,
     longest_chain,
     needs,
@@ -89,11 +90,13 @@ def check_tail(blueprint: dict[str, Any]) -> list[Finding]:
     return found
 
 
-def equation(chain: tuple[Term, ...]) -> str:
-    """`order 80ms + stock 60ms x 2 rounds = 200ms`."""
+def equation(chain: tuple[Term, ...], kept: float = 0.0) -> str:
+    """`order 80ms + stock 60ms x 2 rounds = 200ms`; `kept` is for computed fields."""
     shown = " + ".join(_term(one) for one in chain)
-    plain = len(chain) == 1 and chain[0].rounds == 1 and not chain[0].other_ms
-    return shown if plain else f"{shown} = {duration_text(_sum(chain))}"
+    if kept:
+        shown += f" + computed fields {duration_text(kept)}"
+    plain = len(chain) == 1 and chain[0].rounds == 1 and not chain[0].other_ms and not kept
+    return shown if plain else f"{shown} = {duration_text(_sum(chain) + kept)}"
 
 
 def _term(term: Term) -> str:
@@ -109,14 +112,19 @@ def _sum(chain: tuple[Term, ...]) -> float:
 def _time(view: dict[str, Any], timeouts: dict[str, float], reason: str | None) -> list[Finding]:
     """First attempts must fit the deadline one after the other, or a timeout can never fire."""
     chain, deadline = longest_chain(view, timeouts, "strong"), float(view["deadline_ms"])
-    total = _sum(chain)
-    if total <= deadline + ROUNDING_MS:
+    kept = computed_ms(view)
+    total = _sum(chain) + kept
+    if not chain or total <= deadline + ROUNDING_MS:
         return []
     by_name = {part["name"]: part for part in view["parts"]}
     sums = [row for one in chain for row in _rows(one, by_name[one.part], view)]
+    if kept:
+        text = f"computed fields: {duration_text(kept)}, kept for them"
+        sums.append((text, f"views.{view['name']}.computed.time_ms"))
     text = f"sum: {duration_text(total)}, deadline: {duration_text(deadline)}"
     sums.append((text, f"views.{view['name']}.deadline_ms"))
-    helps = [*_shorter(chain, total - deadline), *_fewer_rounds(chain, view)]
+    over = total - deadline
+    helps = [*_shorter(chain, over), *_fewer_rounds(chain, over, view)]
     helps.append(f'or raise the deadline: deadline="{duration_text(math.ceil(total))}"')
     helps.append('or say why it is right: allow_overcommit="..." on the view')
     return [
@@ -125,7 +133,7 @@ def _time(view: dict[str, Any], timeouts: dict[str, float], reason: str | None) 
             "TR114",
             view["name"],
             f"the strong parts of view `{view['name']}` do not fit its deadline: "
-            f"{equation(chain)} > {duration_text(deadline)}",
+            f"{equation(chain, kept)} > {duration_text(deadline)}",
             tuple(sums),
             f"the deadline ends the request first, so the timeout of `{chain[-1].part}` cannot "
             "fire: a 504 says less than a part's own timeout",
@@ -176,8 +184,8 @@ def _round_down(ms: float) -> float:
     return float(math.floor(ms)) if ms >= 1 else max(0.001, math.floor(ms * 1000) / 1000)
 
 
-def _fewer_rounds(chain: tuple[Term, ...], view: dict[str, Any]) -> list[str]:
-    over, found = _sum(chain) - float(view["deadline_ms"]), []
+def _fewer_rounds(chain: tuple[Term, ...], over: float, view: dict[str, Any]) -> list[str]:
+    found = []
     for one in chain:
         left = math.floor((one.own_ms - over) / one.timeout_ms)
         if 1 <= left < one.rounds:
@@ -233,7 +241,8 @@ def _calls(part: Part, upstream: str) -> list[str]:
 
 def _weak(view: dict[str, Any], timeouts: dict[str, float]) -> list[Finding]:
     """A weak part that the deadline cuts off: the reply waits for the deadline and goes without."""
-    chain, deadline = longest_chain(view, timeouts, "weak"), float(view["deadline_ms"])
+    chain = longest_chain(view, timeouts, "weak")
+    deadline = float(view["deadline_ms"]) - computed_ms(view)
     if _sum(chain) <= deadline + ROUNDING_MS:
         return []
     name = chain[-1].part
@@ -252,7 +261,7 @@ def _weak(view: dict[str, Any], timeouts: dict[str, float]) -> list[Finding]:
 
 def _turns(view: dict[str, Any], timeouts: dict[str, float]) -> list[Finding]:
     """Calls beyond the fan-out wait for a turn, which is time no timeout covers."""
-    deadline = float(view["deadline_ms"])
+    deadline = float(view["deadline_ms"]) - computed_ms(view)
     ended = _all_slow(view, timeouts)
     if ended <= deadline + ROUNDING_MS:
         return []

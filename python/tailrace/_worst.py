@@ -43,6 +43,8 @@ class Worst:
     strong_terms: tuple[Term, ...]
     """The strong parts whose timeouts add up to the most, and those between, as they wait."""
     strong_ms: float
+    computed_ms: float
+    """Kept for computed fields, after the parts."""
     deadline_ms: float
     calls_max: int
     """Calls one request can make."""
@@ -61,7 +63,7 @@ class Worst:
     @property
     def over_ms(self) -> float:
         """How far the strong chain overruns the deadline; 0 when it fits."""
-        return max(0.0, self.strong_ms - self.deadline_ms)
+        return max(0.0, self.strong_ms + self.computed_ms - self.deadline_ms)
 
 
 def worst_cases(blueprint: dict[str, Any]) -> list[Worst]:
@@ -80,6 +82,11 @@ def attempts_per_call(upstream: dict[str, Any]) -> int:
     """Wire attempts one call may make: each of its tries may have a hedge beside it."""
     tries = int(upstream["retry"]["attempts"]) if upstream.get("retry") else 1
     return tries * 2 if upstream.get("hedge") else tries
+
+
+def computed_ms(view: dict[str, Any]) -> float:
+    """What is kept of the deadline for computed fields, so that the parts do not have it."""
+    return float(view["computed"]["time_ms"]) if "computed" in view else 0.0
 
 
 def contexts_per_second(rate: float, calls: int) -> float:
@@ -162,6 +169,7 @@ def _worst(view: dict[str, Any], timeouts: dict[str, float], per_call: dict[str,
         stages=tuple(tuple(stage) for stage in stages(parts)),
         strong_terms=chain,
         strong_ms=sum(term.ms for term in chain),
+        computed_ms=computed_ms(view),
         deadline_ms=float(view["deadline_ms"]),
         calls_max=sum(calls.values()),
         attempts_max=min(wanted, sum(calls.values()) + purse),

@@ -169,6 +169,19 @@ class Admission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """What bounds the computed fields of a view.
+
+    `time` is kept for them at the end of the deadline: parts that are not there by then are cut
+    off; what is left over of the parts' own time they have as well. At most `limit` requests wait
+    for theirs at once, over the whole process; one more goes without.
+    """
+
+    time: Duration = "10ms"
+    limit: int = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
     """Answers are kept for a moment, for the whole process (req 9.2, 16.5).
 

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from tailrace._source import caller, frame_place
 from tailrace.dependencies import PartDeclaration
 from tailrace.handlers import HandlerDeclaration
-from tailrace.policies import Admission, Rate
+from tailrace.policies import Admission, Computed, Rate
 from tailrace.typing import Duration, Method
 from tailrace.upstream import Call, Upstream
 from tailrace.view import View, ViewDeclaration, default_name
@@ -74,6 +74,7 @@ class Service:
         priority: str | None = None,
         allow_overcommit: str | None = None,
         collection: str | None = None,
+        computed: Computed | None = None,
         name: str | None = None,
     ) -> Callable[[type[ViewClass]], type[ViewClass]]:
         """Registers a view class at the route `path`; the view's name follows the class's.
@@ -81,7 +82,8 @@ class Service:
         It answers `method` (and HEAD where that is GET). `rate` is that of all its clients;
         `priority` is what its requests are worth under overload: `"sheddable"`, `"sheddable_plus"`,
         `"critical"` (the usual one) or `"critical_plus"`. With `collection` the reply is the list
-        of that part alone, and what the envelope says stands in headers.
+        of that part alone, and what the envelope says stands in headers. `computed` bounds what
+        its `computed` fields may take.
 
         A view whose strong parts cannot meet the deadline one after the other, or of which one
         request could fill a bulkhead, is refused; `allow_overcommit` is the reason why it is right
@@ -108,6 +110,7 @@ class Service:
                     allow_overcommit,
                     method,
                     collection,
+                    computed,
                     where,
                     namespace,
                 )

@@ -20,6 +20,7 @@ from tailrace import (
     Upstream,
     View,
     body,
+    computed,
     form,
     header,
     path,
@@ -27,7 +28,7 @@ from tailrace import (
     strong,
     weak,
 )
-from tailrace.policies import Admission, Brownout, Feasibility, Rate, Shed
+from tailrace.policies import Admission, Brownout, Computed, Feasibility, Rate, Shed
 
 
 class Card(BaseModel):
@@ -119,6 +120,7 @@ service = Service(
 @service.view(
     "/all/{id}",
     rate=Rate(1_000),
+    computed=Computed(time="5ms", limit=32),
     priority="sheddable_plus",
     allow_overcommit="main has one view and no other caller",
 )
@@ -137,6 +139,10 @@ class AllView(View):
         cache=Cache(ttl="1s", per_identity=True),
         otherwise=spare.get("/late", query={"p": "{page}"}, headers={"x-kind": "late"}),
     )
+
+    @computed(default=0)
+    def lines(self) -> int:
+        return len(self.first.lines)
 
 
 @service.view("/all", method="POST", collection="listed")

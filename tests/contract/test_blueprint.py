@@ -90,6 +90,8 @@ def test_every_kind_is_declared_and_compiled(name: str, produced: set[str]) -> N
     [
         ("View", keys(VIEWS)),
         ("Handler", set(HANDLER["handler"])),
+        ("Computed", set(VIEW["computed"])),
+        ("ComputedField", keys(VIEW["computed"]["fields"])),
         ("Parameter", keys(VIEW["parameters"])),
         ("Part", keys(PARTS)),
         ("RequestBody", keys([row["body"] for row in VIEWS if "body" in row])),

@@ -25,6 +25,7 @@ from tailrace import (
     Throttle,
     Upstream,
     View,
+    computed,
     header,
     path,
     query,
@@ -33,6 +34,7 @@ from tailrace import (
 )
 from tailrace.asgi import Middleware
 from tailrace.bound import BoundCall
+from tailrace.policies import Computed
 from tailrace.streams import Stream
 from tailrace.testing import (
     Answer,
@@ -95,8 +97,24 @@ class OrderView(View):
     stock: list[Item | None] = weak(two.get("/s/{item.sku}"), each="order.items", default=[])
     blob: Raw = weak(two.get("/blob", headers={"x-tenant": "{tenant}"}), timeout="40ms")
 
+    @computed
+    def skus(self) -> list[str]:
+        return [item.sku for item in self.order.items if self.verbose]
+
+    @computed(default=0)
+    def count(self) -> int:
+        return len(self.skus) + sum(one is not None for one in self.stock)
+
+    @computed(weak=True)
+    def first(self) -> str | None:
+        return self.skus[0]
+
 
 assert_type(one.get("/orders"), Call)
+# A computed field is its value, in the code of another one and in a test.
+assert_type(OrderView(order=Order(id="o", items=[]), stock=[], verbose=True).count, int)
+assert_type(OrderView(order=None).skus, list[str])
+assert_type(OrderView().first, str | None)
 # The decorator gives the class back as it was.
 kept: type[OrderView] = OrderView
 failed: type[TailraceError] = DeclarationError
@@ -114,6 +132,8 @@ AdaptiveLimit(max=9)  # type: ignore[call-arg]
 Upstream("opens", "http://opens:1", breaker=7)  # type: ignore[arg-type]
 Service("late")  # type: ignore[call-arg]
 strong("/orders")  # type: ignore[arg-type]
+computed(True)  # type: ignore[call-overload]
+Computed("5ms")  # type: ignore[call-arg]
 query(max_lenght=3)  # type: ignore[call-arg]
 
 

@@ -12,6 +12,7 @@ mod admission;
 mod attempts;
 mod body;
 mod cache;
+mod computed;
 mod graph;
 mod guards;
 mod header;

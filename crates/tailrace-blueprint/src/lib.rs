@@ -25,8 +25,8 @@ pub use upstream::{
     ThrottleParams, Upstream,
 };
 pub use view::{
-    CallBody, Condition, Each, Handler, Method, Otherwise, Parameter, ParameterIn, Part,
-    Protections, RequestBody, Strength, Unwrap, View,
+    CallBody, Computed, ComputedField, Condition, Each, Handler, Method, Otherwise, Parameter,
+    ParameterIn, Part, Protections, RequestBody, Strength, Unwrap, View,
 };
 
 use serde::{Deserialize, Serialize};

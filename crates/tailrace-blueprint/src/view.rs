@@ -41,6 +41,9 @@ pub struct View {
     pub collection: Option<String>,
     /// In declared order, which is the reply's order.
     pub parts: Vec<Part>,
+    /// Fields that Python makes of the parts; absent: none, and the view never enters Python.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub computed: Option<Computed>,
 }
 
 fn extra_attempts() -> u32 {
@@ -84,6 +87,32 @@ pub struct RequestBody {
 pub struct Handler {
     /// Requests in it at the same time, over the whole process; one more is refused (503).
     pub limit: u32,
+}
+
+/// The fields of a view that Python makes: all of one request in one crossing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Computed {
+    /// Requests whose fields wait for Python at the same time, over the whole process; those of one
+    /// more are refused.
+    pub limit: u32,
+    /// Kept for them at the end of the deadline: parts that are not there by then are cut off.
+    pub time_ms: f64,
+    /// In declared order.
+    pub fields: Vec<ComputedField>,
+}
+
+/// A field that Python makes and checks; the plane puts its JSON into the reply as it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComputedField {
+    pub name: String,
+    pub strength: Strength,
+    /// How many parts are declared before it, which is its place in the reply.
+    pub after: u16,
+    /// What a weak field becomes when its code fails; JSON. Absent: `null`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

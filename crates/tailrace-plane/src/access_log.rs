@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use tailrace_blueprint::LogFormat;
+use tailrace_policy::Nanos;
 
 /// Parts shown per record; views may have more, the rest are not listed.
 pub const PARTS_SHOWN: usize = 16;
@@ -60,6 +61,31 @@ pub struct PartEnd {
     pub source: Source,
 }
 
+/// What Python took for the computed fields of a request, in microseconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PythonTime {
+    pub us: u32,
+    /// Until it had begun, and until its answer was back.
+    pub wait_us: u32,
+    /// Of that: until the loop's thread had the interpreter lock.
+    pub lock_us: u32,
+}
+
+impl PythonTime {
+    pub fn new(took: Nanos, waited: Nanos, lock: Nanos) -> Self {
+        let us = |nanos: Nanos| (nanos / 1_000) as u32;
+        Self {
+            us: us(took),
+            wait_us: us(waited),
+            lock_us: us(lock),
+        }
+    }
+
+    fn is_any(self) -> bool {
+        self.us > 0 || self.wait_us > 0
+    }
+}
+
 /// What one request leaves behind.
 #[derive(Debug, Clone, Copy)]
 pub struct Record {
@@ -77,6 +103,7 @@ pub struct Record {
     pub parts: [PartEnd; PARTS_SHOWN],
     /// How many of them say anything: none when the request was refused before its calls.
     pub parts_shown: u8,
+    pub python: PythonTime,
     pub client_gone: bool,
 }
 

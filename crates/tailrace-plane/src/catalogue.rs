@@ -15,6 +15,8 @@ pub enum Scope {
     Part,
     /// A view that a Python handler answers.
     Handler,
+    /// A view with a strong computed field.
+    Computed,
     /// A view with a parameter.
     Parameter,
     /// A view that reads a body.
@@ -34,6 +36,7 @@ impl Scope {
         match self {
             Self::Part => "part",
             Self::Handler => "handler",
+            Self::Computed => "computed",
             Self::Parameter => "parameter",
             Self::Body => "body",
             Self::Rate => "rate",
@@ -133,7 +136,11 @@ pub fn problems() -> Vec<Entry> {
         detail: detail.to_owned(),
     });
     let parts = Reason::ALL.iter().map(|reason| Entry {
-        scope: Scope::Part,
+        scope: if reason.is_computed() {
+            Scope::Computed
+        } else {
+            Scope::Part
+        },
         code: reason.code(),
         status: reason.status(),
         detail: reason.detail().to_owned(),

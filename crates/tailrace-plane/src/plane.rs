@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use tailrace_blueprint::{Blueprint, LogFormat};
+use tailrace_blueprint::{Blueprint, LogFormat, View};
 use threads::Threads;
 use tokio::runtime::{Builder, LocalOptions};
 
@@ -82,7 +82,8 @@ impl Plane {
         let token_file = blueprint.listen.admin_token_file.as_deref();
         shared.admin_token = Token::find(token_file).map_err(StartError::Blueprint)?;
         shared.live.show(pages);
-        if blueprint.views.iter().any(|view| view.handler.is_some()) {
+        let python = |view: &View| view.handler.is_some() || view.computed.is_some();
+        if blueprint.views.iter().any(python) {
             let bridge = Bridge::new(&shared.program(), workers).map_err(system("bridge"))?;
             shared.bridge = Some(Arc::new(bridge));
         }

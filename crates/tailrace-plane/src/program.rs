@@ -69,6 +69,8 @@ pub struct View {
     /// Parts left out at each rung of the ladder, as bits; the first is 0. A handler has one rung,
     /// for all its weak calls.
     pub rungs: Vec<u64>,
+    /// Kept back from the deadline of the parts: for the reply and for what is made of them.
+    pub reserve: Nanos,
     pub parameters: Vec<Parameter>,
     /// Answered by a Python handler instead of parts: how many requests may be in it at once.
     pub handler: Option<u32>,
@@ -79,9 +81,40 @@ pub struct View {
     pub parts: Vec<Part>,
     /// How the parts become the reply, when they do not simply stand one after the other.
     pub layout: Option<Layout>,
+    /// What Python makes of the parts; their values lie behind those of the parts and the body.
+    pub computed: Option<Computed>,
+}
+
+/// Fields that Python makes, all of one request in one crossing.
+#[derive(Debug)]
+pub struct Computed {
+    /// Requests that may wait for theirs at the same time.
+    pub limit: u32,
+    pub fields: Vec<ComputedField>,
+}
+
+#[derive(Debug)]
+pub struct ComputedField {
+    pub name: String,
+    pub strength: Strength,
+    /// What a weak field is when its code fails: the default, or `null`.
+    pub fallback: Vec<u8>,
+    /// Index into per-part metrics, behind those of all parts.
+    pub metric: usize,
 }
 
 impl View {
+    pub fn computed_fields(&self) -> &[ComputedField] {
+        self.computed.as_ref().map_or(&[], |one| &one.fields)
+    }
+
+    /// Names of what a reply may be missing, in the order of `FanOut::ends`: the parts, then what
+    /// is made of them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let parts = self.parts.iter().map(|part| part.name.as_str());
+        parts.chain(self.computed_fields().iter().map(|one| one.name.as_str()))
+    }
+
     /// Whether a request's body is kept, rather than read and dropped.
     pub fn reads_body(&self) -> bool {
         self.body.is_some() || self.form
@@ -152,11 +185,22 @@ impl Part {
 
     /// Where the fallback comes from.
     pub fn fallback_source(&self) -> Source {
-        if self.fallback == b"null" {
-            Source::Missing
-        } else {
-            Source::Default
-        }
+        fallback_source(&self.fallback)
+    }
+}
+
+fn fallback_source(fallback: &[u8]) -> Source {
+    if fallback == b"null" {
+        Source::Missing
+    } else {
+        Source::Default
+    }
+}
+
+impl ComputedField {
+    /// Where the fallback comes from.
+    pub fn fallback_source(&self) -> Source {
+        fallback_source(&self.fallback)
     }
 }
 
@@ -176,9 +220,10 @@ pub enum Placed {
     Merged(usize),
 }
 
-/// A part, and the parts whose lists follow its own.
+/// A part (or a computed field, which nothing follows), and the parts whose lists follow its own.
 #[derive(Debug)]
 pub struct List {
+    /// Index into the values of a request.
     pub part: usize,
     pub more: Vec<usize>,
 }
@@ -286,6 +331,12 @@ impl Program {
             view.rate_lines = rate_lines(&admission, &view);
             views.push(view);
         }
+        // Behind all parts, whose numbers stay without a gap.
+        let computed = views.iter_mut().filter_map(|view| view.computed.as_mut());
+        for field in computed.flat_map(|one| &mut one.fields) {
+            field.metric = metric;
+            metric += 1;
+        }
         let key = |name: &str, lead: &str| {
             let mut bytes = lead.as_bytes().to_vec();
             crate::splice::escape_into(name, &mut bytes);
@@ -321,6 +372,16 @@ impl Program {
         self.views
             .iter()
             .flat_map(|view| view.parts.iter().map(move |part| (view, part)))
+    }
+
+    /// Computed fields; their numbers among the metrics follow those of all parts.
+    pub fn computed(&self) -> impl Iterator<Item = (&View, &ComputedField)> {
+        let fields = |view| {
+            View::computed_fields(view)
+                .iter()
+                .map(move |one| (view, one))
+        };
+        self.views.iter().flat_map(fields)
     }
 }
 

@@ -56,12 +56,18 @@ pub enum Reason {
     Brownout,
     /// Some items of an `each` part failed.
     Items,
+    /// The code of a computed field raised.
+    ComputedError,
+    /// The code of a computed field returned what it does not declare.
+    ComputedMismatch,
+    /// Too many requests wait for the code of this view's computed fields.
+    ComputedFull,
     /// Stopped because a strong part failed first or the client left.
     Cancelled,
 }
 
 impl Reason {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::Timeout,
         Self::Deadline,
         Self::BulkheadFull,
@@ -87,6 +93,9 @@ impl Reason {
         Self::TooManyItems,
         Self::Brownout,
         Self::Items,
+        Self::ComputedError,
+        Self::ComputedMismatch,
+        Self::ComputedFull,
         Self::Cancelled,
     ];
 
@@ -130,6 +139,9 @@ impl Reason {
             Self::TooManyItems => "too_many_items",
             Self::Brownout => "brownout",
             Self::Items => "items",
+            Self::ComputedError => "computed_error",
+            Self::ComputedMismatch => "computed_mismatch",
+            Self::ComputedFull => "computed_full",
             Self::Cancelled => "cancelled",
         }
     }
@@ -145,6 +157,7 @@ impl Reason {
             | Self::UpstreamRate
             | Self::Brownout
             | Self::BreakerOpen
+            | Self::ComputedFull
             | Self::Memory => 503,
             Self::NotFound => 404,
             Self::Gone => 410,
@@ -193,8 +206,19 @@ impl Reason {
             Self::TooManyItems => "the list to fan out over is longer than declared",
             Self::Brownout => "left out because the load is high",
             Self::Items => "calls for some items failed",
+            Self::ComputedError => "the code of this field failed; the service's log has the error",
+            Self::ComputedMismatch => "the code of this field returned what it does not declare",
+            Self::ComputedFull => "too many requests wait for the code of this view's fields",
             Self::Cancelled => "stopped before it finished",
         }
+    }
+
+    /// Whether only a computed field can fail so.
+    pub fn is_computed(self) -> bool {
+        matches!(
+            self,
+            Self::ComputedError | Self::ComputedMismatch | Self::ComputedFull
+        )
     }
 
     /// The reason of this code.
@@ -232,5 +256,8 @@ mod tests {
         assert_eq!(Reason::Deadline.status(), 504);
         assert_eq!(Reason::NotFound.status(), 404);
         assert_eq!(Reason::BulkheadFull.status(), 503);
+        assert_eq!(Reason::ComputedError.status(), 502);
+        assert_eq!(Reason::ComputedMismatch.status(), 502);
+        assert_eq!(Reason::ComputedFull.status(), 503);
     }
 }

@@ -184,13 +184,13 @@ fn push_envelope(
     out.extend_from_slice(&program.envelope.degraded);
     out.push(b'[');
     let mut first = true;
-    for (part, end) in view.parts.iter().zip(&fan.ends) {
+    for (name, end) in view.names().zip(&fan.ends) {
         if end.failed.is_some() {
             if !first {
                 out.push(b',');
             }
             first = false;
-            escape_into(&part.name, out);
+            escape_into(name, out);
         }
     }
     out.push(b']');

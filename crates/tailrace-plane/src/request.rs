@@ -1,23 +1,25 @@
 //! The life of one request, top to bottom.
 //!
 //! ```text
-//! head -> route -> method -> admission -> parameters -> fan out -> reply -> record
+//! head -> route -> method -> admission -> parameters -> fan out -> computed -> reply -> record
 //! ```
 //!
 //! Anything refused before the fan-out is answered without a call. The connection (`server/`) owns
 //! the bytes and the socket; this file owns what they mean.
 
 mod asked;
+mod computed;
 mod handled;
 mod record;
 mod timing;
 mod unread;
 
+use crate::access_log::PythonTime;
 use crate::admission::caller::Peer;
 use crate::admission::refusal::Refusal;
 use crate::admission::{self, Asking, Passed};
 use crate::body;
-use crate::bridge::Run;
+use crate::bridge::{Batch, Run};
 use crate::clock;
 use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
@@ -33,7 +35,7 @@ pub use asked::{asked_time, is_request_id};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{ready, Context, Poll};
 use tailrace_policy::deadline::Deadline;
 use tailrace_policy::Nanos;
 
@@ -50,6 +52,9 @@ pub struct Exchange {
     fan: FanOut,
     /// Set while a Python handler answers.
     run: Option<Box<Run>>,
+    /// Set while Python makes the computed fields.
+    batch: Option<Box<Batch>>,
+    python: PythonTime,
     request_id: Vec<u8>,
     started: Nanos,
     view: Option<usize>,
@@ -89,6 +94,7 @@ impl Exchange {
         self.view = None;
         self.reply.clear();
         self.fan.ends.clear();
+        self.python = PythonTime::default();
         self.open_receipt(worker);
         self.take_request_id(worker);
         worker.metrics.in_flight.add(1);
@@ -118,11 +124,18 @@ impl Exchange {
         if self.run.is_some() {
             return self.poll_handler(worker, context);
         }
-        let outcome = match self.fan.poll(worker, context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(outcome) => outcome,
+        // While Python makes the computed fields the parts are there.
+        let mut outcome = match &self.batch {
+            Some(_) => Ok(()),
+            None => {
+                let outcome = ready!(self.fan.poll(worker, context));
+                self.fan.receipt.done = worker.now.get();
+                outcome
+            }
         };
-        self.fan.receipt.done = worker.now.get();
+        if outcome.is_ok() && worker.program.views[self.fan.view].computed.is_some() {
+            outcome = ready!(self.poll_computed(worker, context));
+        }
         match outcome {
             Ok(()) => {
                 self.aggregate(worker);
@@ -130,7 +143,9 @@ impl Exchange {
             }
             Err(stop) => {
                 if let Stop::Strong(part, _) = stop {
-                    self.fan.receipt.stop = Some(part as u16);
+                    // A computed field stands behind the parts: it ended the request, not they.
+                    let is_part = part < self.fan.receipt.parts.len();
+                    self.fan.receipt.stop = is_part.then_some(part as u16);
                 }
                 self.fan.cancel(worker);
                 let problem = self.explain(&worker.program, stop);
@@ -146,6 +161,7 @@ impl Exchange {
             worker.metrics.views[view].cancelled.add(1);
         }
         self.end_run();
+        self.end_batch(worker);
         self.fan.cancel(worker);
         self.record(worker, 499, 0, "client_gone");
     }
@@ -304,7 +320,7 @@ impl Exchange {
                 status: reason.status(),
                 code: reason.code(),
                 detail: reason.detail().to_owned(),
-                part: Some(view.parts[index].name.clone()),
+                part: view.names().nth(index).map(str::to_owned),
                 retry_after_s: (reason.status() == 503).then(retry_after_s),
                 ..Problem::default()
             },

@@ -10,6 +10,7 @@ from tailrace._codes import (
     admission,
     bodies,
     caches,
+    computed,
     config,
     handlers,
     models,
@@ -35,6 +36,7 @@ CODES: dict[str, CodeDoc] = dict(
             **admission.PAGES,
             **config.PAGES,
             **handlers.PAGES,
+            **computed.PAGES,
         }.items()
     )
 )

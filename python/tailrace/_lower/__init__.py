@@ -8,7 +8,7 @@ contract is `crates/tailrace-blueprint`; `tests/contract` holds both sides toget
     upstreams   addresses, policies, headers    views       routes, members of the class body
     parameters  types, limits, defaults         parts       strength, fallback, timeout, `each`
     calls       templates of one call           fields      fields of parts, by their models
-    handlers    views that Python answers
+    handlers    views that Python answers   computed    fields that Python makes
     graph       what waits for what, cycles     attempts    retries and hedges
     tail        worst times and counts          guards      breaker, throttle, adaptive limit
 """

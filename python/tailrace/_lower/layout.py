@@ -111,6 +111,18 @@ def check_reply(context: Context, scope: ViewScope, reserved: set[str]) -> str |
     return _collection(context, scope)
 
 
+def reply_names(context: Context, scope: ViewScope) -> dict[str, str]:
+    """Every name of the reply that a part has, with what has it."""
+    names: dict[str, str] = {}
+    for name, part in scope.parts.items():
+        holder = f"part `{name}`"
+        if part.merge:
+            names |= dict.fromkeys(_merged_fields(context, scope, name) or [], holder)
+        elif part.append is None:
+            names[reply_name(scope, name)] = holder
+    return names
+
+
 def _holder(scope: ViewScope, name: str, field: str, names: dict[str, str]) -> str | None:
     """The other part that has `field` as a name of the reply."""
     own = field in scope.parts and not scope.parts[field].merge and field != name
@@ -131,13 +143,23 @@ def _report_twice(
 def _merged(context: Context, scope: ViewScope, name: str, part: PartDeclaration) -> list[str]:
     if name not in scope.shapes or name in scope.unsound:
         return []
-    row = context.shapes.rows[context.shapes.unwrap(scope.shapes[name])]
-    if row.get("kind") == "object" and row.get("extra") == "drop" and part.each is None:
-        return [str(field["name"]) for field in row["fields"]]
+    fields = _merged_fields(context, scope, name)
+    if fields is not None and part.each is None:
+        return fields
     message = f"part `{name}` cannot be merged: only an object with known fields can be"
     helps = ("declare a model whose fields are all named (no `extra='allow'`, no list)",)
     context.problem("TR081", message, target(part.place), helps=helps)
     return []
+
+
+def _merged_fields(context: Context, scope: ViewScope, name: str) -> list[str] | None:
+    """The fields of a part that is an object with known ones."""
+    if name not in scope.shapes or name in scope.unsound:
+        return None
+    row = context.shapes.rows[context.shapes.unwrap(scope.shapes[name])]
+    if row.get("kind") != "object" or row.get("extra") != "drop":
+        return None
+    return [str(field["name"]) for field in row["fields"]]
 
 
 def _collection(context: Context, scope: ViewScope) -> str | None:

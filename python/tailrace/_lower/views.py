@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tailrace._lower.admission import lower_priority
 from tailrace._lower.bodies import check_method, claim_body, lower_request_body
+from tailrace._lower.computed import lower_computed
 from tailrace._lower.context import Context, at
 from tailrace._lower.graph import check_graph
 from tailrace._lower.handlers import lower_handler
@@ -29,7 +30,7 @@ from tailrace.handlers import HandlerDeclaration
 from tailrace.parameters import BodyDeclaration, ParameterDeclaration
 from tailrace.service import EXTRA_ATTEMPTS_DEFAULT, FANOUT_DEFAULT
 from tailrace.upstream import Call
-from tailrace.view import Member, View, ViewDeclaration
+from tailrace.view import ComputedDeclaration, Member, View, ViewDeclaration
 
 if TYPE_CHECKING:
     from tailrace.service import Service
@@ -59,6 +60,8 @@ class ViewScope:
     shapes: dict[str, int] = field(default_factory=dict)
     """Shape of a part's whole value: with `each`, the list."""
     needs: dict[str, set[str]] = field(default_factory=dict)
+    computed: list[tuple[Member, int]] = field(default_factory=list)
+    """Computed fields, and how many parts are declared before each."""
     broken: set[str] = field(default_factory=set)
     """Members already reported: what names them is not reported again."""
     unsound: set[str] = field(default_factory=set)
@@ -150,6 +153,9 @@ def _view(context: Context, service: Service, view: Endpoint, reserved: set[str]
     if collection is not None:
         row["collection"] = collection
     row["parts"] = [part for part in parts if part is not None]
+    computed = lower_computed(context, scope, reserved)
+    if computed is not None:
+        row["computed"] = computed
     return row
 
 
@@ -194,6 +200,8 @@ def _members(
             claim_body(context, scope, member, _type_of(context, scope, member, value.place))
         elif isinstance(value, PartDeclaration):
             _part_member(context, scope, member, value, reserved)
+        elif isinstance(value, ComputedDeclaration):
+            scope.computed.append((member, len(scope.parts)))
         elif not member.name.startswith("_"):
             _refuse_member(context, scope, member)
     if len(scope.parts) > PARTS_MAX or not (scope.parts or scope.broken):

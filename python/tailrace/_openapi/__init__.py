@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tailrace._codec import json_schema
@@ -21,6 +22,7 @@ from tailrace._openapi.operations import REQUEST_ID, Operations
 from tailrace._openapi.page import page
 from tailrace._openapi.problems import Problems
 from tailrace._openapi.schemas import Schemas, own_doc
+from tailrace.view import ComputedDeclaration, ViewDeclaration
 
 if TYPE_CHECKING:
     from tailrace.service import Service
@@ -60,7 +62,8 @@ def document(service: Service, built: Effective, *, server: str | None = None) -
         schemas.claim(f"Problem{status}")
     schemas.claim("Problem")
     results = {one.name: json_schema(one.hints()["return"]) for one in service.handlers}
-    operations = Operations(blueprint, schemas, known, results)
+    made = {view.name: dict(_made(view)) for view in service.views}
+    operations = Operations(blueprint, schemas, known, results, made)
     docs = {view.name: own_doc(view.cls) for view in service.views}
     docs |= {one.name: inspect.getdoc(one.function) or "" for one in service.handlers}
     paths: dict[str, Any] = {}
@@ -88,6 +91,13 @@ def document(service: Service, built: Effective, *, server: str | None = None) -
     if server:
         found["servers"] = [{"url": server}]
     return found | contract
+
+
+def _made(view: ViewDeclaration) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What the code of computed fields returns."""
+    for member in view.members():
+        if isinstance(member.value, ComputedDeclaration):
+            yield member.name, json_schema(view.result(member))
 
 
 def render(found: dict[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ told apart from a real value by type: `degraded` is how a client knows.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ class Operations:
         schemas: Schemas,
         problems: Problems,
         results: Mapping[str, Schema],
+        made: Mapping[str, Mapping[str, Schema]],
     ) -> None:
         self._envelope: dict[str, str] = blueprint["envelope"]
         self._rated = "rate" in blueprint.get("admission", {})
@@ -38,6 +40,7 @@ class Operations:
         self._sent = schemas.sent()
         self._problems = problems
         self._results = results
+        self._made = made
 
     def of(self, view: Schema, doc: str) -> Schema:
         """The operation of `view`; `doc` is its class's own docstring."""
@@ -156,7 +159,7 @@ class Operations:
             part["name"]
             for part in view["parts"]
             if part["strength"] == "weak" or self._is_kept(part)
-        ]
+        ] + [field["name"] for field in _computed(view) if field["strength"] == "weak"]
 
     def _is_kept(self, part: Schema) -> bool:
         """Whether an older answer may stand in for the part's own, strong or weak."""
@@ -166,12 +169,7 @@ class Operations:
     def _result(self, view: Schema, name: str) -> Schema:
         """What a handler returns: its own model, without an envelope."""
         component = self._schemas.claim(f"{name}Reply")
-        schema = self._results[view["name"]]
-        text = json.dumps(schema).replace("#/$defs/", f"#/components/schemas/{component}")
-        found = json.loads(text)
-        for own, inner in found.pop("$defs", {}).items():
-            self._schemas.components[f"{component}{own}"] = inner
-        self._schemas.components[component] = found
+        self._schemas.components[component] = self._own(component, self._results[view["name"]])
         headers = self._told(view) | {
             "Tailrace-Degraded": {"$ref": "#/components/headers/Degraded"},
             "Cache-Control": {"$ref": "#/components/headers/DegradedIsNotStored"},
@@ -179,11 +177,38 @@ class Operations:
         content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{component}"}}}
         return {"description": "What it returned.", "headers": headers, "content": content}
 
+    def _own(self, component: str, schema: Schema) -> Schema:
+        """A schema of Python's making, whose definitions become components of this name."""
+        text = json.dumps(schema).replace("#/$defs/", f"#/components/schemas/{component}")
+        found: Schema = json.loads(text)
+        for own, inner in found.pop("$defs", {}).items():
+            self._schemas.components[f"{component}{own}"] = inner
+        return found
+
+    def _field(self, view: Schema, field: Schema) -> Schema:
+        """A field that Python makes."""
+        words = f"{view['name']}-{field['name']}".replace("-", "_").split("_")
+        component = self._schemas.claim("".join(word.capitalize() for word in words))
+        own = self._own(component, self._made[view["name"]][field["name"]])
+        if "properties" in own:  # A model has a name; a plain value stands where it is used.
+            self._schemas.components[component] = own
+            own = {"$ref": f"#/components/schemas/{component}"}
+        text = "Computed. Strong: without it there is no reply."
+        told: Schema = {"x-tailrace-strength": field["strength"]}
+        if field["strength"] == "weak":
+            told["x-tailrace-when-missing"] = field.get("default")
+            text = f"Computed. Weak: {_stands_in(field)} when it is missing."
+        return with_description(own, text) | told
+
     def _body(self, view: Schema) -> Schema:
         listed = self._listed(view)
         properties: Schema = {}
         absent: set[str] = set()
-        for part in view["parts"]:
+        made = deque(_computed(view))
+        for index, part in enumerate(view["parts"]):
+            while made and made[0]["after"] <= index:
+                field = made.popleft()
+                properties[field["name"]] = self._field(view, field)
             if part.get("merge"):
                 fields = self._merged(part)
                 properties |= fields["properties"]
@@ -191,6 +216,7 @@ class Operations:
                 absent |= set(fields["properties"]) - set(always)
             elif "append" not in part:
                 properties[part["name"]] = self._continued(view, part)
+        properties |= {field["name"]: self._field(view, field) for field in made}
         missing: Schema = {"type": "array", "items": {"type": "string"}, "maxItems": len(listed)}
         if listed:
             missing["items"] = {"type": "string", "enum": listed}
@@ -255,6 +281,11 @@ class Operations:
         elif "default" in part:
             text = f"Strong; {_stands_in(part)} when its source has nothing."
         return with_description(schema, text) | told
+
+
+def _computed(view: Schema) -> list[Schema]:
+    fields: list[Schema] = view.get("computed", {}).get("fields", [])
+    return fields
 
 
 def _stands_in(part: Schema) -> str:

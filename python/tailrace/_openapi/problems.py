@@ -56,8 +56,12 @@ class Problems:
         if "handler" not in view:
             absent.add("handler")
         # A handler may call anything, and what it calls may fail as a part does.
+        made = view.get("computed", {}).get("fields", [])
+        computed = any(field["strength"] == "strong" for field in made)
+        if not computed:
+            absent.add("computed")
         strong = any(part["strength"] == "strong" for part in view.get("parts", ()))
-        if not strong and "handler" not in view:
+        if not strong and not computed and "handler" not in view:
             absent.add("part")
         found = {status for scope, _, status, _ in self._known if scope not in absent}
         # Beyond the connection limit the plane answers 503 before it reads who is asking.

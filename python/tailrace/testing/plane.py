@@ -312,7 +312,8 @@ class TestPlane:
         from tailrace.scope import Scope
 
         loop = self._loop()
-        host = Host(plane.bridge, blueprint, self.service.handlers, test_loop=loop)
+        service = self.service
+        host = Host(plane.bridge, blueprint, service.handlers, service.views, test_loop=loop)
         if loop is not None:
             work, wait = Threads._work.__code__, Scope.wait.__code__
             loop.jobs = lambda: at_work(host.unsettled(), work, wait)
@@ -351,6 +352,8 @@ def _stretch(blueprint: dict[str, Any], scale: float) -> None:
         upstream["timeout_ms"] *= scale
     for view in blueprint["views"]:
         view["deadline_ms"] *= scale
+        if "computed" in view:
+            view["computed"]["time_ms"] *= scale
         for part in view.get("parts", ()):
             if part.get("timeout_ms") is not None:
                 part["timeout_ms"] *= scale

@@ -19,6 +19,8 @@ pub(super) fn check_layout(path: &str, view: &View, blueprint: &Blueprint, out: 
         .iter()
         .filter(|one| !one.merge && one.append.is_none());
     names.extend(shown.map(|one| (one.name.as_str(), one.name.as_str())));
+    let computed = view.computed.iter().flat_map(|computed| &computed.fields);
+    names.extend(computed.map(|one| (one.name.as_str(), one.name.as_str())));
     for (index, part) in view.parts.iter().enumerate() {
         let at = format!("{path}.parts[{index}]");
         if let Some(unwrap) = &part.unwrap {

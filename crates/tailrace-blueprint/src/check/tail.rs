@@ -3,8 +3,9 @@
 //! The failure prevented is a timeout that can never fire, because the deadline ends the request
 //! first, and a request that fills a bulkhead by itself. The strong parts that wait for one another
 //! must fit the deadline with their first attempts, one after the other, a list once per round of
-//! the fan-out, and where a weak part stands between them, its stand-in after its own call; the
-//! calls that one request may have in flight must leave a place in every bulkhead.
+//! the fan-out, and where a weak part stands between them, its stand-in after its own call, and
+//! beside them what is kept for computed fields; the calls that one request may have in flight must
+//! leave a place in every bulkhead.
 //! `allow_overcommit` records why a view is right all the same. Python says the same with the lines
 //! of the user's code (`_tail.py`); this is the wall that no override or other producer passes.
 //!
@@ -63,7 +64,8 @@ fn check_time(
     let Some((_, longest)) = strong.max_by(|(_, a), (_, b)| a.ms.total_cmp(&b.ms)) else {
         return;
     };
-    if longest.ms <= view.deadline_ms + ROUNDING_MS {
+    let kept = view.computed.as_ref().map_or(0.0, |one| one.time_ms);
+    if longest.ms + kept <= view.deadline_ms + ROUNDING_MS {
         return;
     }
     let terms = longest.parts.iter().map(|index| {
@@ -82,10 +84,15 @@ fn check_time(
         };
         format!("{} {timeout} ms{times}{other}", part.name)
     });
+    let computed = if kept > 0.0 {
+        format!(" + computed fields {kept} ms")
+    } else {
+        String::new()
+    };
     let message = format!(
-        "the strong parts need {}, in all {} ms; the deadline is {} ms",
+        "the strong parts need {}{computed}, in all {} ms; the deadline is {} ms",
         terms.collect::<Vec<_>>().join(" + "),
-        longest.ms,
+        longest.ms + kept,
         view.deadline_ms
     );
     let help = "shorten a timeout, cap a list, raise the deadline or set allow_overcommit";

@@ -3,6 +3,7 @@
 mod attempts;
 mod bodies;
 mod caches;
+mod computed;
 mod guards;
 mod shapes;
 mod tail;

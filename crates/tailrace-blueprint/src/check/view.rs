@@ -4,7 +4,8 @@
 //! place (req 8.1), a part that can only be cut off, and a fan-out of nothing (req 4.2, 4.3).
 
 use super::{
-    admission, attempts, body, cache, graph, header, listed, reply, shape, template, Problems,
+    admission, attempts, body, cache, computed, graph, header, listed, reply, shape, template,
+    Problems,
 };
 use crate::{Blueprint, ParameterIn, Part, Strength, View};
 use serde_json::Value;
@@ -31,6 +32,7 @@ pub(super) fn check_views(blueprint: &Blueprint, problems: &mut Problems) {
         body::check_request(&path, view, blueprint, problems);
         check_parameters(&path, view, blueprint, problems);
         check_parts(&path, view, blueprint, problems);
+        computed::check_computed(&path, view, blueprint, problems);
     }
 }
 

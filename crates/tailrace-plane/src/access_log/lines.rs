@@ -7,8 +7,8 @@
 //! name says that it is a secret is left out.
 
 use super::said::Said;
-use super::{PartEnd, Record};
-use crate::program::Program;
+use super::{PartEnd, PythonTime, Record};
+use crate::program::{Program, View};
 use crate::reason::Reason;
 use crate::source::Source;
 use std::borrow::Cow;
@@ -124,16 +124,14 @@ fn names<'a>(record: &Record, program: &'a Program) -> (&'a str, &'a str) {
     })
 }
 
-/// Parts worth showing: those of the view, with how they ended.
+/// Parts worth showing: those of the view and what is made of them, with how they ended.
 fn parts<'a>(
     record: &'a Record,
     program: &'a Program,
 ) -> impl Iterator<Item = (&'a str, &'a PartEnd)> {
     let view = program.views.get(usize::from(record.view));
-    let parts = view.map_or(&[][..], |view| view.parts.as_slice());
-    parts
-        .iter()
-        .map(|part| part.name.as_str())
+    let names = view.into_iter().flat_map(View::names);
+    names
         .zip(&record.parts)
         .take(usize::from(record.parts_shown))
 }
@@ -188,7 +186,14 @@ fn json_line(record: &Record, path: &str, program: &Program, out: &mut Vec<u8>) 
         }
         out.push(b'}');
     }
-    out.extend_from_slice(b"}}\n");
+    out.push(b'}');
+    if record.python.is_any() {
+        field(out, ",\"python\":{\"us\":", u64::from(record.python.us));
+        field(out, ",\"wait_us\":", u64::from(record.python.wait_us));
+        field(out, ",\"lock_us\":", u64::from(record.python.lock_us));
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"}\n");
 }
 
 fn text_line(record: &Record, path: &str, program: &Program, out: &mut Vec<u8>) {
@@ -208,6 +213,10 @@ fn text_line(record: &Record, path: &str, program: &Program, out: &mut Vec<u8>) 
         if end.source.has_age() {
             push(out, format_args!("({}s)", end.age_s));
         }
+    }
+    if record.python.is_any() {
+        let PythonTime { us, wait_us, .. } = record.python;
+        push(out, format_args!(" python={us}us+{wait_us}us"));
     }
     if !record.code.is_empty() {
         push(out, format_args!(" code={}", record.code));

@@ -349,7 +349,7 @@ fn enter(
     // nobody.
     if worker.program.admission.feasibility.is_some() {
         let now = asking.now;
-        let reserve = crate::clock::limit(worker.program.limits.reserve_ms);
+        let reserve = worker.program.views[view].reserve;
         let left = asking.deadline.left(now).saturating_sub(reserve);
         let needed = gate.needed[view].get();
         let checked = gate.feasibility[view].check_needed(now, left, needed);

@@ -80,7 +80,7 @@ impl Alone {
                 match letter {
                     Letter::Withdraw(token) => self.groups.withdraw(&worker, token),
                     Letter::Calls(group) => self.groups.add(&worker, group),
-                    Letter::Grant(_) | Letter::End(_) => {}
+                    Letter::Grant(_) | Letter::End(_) | Letter::Computed(_) => {}
                 }
             }
             if self.groups.poll(&worker, context) {

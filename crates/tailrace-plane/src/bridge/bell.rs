@@ -3,8 +3,30 @@
 //! An eventfd on Linux, a socket pair elsewhere. Ringing never blocks: a bell that is already rung
 //! stays rung.
 
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
+
+impl Bell {
+    /// Waits until the bell rings, which silences it, or `other` can be read, which is what is
+    /// returned. A wait that a signal ends is a short one.
+    pub fn wait(&self, most: Option<Duration>, other: BorrowedFd<'_>) -> bool {
+        let most = most.and_then(|most| Timespec::try_from(most).ok());
+        let mut watched = [
+            PollFd::from_borrowed_fd(self.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(other, PollFlags::IN),
+        ];
+        if poll(&mut watched, most.as_ref()).is_err() {
+            return false;
+        }
+        let [rung, ready] = watched.map(|one| !one.revents().is_empty());
+        if rung {
+            self.silence();
+        }
+        ready
+    }
+}
 
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
@@ -31,6 +53,10 @@ impl Bell {
 
     pub fn descriptor(&self) -> RawFd {
         self.0.as_raw_fd()
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -61,5 +87,9 @@ impl Bell {
 
     pub fn descriptor(&self) -> RawFd {
         self.heard.as_raw_fd()
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.heard.as_fd()
     }
 }

@@ -1,23 +1,27 @@
-//! How many requests are in one handler at the same time.
+//! How many requests are in one handler, or wait for one view's computed fields, at the same time.
 //!
-//! The failure prevented: requests that pile up in Python behind a handler that does not return. A
+//! The failure prevented: requests that pile up in Python behind code that does not return. A
 //! place is taken when the request arrives and given back when the handler has really ended, which
 //! may be long after its client was told 504: a handler that swallows cancellation keeps its place
 //! and nothing else (RELIABILITY A09).
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+/// Every place is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
 #[derive(Debug)]
 pub struct Gate {
     limit: u32,
     inside: AtomicU32,
-    /// Times this handler was seen to hold the event loop.
+    /// Times this code was seen to hold the event loop.
     pub stalls: AtomicU64,
     /// Times it was seen to run on after it was cancelled.
     pub overdue: AtomicU64,
     /// Handlers that ended with an exception of their own.
     pub crashes: AtomicU64,
-    /// Requests refused because the handler was full.
+    /// Requests refused because every place was taken.
     pub refused: AtomicU64,
 }
 

@@ -297,10 +297,13 @@ impl Groups {
             self.ended(worker.now.get(), slot, Some((ended.source, failed)));
             let landed = ended.landed.map(|json| json.map(Json::into_bytes));
             let answer = landed.map_err(|reason| Failed { reason, answered });
-            // A landing may end its siblings, and so move what stands at `index`.
+            let running = self.running.len();
             self.land(worker, token, at, answer);
             progress = true;
-            index = 0;
+            // A landing may end its siblings, and so move what stands before `index`.
+            if self.running.len() != running {
+                index = 0;
+            }
         }
         progress
     }

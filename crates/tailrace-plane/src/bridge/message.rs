@@ -30,6 +30,8 @@ pub type Token = u64;
 pub enum Event {
     /// A request for a handler.
     Start(Start),
+    /// A request whose computed fields are to be made of its values.
+    Compute(Start),
     /// A group of calls is over.
     Landed { token: Token, answers: Vec<Answer> },
     /// Nobody waits for this handler any more: the client left or the deadline has come.
@@ -59,11 +61,12 @@ pub struct Start {
     pub ticket: Ticket,
     /// Index of the view.
     pub view: usize,
-    /// Validated text per parameter; `None` when optional and absent. The body of a request that
-    /// has one comes last, as projected JSON.
+    /// For a handler: validated text per parameter, `None` when optional and absent; the body of a
+    /// request that has one comes last, as projected JSON. For computed fields: the JSON of each
+    /// part, of the body when there is one, and then the parameters.
     pub values: Vec<Option<Vec<u8>>>,
     pub request_id: Vec<u8>,
-    /// When the plane answers 504, whatever the handler does.
+    /// When the plane goes on without it, whatever Python does.
     pub cutoff: Nanos,
 }
 
@@ -121,6 +124,19 @@ pub enum Letter {
     Grant(u64),
     /// The handler has ended.
     End(End),
+    /// The computed fields have been made.
+    Computed(Made),
+}
+
+/// What Python made of a request's values.
+#[derive(Debug)]
+pub struct Made {
+    /// JSON per field, or why there is none.
+    pub results: Vec<Result<Vec<u8>, Reason>>,
+    /// How long Python took for all of them.
+    pub python: Nanos,
+    /// How long the loop's thread had waited for the interpreter lock before.
+    pub lock: Nanos,
 }
 
 /// How a handler ended.

@@ -7,31 +7,40 @@
 //! conversation, again a batch at a time. Nothing of the plane ever waits for Python: a request has
 //! its deadline, whatever its handler does.
 //!
-//! *Bounds.* Requests in the queue: the handlers' limits ([`gate`]). Ended calls: what was
-//! submitted, at most `CALLS_MAX` per conversation. Conversations of a client: `CLIENTS_MAX`.
-//! Templates: `TEMPLATES_MAX`.
+//! A loop of ours (a host's) waits here, in [`Bridge::turn`], and is rung only when it sleeps; a
+//! loop of a client watches the descriptor, and is rung for each batch.
+//!
+//! *Bounds.* Requests in the queue: the limits of handlers and of computed fields ([`gate`]). Ended
+//! calls: what was submitted, at most `CALLS_MAX` per conversation. Conversations of a client:
+//! `CLIENTS_MAX`. Templates: `TEMPLATES_MAX`.
 //!
 //! ```text
 //! message   what crosses            template  registered calls
 //! groups    calls of one conversation, run through `call.rs`
 //! run       a request in a handler  alone     a client's calls, without a request
+//! batch     computed fields         gate      how many of either
 //! stream    a client's call whose body comes in pieces
+//! mailbox   letters from Python, handed to their conversations
 //! waits     what a request waited for Python
 //! ```
 
 mod alone;
+mod batch;
 mod bell;
 mod gate;
 pub mod groups;
+mod mailbox;
 mod message;
 mod run;
 mod stream;
 mod template;
 mod waits;
 
-pub use gate::Gate;
+pub use batch::Batch;
+pub use gate::{Full, Gate};
+pub use mailbox::{deliver, Conversations};
 pub use message::{
-    Answer, Asked, End, Event, Failed, Group, Head, Letter, Start, Ticket, Token, Wanted,
+    Answer, Asked, End, Event, Failed, Group, Head, Letter, Made, Start, Ticket, Token, Wanted,
 };
 pub use run::Run;
 pub use stream::Wish;
@@ -40,16 +49,14 @@ pub use template::{Template, Templates};
 use crate::clock;
 use crate::metrics::histogram::Histogram;
 use crate::program::Program;
-use crate::worker::Worker;
+use crate::reason::Reason;
 use bell::Bell;
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet, VecDeque};
+use mailbox::Mailbox;
+use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::os::fd::RawFd;
-use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Waker;
 use std::time::Duration;
 use tailrace_blueprint::Blueprint;
 use tailrace_policy::Nanos;
@@ -67,16 +74,21 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Bridge {
     queue: Mutex<VecDeque<Waiting>>,
     bell: Bell,
+    /// Whether the bell has to be rung for what is put into the empty queue. Never taken back where
+    /// the loop watches the descriptor.
+    asleep: AtomicBool,
     boxes: Vec<Postbox>,
     program: Arc<Program>,
     templates: Templates,
-    /// Per view; `None` for one without a handler.
+    /// Per view; `None` for one that never enters Python.
     pub gates: Vec<Option<Gate>>,
     clients: AtomicU32,
     /// From the moment something waits for Python to the moment the loop takes it.
     pub lag: Histogram,
     /// How long the loop waited for the interpreter lock after it had been woken.
     pub lock_wait: Histogram,
+    /// That of the batch which the loop has in hand.
+    lock_waited: AtomicU64,
     /// Runs of Python's garbage collector, by generation.
     pub gc_pauses: [Histogram; 3],
     /// Batches taken.
@@ -111,10 +123,14 @@ pub enum Post {
 
 impl Bridge {
     pub fn new(program: &Arc<Program>, workers: usize) -> io::Result<Self> {
-        let gate = |view: &crate::program::View| view.handler.map(Gate::new);
+        let gate = |view: &crate::program::View| {
+            let computed = view.computed.as_ref().map(|one| one.limit);
+            view.handler.or(computed).map(Gate::new)
+        };
         Ok(Self {
             queue: Mutex::default(),
             bell: Bell::new()?,
+            asleep: AtomicBool::new(true),
             boxes: (0..workers).map(|_| Postbox::default()).collect(),
             program: Arc::clone(program),
             templates: Templates::default(),
@@ -122,6 +138,7 @@ impl Bridge {
             clients: AtomicU32::new(0),
             lag: Histogram::default(),
             lock_wait: Histogram::default(),
+            lock_waited: AtomicU64::new(0),
             gc_pauses: Default::default(),
             taken: AtomicU64::new(0),
         })
@@ -154,15 +171,35 @@ impl Bridge {
         let first = queue.is_empty();
         queue.push_back((now, event, waits.cloned()));
         drop(queue);
-        if first {
+        // Whoever says that it sleeps looks into the queue once more, under its lock.
+        if first && self.asleep.load(Ordering::Relaxed) {
             self.bell.ring();
         }
     }
 
-    /// Takes everything that waits. Only the thread of the event loop may call this: it is the one
-    /// writer of the histograms.
+    /// Takes everything that waits, for a loop that watches the descriptor.
     pub fn take(&self) -> Taken {
         self.bell.silence();
+        self.sweep()
+    }
+
+    /// One turn of a loop that waits here: until something waits for Python, `other` can be read or
+    /// the time is over, at most. True when `other` can be read.
+    pub fn turn(&self, wait: Option<Duration>, other: BorrowedFd<'_>) -> (Taken, bool) {
+        self.asleep.store(true, Ordering::Relaxed);
+        let idle = {
+            let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.is_empty()
+        };
+        let wait = if idle { wait } else { Some(Duration::ZERO) };
+        let ready = self.bell.wait(wait, other);
+        self.asleep.store(false, Ordering::Relaxed);
+        (self.sweep(), ready)
+    }
+
+    /// Takes everything that waits. Only the thread of the event loop may call this: it is the one
+    /// writer of the histograms.
+    fn sweep(&self) -> Taken {
         let waiting = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *queue)
@@ -186,7 +223,7 @@ impl Bridge {
             }
             match event {
                 // Nobody waits for it any more: Python need not know that it ever came.
-                Event::Start(start) if gone.contains(&start.ticket) => {
+                Event::Start(start) | Event::Compute(start) if gone.contains(&start.ticket) => {
                     self.leave(start.view);
                     never.insert(start.ticket);
                 }
@@ -205,6 +242,7 @@ impl Bridge {
     pub fn locked(&self, taken: &Taken) {
         let waited = clock::now().saturating_sub(taken.at);
         self.lock_wait.record(waited);
+        self.lock_waited.store(waited, Ordering::Relaxed);
         for own in &taken.waits {
             own.add_lock(waited);
         }
@@ -291,7 +329,26 @@ impl Bridge {
         (ticket, Post::Letter(Letter::End(end)))
     }
 
-    /// A handler was seen to hold the event loop.
+    /// The computed fields of a request are made, in `python` ns: its place is free, whether or not
+    /// somebody still waits. Only the thread of the event loop may call this.
+    pub fn computed(
+        &self,
+        ticket: Ticket,
+        view: usize,
+        results: Vec<Result<Vec<u8>, Reason>>,
+        python: Nanos,
+    ) -> (Ticket, Post) {
+        self.leave(view);
+        let lock = self.lock_waited.load(Ordering::Relaxed);
+        let made = Made {
+            results,
+            python,
+            lock,
+        };
+        (ticket, Post::Letter(Letter::Computed(made)))
+    }
+
+    /// The code of a view was seen to hold the event loop.
     pub fn stalled(&self, view: usize) {
         if let Some(Some(gate)) = self.gates.get(view) {
             gate.stalls.fetch_add(1, Ordering::Relaxed);
@@ -316,80 +373,5 @@ fn cancelled(event: &Event) -> Option<Ticket> {
     match event {
         Event::Cancel(ticket) => Some(*ticket),
         _ => None,
-    }
-}
-
-/// Where letters for one conversation wait until its owner is polled.
-#[derive(Debug, Default)]
-struct Mailbox {
-    letters: RefCell<Vec<Letter>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Mailbox {
-    fn put(&self, letter: Letter) {
-        self.letters.borrow_mut().push(letter);
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
-        }
-    }
-
-    fn take(&self, waker: &Waker) -> Vec<Letter> {
-        *self.waker.borrow_mut() = Some(waker.clone());
-        std::mem::take(&mut *self.letters.borrow_mut())
-    }
-}
-
-/// The conversations of one worker.
-#[derive(Debug, Default)]
-pub struct Conversations {
-    open: RefCell<HashMap<Ticket, Rc<Mailbox>>>,
-    next: Cell<u64>,
-}
-
-impl Conversations {
-    fn open(&self, worker: usize) -> (Ticket, Rc<Mailbox>) {
-        let number = self.next.get();
-        self.next.set(number + 1);
-        let ticket = Ticket::new(worker, number);
-        (ticket, self.open_as(ticket))
-    }
-
-    fn open_as(&self, ticket: Ticket) -> Rc<Mailbox> {
-        let mailbox = Rc::<Mailbox>::default();
-        self.open.borrow_mut().insert(ticket, Rc::clone(&mailbox));
-        mailbox
-    }
-
-    fn close(&self, ticket: Ticket) {
-        self.open.borrow_mut().remove(&ticket);
-    }
-
-    fn put(&self, ticket: Ticket, letter: Letter) {
-        if let Some(mailbox) = self.open.borrow().get(&ticket) {
-            mailbox.put(letter);
-        }
-    }
-}
-
-/// Hands the letters of one worker to its conversations until the worker ends.
-pub async fn deliver(worker: Rc<Worker>, bridge: Arc<Bridge>) {
-    let own = &bridge.boxes[worker.index];
-    loop {
-        own.arrived.notified().await;
-        let letters = {
-            let mut waiting = own.letters.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *waiting)
-        };
-        worker.tick();
-        for (ticket, post) in letters {
-            match post {
-                Post::Letter(letter) => worker.conversations.put(ticket, letter),
-                Post::Alone { group, asked } => {
-                    alone::start(&worker.newest(), &bridge, ticket, group, &asked);
-                }
-                Post::Stream(wish) => stream::start(&worker.newest(), &bridge, ticket, *wish),
-            }
-        }
     }
 }

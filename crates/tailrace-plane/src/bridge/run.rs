@@ -7,9 +7,9 @@
 use super::groups::{Bounds, Groups, Stale};
 use super::message::{End, Event, Letter, Start, Ticket};
 use super::waits::Waits;
-use super::{Bridge, Mailbox};
+use super::{Bridge, Full, Mailbox};
 use crate::fanout::timer::Timer;
-use crate::receipt::{Python, Receipt};
+use crate::receipt::Receipt;
 use crate::worker::Worker;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,14 +26,9 @@ pub struct Run {
     groups: Groups,
     waits: Arc<Waits>,
     cutoff: Nanos,
-    timer: Timer,
     /// Python has said that the handler is over.
     ended: bool,
 }
-
-/// Every place of the handler is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HandlerFull;
 
 impl Run {
     /// Hands the request to Python; refused when the handler is full.
@@ -44,10 +39,10 @@ impl Run {
         values: Vec<Option<Vec<u8>>>,
         request_id: &[u8],
         bounds: Bounds,
-    ) -> Result<Self, HandlerFull> {
-        let gate = bridge.gates[view].as_ref().ok_or(HandlerFull)?;
+    ) -> Result<Self, Full> {
+        let gate = bridge.gates[view].as_ref().ok_or(Full)?;
         if !gate.enter() {
-            return Err(HandlerFull);
+            return Err(Full);
         }
         let (ticket, mailbox) = worker.conversations.open(worker.index);
         let reserve = crate::clock::limit(worker.program.limits.reserve_ms);
@@ -59,6 +54,7 @@ impl Run {
             request_id: request_id.to_vec(),
             cutoff,
         };
+        worker.metrics.views[view].entries.add(1);
         let waits = Arc::<Waits>::default();
         bridge.push(worker.now.get(), Event::Start(start), Some(&waits));
         Ok(Self {
@@ -69,7 +65,6 @@ impl Run {
             groups: Groups::new(worker, bounds),
             waits,
             cutoff,
-            timer: Timer::default(),
             ended: false,
         })
     }
@@ -79,19 +74,21 @@ impl Run {
         self.groups.take_stale()
     }
 
-    /// Drives the handler's calls; ready when it has ended, `None` when its time is over.
-    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<End>> {
+    /// Drives the handler's calls; ready when it has ended, `None` when its time is over. The timer
+    /// is the request's.
+    pub fn poll(&mut self, timer: &mut Timer, context: &mut Context<'_>) -> Poll<Option<End>> {
         let worker = Rc::clone(&self.worker);
         loop {
             for letter in self.mailbox.take(context.waker()) {
                 match letter {
                     Letter::Calls(group) => self.groups.add(&worker, group),
                     Letter::Withdraw(token) => self.groups.withdraw(&worker, token),
-                    Letter::Grant(_) => {}
                     Letter::End(end) => {
                         self.ended = true;
                         return Poll::Ready(Some(end));
                     }
+                    // A handler has neither streams nor fields.
+                    Letter::Grant(_) | Letter::Computed(_) => {}
                 }
             }
             let now = worker.now.get();
@@ -106,7 +103,7 @@ impl Run {
             }
             let next = self.groups.wake();
             let next = next.map_or(self.cutoff, |wake| wake.min(self.cutoff));
-            if self.timer.poll_until(next, context).is_pending() {
+            if timer.poll_until(next, context).is_pending() {
                 return Poll::Pending;
             }
             worker.tick();
@@ -118,10 +115,7 @@ impl Run {
     /// Ends the calls, and writes what they cost into the receipt.
     pub fn settle(mut self, receipt: &mut Receipt) {
         self.groups.settle(self.worker.now.get(), receipt);
-        receipt.python = Some(Python {
-            loop_wait: self.waits.turn(),
-            lock_wait: self.waits.lock(),
-        });
+        receipt.python = Some(self.waits.python());
     }
 }
 

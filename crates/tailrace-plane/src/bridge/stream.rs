@@ -107,7 +107,7 @@ impl Streaming {
                     }
                     // Dropping the call closes its connection; nobody is left to tell.
                     Letter::Withdraw(_) => return Poll::Ready(()),
-                    Letter::Calls(_) | Letter::End(_) => {}
+                    Letter::Calls(_) | Letter::End(_) | Letter::Computed(_) => {}
                 }
             }
             if let Poll::Ready(ended) = self.running.as_mut().poll(context) {

@@ -1,4 +1,5 @@
-//! What happens in Python on the request path. None of it is there in a service without handlers.
+//! What happens in Python on the request path. None of it is there in a service that has neither
+//! handlers nor computed fields.
 
 use super::events;
 
@@ -17,6 +18,25 @@ events! {
                 "Times this handler was seen to run on after it was cancelled";
         }
         fields {}
+
+    "computed": "Python has made the computed fields of a request"
+        metrics {
+            Histogram COMPUTED "tailrace_computed_seconds" [view]
+                "Time in Python for all computed fields of a request";
+            Histogram COMPUTED_WAIT "tailrace_computed_wait_seconds" [view]
+                "Waits for Python and for its answer, computed fields of a request";
+            Gauge COMPUTED_IN_FLIGHT "tailrace_computed_in_flight" [view]
+                "Requests whose computed fields Python has, also those that went on without";
+            Counter COMPUTED_REFUSED "tailrace_computed_refused" [view]
+                "Requests whose computed fields were not asked for: too many waited";
+            Counter COMPUTED_STALLS "tailrace_computed_stalls" [view]
+                "Times a computed field of this view was seen to hold the event loop";
+        }
+        fields {
+            "us" microseconds "in Python, all fields together";
+            "wait_us" microseconds "until it had begun, and until its answer was back";
+            "lock_us" microseconds "of that: until it had the interpreter lock";
+        }
 
     "python.pause": "Python was not there when it was needed"
         metrics {

@@ -14,6 +14,8 @@ events! {
                 "What clients got: complete, degraded, failed (5xx) or rejected (4xx) replies";
             Counter DEGRADED_REPLIES "tailrace_degraded_replies" [view]
                 "Replies with at least one part missing";
+            Counter INTERPRETER_ENTRIES "tailrace_interpreter_entries" [view]
+                "Requests handed to Python: to a handler, or for computed fields; else 0";
             Counter CANCELLED_REQUESTS "tailrace_cancelled_requests" [view]
                 "Clients that left before their reply";
             Counter UNMATCHED_REQUESTS "tailrace_unmatched_requests" [status]
@@ -32,7 +34,8 @@ events! {
             "bytes" bytes "of the body";
             "code" text "of a [problem](problems.md); absent on success";
             "client_gone" flag "`true` when the client left; otherwise absent";
-            "parts" object "for each part its name and the fields of *part*";
+            "parts" object "for each part and computed field its name and the fields of *part*";
+            "python" object "the fields of *computed*; absent when nothing was computed";
         }
 
     "request.slow": "A request took longer than the running P99 of its view"

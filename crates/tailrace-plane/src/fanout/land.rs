@@ -206,6 +206,24 @@ impl FanOut {
         Ok(())
     }
 
+    /// The request ends without its parts: those that were not done are cancelled, and say so.
+    pub fn cancel(&mut self, worker: &Worker) {
+        let view = &worker.program.views[self.view];
+        for (index, part) in view.parts.iter().enumerate() {
+            if self.is_done(index) {
+                continue;
+            }
+            self.ends[index].failed = Some(Reason::Cancelled);
+            if self.states[index] == State::Started {
+                worker.metrics.parts[part.metric].failed[Reason::Cancelled.index()].add(1);
+                let took = worker.now.get().saturating_sub(self.started[index]);
+                self.ends[index].us = (took / 1_000) as u32;
+            }
+        }
+        self.cancel_computed(view.parts.len());
+        self.end(worker);
+    }
+
     pub(super) fn finish(&mut self, worker: &Worker, index: usize, value: impl Into<Json>) {
         self.values[index] = Some(value.into());
         self.states[index] = State::Done;

@@ -5,6 +5,7 @@
 //! strong failure ends the rest by dropping them (req 4.5). There is one timer per request: it
 //! fires at the earliest time any running call, or the whole request, must be over.
 
+mod computed;
 mod land;
 mod prepare;
 mod running;
@@ -17,7 +18,6 @@ mod tests;
 
 use crate::access_log::PartEnd;
 use crate::call::{self, Running};
-use crate::clock;
 use crate::json::Json;
 use crate::program::{Program, View};
 use crate::reason::Reason;
@@ -106,12 +106,15 @@ pub struct FanOut {
     done: u64,
     /// Parts whose own call has failed and whose `otherwise` is under way.
     tried: u64,
+    /// Computed fields that have landed.
+    computed: usize,
     deadline: Option<Deadline>,
     cutoff: Nanos,
     memory: Rc<Held>,
     purse: Rc<Purse>,
     tallies: Tallies,
-    timer: Timer,
+    /// The request's, whatever it waits for.
+    pub timer: Timer,
 }
 
 impl std::fmt::Debug for FanOut {
@@ -143,6 +146,7 @@ impl Default for FanOut {
             running: Vec::new(),
             done: 0,
             tried: 0,
+            computed: 0,
             deadline: None,
             cutoff: 0,
             memory: Rc::default(),
@@ -156,13 +160,15 @@ impl Default for FanOut {
 impl FanOut {
     /// Sizes the slots for `view` and forgets the request before.
     pub fn begin(&mut self, program: &Program, view: usize, deadline: Deadline) {
-        let parts = program.views[view].parts.len();
+        let declared = &program.views[view];
+        let parts = declared.parts.len();
         self.view = view;
         self.values.clear();
         self.values.resize_with(parts, || None);
         self.done = 0;
         self.ends.clear();
-        self.ends.resize(parts, PartEnd::default());
+        let ends = parts + declared.computed_fields().len();
+        self.ends.resize(ends, PartEnd::default());
         self.states.clear();
         self.states.resize(parts, State::Waiting);
         self.items.clear();
@@ -174,7 +180,7 @@ impl FanOut {
         self.receipt.deadline = deadline.at;
         self.ready.clear();
         self.running.clear();
-        let purse = Purse::new(program.views[view].extra_attempts);
+        let purse = Purse::new(declared.extra_attempts);
         match Rc::get_mut(&mut self.purse) {
             Some(mine) => *mine = purse,
             None => self.purse = Rc::new(purse),
@@ -182,9 +188,9 @@ impl FanOut {
         self.launched = 0;
         self.left_out = 0;
         self.tried = 0;
+        self.computed = 0;
         self.deadline = Some(deadline);
-        let reserve = Nanos::from(program.limits.reserve_ms) * clock::MILLI;
-        self.cutoff = deadline.at.saturating_sub(reserve);
+        self.cutoff = deadline.at.saturating_sub(declared.reserve);
         self.memory.begin(if program.naive {
             u64::MAX
         } else {
@@ -199,23 +205,6 @@ impl FanOut {
         let left = self.memory.get().saturating_sub(json.len() as u64);
         self.memory.set(left);
         self.values.push(Some(json.into()));
-    }
-
-    /// The request ends without its parts: those that were not done are cancelled, and say so.
-    pub fn cancel(&mut self, worker: &Worker) {
-        let view = &worker.program.views[self.view];
-        for (index, part) in view.parts.iter().enumerate() {
-            if self.is_done(index) {
-                continue;
-            }
-            self.ends[index].failed = Some(Reason::Cancelled);
-            if self.states[index] == State::Started {
-                worker.metrics.parts[part.metric].failed[Reason::Cancelled.index()].add(1);
-                let took = worker.now.get().saturating_sub(self.started[index]);
-                self.ends[index].us = (took / 1_000) as u32;
-            }
-        }
-        self.end(worker);
     }
 
     /// Gives buffers back and drops whatever still runs.

@@ -2,7 +2,6 @@
 
 use super::{FanOut, Job, Slot, Stop};
 use crate::call::{self, Call, Made};
-use crate::clock;
 use crate::program::View;
 use crate::reason::Reason;
 use crate::receipt::{Ended, Whose};
@@ -33,9 +32,8 @@ impl FanOut {
             };
             let other = self.tried & (1 << part) != 0;
             let declared = view.parts[part].called(other);
-            let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
             let Some(deadline) = self.deadline else { break };
-            let budget = call::budget(declared.timeout, deadline, reserve, now);
+            let budget = call::budget(declared.timeout, deadline, view.reserve, now);
             let (until, cut) = match budget {
                 Ok(budget) => budget,
                 Err(reason) => {

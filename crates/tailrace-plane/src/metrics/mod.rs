@@ -66,6 +66,19 @@ pub struct ViewMetrics {
     pub degraded: Count,
     /// Clients that left before their reply.
     pub cancelled: Count,
+    /// Requests handed to Python: to a handler, or for computed fields.
+    pub entries: Count,
+    /// For a view with computed fields.
+    pub computed: Option<Box<ComputedMetrics>>,
+}
+
+/// What making the computed fields of a request took.
+#[derive(Debug, Default)]
+pub struct ComputedMetrics {
+    /// In Python, all fields together.
+    pub python: Histogram,
+    /// The rest of the time from asking to having them.
+    pub wait: Histogram,
 }
 
 #[derive(Debug)]
@@ -191,12 +204,28 @@ pub struct WorkerMetrics {
     pub hot_keys: Count,
 }
 
+impl Default for PartMetrics {
+    fn default() -> Self {
+        Self {
+            ok: Count::default(),
+            skipped: Count::default(),
+            failed: counts(),
+            sources: counts(),
+            stood_in: Count::default(),
+        }
+    }
+}
+
 fn counts<const N: usize>() -> [Count; N] {
     std::array::from_fn(|_| Count::default())
 }
 
 impl WorkerMetrics {
     pub fn new(program: &Program) -> Self {
+        let view = |view: &crate::program::View| ViewMetrics {
+            computed: view.computed.is_some().then(Box::default),
+            ..ViewMetrics::default()
+        };
         let upstream = |_: &_| UpstreamMetrics {
             durations: Split::default(),
             calls: Count::default(),
@@ -215,20 +244,10 @@ impl WorkerMetrics {
             cache: CacheMetrics::default(),
         };
         Self {
-            views: program
-                .views
-                .iter()
-                .map(|_| ViewMetrics::default())
-                .collect(),
-            parts: program
-                .parts()
-                .map(|_| PartMetrics {
-                    skipped: Count::default(),
-                    ok: Count::default(),
-                    failed: counts(),
-                    sources: counts(),
-                    stood_in: Count::default(),
-                })
+            views: program.views.iter().map(view).collect(),
+            // By their `metric`: all parts, then all computed fields.
+            parts: std::iter::repeat_with(PartMetrics::default)
+                .take(program.parts().count() + program.computed().count())
                 .collect(),
             upstreams: program.upstreams.iter().map(upstream).collect(),
             unmatched: Split::default(),

@@ -39,6 +39,10 @@ pub fn families(shared: &Shared) -> Vec<Family> {
         Family::whole(&events::REQUESTS, requests(workers, &program)),
         Family::whole(&events::DEGRADED_REPLIES, degraded),
         Family::whole(
+            &events::INTERPRETER_ENTRIES,
+            per_view(|w, i| &w.views[i].entries),
+        ),
+        Family::whole(
             &events::CANCELLED_REQUESTS,
             per_view(|w, i| &w.views[i].cancelled),
         ),
@@ -163,9 +167,28 @@ fn part_results(workers: &[Arc<WorkerMetrics>], program: &Program) -> Labelled<u
         let of = |read: Read| sum(workers, part.metric, read);
         found.push((labels("ok"), of(|w, i| &w.parts[i].ok)));
         found.push((labels("skipped"), of(|w, i| &w.parts[i].skipped)));
-        for reason in Reason::ALL {
+        for reason in Reason::ALL.into_iter().filter(|one| !one.is_computed()) {
             let count = |w: &Arc<WorkerMetrics>| w.parts[part.metric].failed[reason.index()].get();
             found.push((labels(reason.code()), workers.iter().map(count).sum()));
+        }
+    }
+    for (view, field) in program.computed() {
+        let labels = |result: &str| {
+            vec![
+                label(&view.name),
+                ("part", field.name.clone()),
+                ("result", result.to_owned()),
+            ]
+        };
+        let ok = sum(workers, field.metric, |w, i| &w.parts[i].ok);
+        found.push((labels("ok"), ok));
+        // It fails in its own ways, or in those of anything without time or memory.
+        let own =
+            |one: &Reason| one.is_computed() || matches!(one, Reason::Deadline | Reason::Memory);
+        for reason in Reason::ALL.into_iter().filter(own) {
+            let failed = workers.iter().map(|w| &w.parts[field.metric].failed);
+            let failed = failed.map(|failed| failed[reason.index()].get());
+            found.push((labels(reason.code()), failed.sum()));
         }
     }
     found

@@ -120,6 +120,8 @@ mod tests {
                 "path": [{"text": "/it"}], "strength": "strong", "shape": 0}]})
         };
         let mut views: Vec<_> = (0..views).map(view).collect();
+        views[0]["computed"] = serde_json::json!({"limit": 2, "time_ms": 5.0,
+            "fields": [{"name": "made", "strength": "strong", "after": 1}]});
         views.push(
             serde_json::json!({"name": "python", "method": "GET", "path": "/python",
             "deadline_ms": 100.0, "parameters": [], "parts": [], "fanout": 1,

@@ -1,6 +1,6 @@
 //! One view compiled: its limits in nanoseconds, its parts with the upstreams they call.
 
-use super::{layout, templates, Parameter, Part, View, PARTS_MAX};
+use super::{layout, templates, Computed, ComputedField, Parameter, Part, View, PARTS_MAX};
 use crate::admission::limited::Limited;
 use crate::admission::rules;
 use crate::cache::Keep;
@@ -38,6 +38,8 @@ pub(super) fn compile(
     let rate = view.rate.as_ref().map(rules::rate_params).transpose();
     let rate = rate.map_err(|message| format!("view {} rate: {message}", view.name))?;
     let spent = before.and_then(|before| before.rate.as_ref());
+    let kept = view.computed.as_ref();
+    let kept = kept.map_or(0, |one| clock::from_ms(one.time_ms));
     Ok(View {
         name: view.name.clone(),
         route: view.path.clone(),
@@ -62,6 +64,7 @@ pub(super) fn compile(
         } else {
             rules::rungs(&view.parts)
         },
+        reserve: clock::limit(declared.limits.reserve_ms) + kept,
         handler: view.handler.as_ref().map(|handler| handler.limit),
         body: view.body.as_ref().map(|body| body.shape),
         form: view
@@ -71,7 +74,24 @@ pub(super) fn compile(
         parameters,
         parts,
         layout,
+        computed: view.computed.as_ref().map(compile_computed),
     })
+}
+
+fn compile_computed(computed: &blueprint::Computed) -> Computed {
+    let field = |field: &blueprint::ComputedField| ComputedField {
+        name: field.name.clone(),
+        strength: field.strength,
+        fallback: field
+            .default
+            .as_ref()
+            .map_or_else(|| b"null".to_vec(), |json| json.to_string().into()),
+        metric: 0,
+    };
+    Computed {
+        limit: computed.limit,
+        fields: computed.fields.iter().map(field).collect(),
+    }
 }
 
 fn compile_parameter(parameter: &blueprint::Parameter) -> Parameter {

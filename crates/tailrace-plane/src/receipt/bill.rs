@@ -51,7 +51,7 @@ pub struct Delay {
     pub worst: Nanos,
 }
 
-/// Where a handler's time went that was not spent on calls.
+/// Where the time of a handler or of computed fields went that no code of theirs ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Python {
     /// Until the event loop took what was there for it.
@@ -80,6 +80,8 @@ pub struct Receipt {
     pub fanned: Nanos,
     /// The last part was done, or the request ended without it.
     pub done: Nanos,
+    /// Its computed fields were there, or given up; 0: it has none.
+    pub computed: Nanos,
     pub ended: Nanos,
     /// When the reply had to be there.
     pub deadline: Nanos,

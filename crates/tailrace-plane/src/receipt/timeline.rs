@@ -86,6 +86,7 @@ impl Timeline {
         }
         self.nodes = nodes;
         self.to(Step::Engine, None, receipt.done);
+        self.to(Step::Python, None, receipt.computed);
     }
 
     /// One part: the call that was last to land, and before it, where one had failed, the call it

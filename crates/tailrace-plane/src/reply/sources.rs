@@ -14,13 +14,13 @@ use crate::source::Source;
 pub(super) fn push_degraded_header(view: &View, fan: &FanOut, out: &mut Vec<u8>) {
     out.extend_from_slice(b"tailrace-degraded: ");
     let mut first = true;
-    for (part, end) in view.parts.iter().zip(&fan.ends) {
+    for (name, end) in view.names().zip(&fan.ends) {
         if let Some(reason) = end.failed {
             if !first {
                 out.extend_from_slice(b", ");
             }
             first = false;
-            out.extend_from_slice(part.name.as_bytes());
+            out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b";reason=");
             out.extend_from_slice(reason.code().as_bytes());
             // Without a word nothing was served in its place.

@@ -53,7 +53,7 @@ impl Exchange {
         let Some(run) = &mut self.run else {
             return Poll::Ready(());
         };
-        let Poll::Ready(end) = run.poll(context) else {
+        let Poll::Ready(end) = run.poll(&mut self.fan.timer, context) else {
             return Poll::Pending;
         };
         let stale = run.take_stale();

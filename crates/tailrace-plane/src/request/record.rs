@@ -54,6 +54,7 @@ impl Exchange {
             code,
             parts,
             parts_shown: self.fan.ends.len().min(PARTS_SHOWN) as u8,
+            python: self.python,
             client_gone: status == 499,
         });
     }

@@ -8,6 +8,7 @@
 
 use super::asked::{asked_deadline, find_view};
 use super::Exchange;
+use crate::access_log::PythonTime;
 use crate::admission::{self, refusal::Refusal, Asking};
 use crate::h1::{Method, RequestHead};
 use crate::program::Program;
@@ -76,6 +77,7 @@ impl Exchange {
         let found = find_view(&worker.program, &self.head, &self.input);
         self.view = found.ok().map(|(view, _)| view);
         self.fan.ends.clear();
+        self.python = PythonTime::default();
         self.reply.clear();
         self.open_receipt(worker);
         self.take_request_id(worker);

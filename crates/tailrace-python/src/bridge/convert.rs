@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use std::sync::Arc;
 use tailrace_plane::bridge::{Answer, Bridge, Event, Failed, Start, Template, Wanted};
+use tailrace_plane::Reason;
 
 const START: u8 = 0;
 const LANDED: u8 = 1;
@@ -12,11 +13,13 @@ const CANCEL: u8 = 2;
 const HEAD: u8 = 3;
 const CHUNK: u8 = 4;
 const OVER: u8 = 5;
+const COMPUTE: u8 = 6;
 
 /// An event as Python gets it; `now` is when it was taken.
 pub(super) fn event(py: Python<'_>, event: Event, now: u64) -> PyResult<Bound<'_, PyTuple>> {
     match event {
-        Event::Start(start) => begin(py, &start, now),
+        Event::Start(start) => begin(py, START, &start, now),
+        Event::Compute(start) => begin(py, COMPUTE, &start, now),
         Event::Landed { token, answers } => {
             let answers: PyResult<Vec<_>> = answers.iter().map(|one| answer(py, one)).collect();
             (LANDED, token, PyList::new(py, answers?)?).into_pyobject(py)
@@ -34,21 +37,13 @@ pub(super) fn event(py: Python<'_>, event: Event, now: u64) -> PyResult<Bound<'_
     }
 }
 
-fn begin<'py>(py: Python<'py>, start: &Start, now: u64) -> PyResult<Bound<'py, PyTuple>> {
+fn begin<'py>(py: Python<'py>, kind: u8, start: &Start, now: u64) -> PyResult<Bound<'py, PyTuple>> {
     let values = start.values.iter();
     let values = values.map(|value| value.as_ref().map(|text| PyBytes::new(py, text)));
     let values = PyList::new(py, values.collect::<Vec<_>>())?;
     let request_id = String::from_utf8_lossy(&start.request_id);
     let left = start.cutoff.saturating_sub(now) as f64 / 1e9;
-    (
-        START,
-        start.ticket.0,
-        start.view,
-        values,
-        &*request_id,
-        left,
-    )
-        .into_pyobject(py)
+    (kind, start.ticket.0, start.view, values, &*request_id, left).into_pyobject(py)
 }
 
 /// JSON as bytes, `None` when empty, or (reason, status, the upstream's status).
@@ -66,10 +61,33 @@ fn told(py: Python<'_>, failed: Failed) -> PyResult<Bound<'_, PyAny>> {
     Ok(told.into_pyobject(py)?.into_any())
 }
 
+/// The text of a value; `None` when it is left out.
+fn text(value: &Bound<'_, PyAny>) -> PyResult<Option<Vec<u8>>> {
+    if value.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(value.cast::<PyBytes>()?.as_bytes().to_vec()))
+}
+
+/// What became of computed fields: JSON as bytes, or the code of a reason.
+pub(super) fn results(results: &Bound<'_, PyList>) -> PyResult<Vec<Result<Vec<u8>, Reason>>> {
+    let one = |result: Bound<'_, PyAny>| {
+        if let Ok(json) = result.cast::<PyBytes>() {
+            return Ok(Ok(json.as_bytes().to_vec()));
+        }
+        let code: String = result.extract()?;
+        let reason = Reason::of_code(&code);
+        Ok(Err(reason.unwrap_or(Reason::ComputedError)))
+    };
+    results.iter().map(one).collect()
+}
+
 /// Calls as Python asks for them: (template, strong, values) each.
 pub(super) fn calls(bridge: &Bridge, calls: &Bound<'_, PyList>) -> PyResult<Vec<Wanted>> {
     let one = |call: Bound<'_, PyAny>| {
-        let (number, strong, values): (usize, bool, Vec<Option<Vec<u8>>>) = call.extract()?;
+        let (number, strong, values): (usize, bool, Bound<'_, PyList>) = call.extract()?;
+        let values: PyResult<Vec<_>> = values.iter().map(|one| text(&one)).collect();
+        let values = values?;
         Ok(Wanted {
             template: template(bridge, number)?,
             values,

@@ -7,12 +7,13 @@
 mod convert;
 
 use crate::PlaneError;
-use convert::{calls, event};
+use convert::{calls, event, results};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tailrace_plane::bridge::{self, Asked, End, Group, Letter, Post, Ticket, Wish};
+use tailrace_plane::bridge::{self, Asked, End, Group, Letter, Post, Taken, Ticket, Wish};
 use tailrace_plane::Reason;
 
 /// The end of the bridge that Python holds.
@@ -52,6 +53,20 @@ impl Bridge {
     }
 }
 
+/// A descriptor of the loop that calls, for the time of the call.
+#[expect(unsafe_code, reason = "Python has descriptors as numbers only")]
+fn borrowed(number: &RawFd) -> BorrowedFd<'_> {
+    // SAFETY: the loop holds it open until its last turn is over; one that is closed all the same
+    // is an error of the wait, which ends it.
+    unsafe { BorrowedFd::borrow_raw(*number) }
+}
+
+fn listed(py: Python<'_>, taken: Taken) -> PyResult<Bound<'_, PyList>> {
+    let at = taken.at;
+    let events = taken.events.into_iter().map(|one| event(py, one, at));
+    PyList::new(py, events.collect::<PyResult<Vec<Bound<'_, PyTuple>>>>()?)
+}
+
 /// A stream as Python asks for it.
 type Wanted = (usize, Vec<Option<Vec<u8>>>, f64, u64, Vec<u8>);
 
@@ -88,19 +103,31 @@ impl Bridge {
         registered.map_err(|message| PlaneError::new_err((message, 2)))
     }
 
-    /// Everything that waits: (0, ticket, view, values, request id, seconds left),
-    /// (1, token, answers), (2, ticket); of a stream (3, token, (status, content type, length)),
-    /// (4, token, bytes), (5, token, failure). For the thread of the event loop only.
+    /// Everything that waits: (0, ticket, view, values, request id, seconds left), the same with 6
+    /// for computed fields, (1, token, answers), (2, ticket); of a stream (3, token, (status,
+    /// content type, length)), (4, token, bytes), (5, token, failure). For the thread of the event
+    /// loop only.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let taken = py.detach(|| self.inner.take());
         self.inner.locked(&taken);
-        let at = taken.at;
-        let events: PyResult<Vec<Bound<'py, PyTuple>>> = taken
-            .events
-            .into_iter()
-            .map(|one| event(py, one, at))
-            .collect();
-        PyList::new(py, events?)
+        listed(py, taken)
+    }
+
+    /// One turn of a loop that waits in the plane: hands over what was sent, waits at most
+    /// `seconds` (negative: without an end) until something is there or `other` can be read, and
+    /// takes everything, as `take` gives it; true when `other` can be read.
+    fn turn<'py>(
+        &self,
+        py: Python<'py>,
+        seconds: f64,
+        other: RawFd,
+    ) -> PyResult<(Bound<'py, PyList>, bool)> {
+        self.flush();
+        let most = Duration::try_from_secs_f64(seconds).ok();
+        let other = borrowed(&other);
+        let (taken, ready) = py.detach(|| self.inner.turn(most, other));
+        self.inner.locked(&taken);
+        Ok((listed(py, taken)?, ready))
     }
 
     /// Calls of a conversation: (template, strong, values) each.
@@ -163,6 +190,21 @@ impl Bridge {
         let degraded = degraded.into_iter().filter_map(known).collect();
         let body = body.as_bytes().to_vec();
         self.end(ticket, view, End::Reply { body, degraded });
+    }
+
+    /// What the computed fields of a request became: JSON or a reason each, made in `ns`. For the
+    /// thread of the event loop only.
+    fn computed(
+        &self,
+        ticket: u64,
+        view: usize,
+        results_: &Bound<'_, PyList>,
+        ns: u64,
+    ) -> PyResult<()> {
+        let made = results(results_)?;
+        let (ticket, post) = self.inner.computed(Ticket(ticket), view, made, ns);
+        self.send(ticket.0, post);
+        Ok(())
     }
 
     /// A failed call of `upstream` ended the handler.

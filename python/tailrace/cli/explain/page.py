@@ -71,9 +71,22 @@ def _view(view: dict[str, Any], worst: Worst, timeouts: dict[str, float]) -> Ite
     yield from _wrapped("worst time", _time(worst))
     yield from _wrapped("worst calls", _calls(worst))
     yield from _wrapped("attempts", _attempts(view, worst))
-    optional = [part["name"] for part in view["parts"] if part["strength"] == "weak"]
+    if "computed" in view:
+        yield from _wrapped("computed", _computed(view))
+    made = view.get("computed", {}).get("fields", [])
+    optional = [one["name"] for one in [*view["parts"], *made] if one["strength"] == "weak"]
     if optional:
         yield from _wrapped("degrades", f"{', '.join(optional)}: missing rather than late")
+
+
+def _computed(view: dict[str, Any]) -> str:
+    """What Python makes of the parts: one entry of the interpreter per request."""
+    computed = view["computed"]
+    names = ", ".join(f"{one['name']} ({one['strength']})" for one in computed["fields"])
+    return (
+        f"{names}: by Python, in one entry per request, {computed['time_ms']:g} ms kept for it; "
+        f"{computed['limit']} requests at once at most"
+    )
 
 
 def _handler(view: dict[str, Any]) -> Iterator[str]:
@@ -169,15 +182,18 @@ def _time(worst: Worst) -> str:
     terms = [_term(one) for one in worst.strong_terms]
     if not terms:
         return f"no strong part; the reply goes out at {worst.deadline_ms:g} ms at the latest"
+    if worst.computed_ms:
+        terms.append(f"computed fields {worst.computed_ms:g}")
     shown = " + ".join(terms)
     summed = " x " in shown or " + " in shown
-    total = f" = {worst.strong_ms:g} ms" if summed else " ms"
+    longest = worst.strong_ms + worst.computed_ms
+    total = f" = {longest:g} ms" if summed else " ms"
     if worst.over_ms:
         return (
             f"{shown}{total}, {worst.over_ms:g} ms over the deadline of {worst.deadline_ms:g} ms:"
             " the request would end with 504 first"
         )
-    left = worst.deadline_ms - worst.strong_ms
+    left = worst.deadline_ms - longest
     return f"{shown}{total} of {worst.deadline_ms:g} ms, {left:g} ms to spare"
 
 

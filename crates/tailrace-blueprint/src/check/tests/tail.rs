@@ -55,6 +55,24 @@ fn strong_parts_must_fit_the_deadline_one_after_the_other() {
 }
 
 #[test]
+fn the_time_kept_for_computed_fields_is_not_the_parts() {
+    let computed = |ms: f64| {
+        let field = json!({"name": "total", "strength": "strong", "after": 2});
+        json!({"limit": 1, "time_ms": ms, "fields": [field]})
+    };
+    let view = |ms| {
+        json!({"parts": [part("a", &[]), part("b", &["a"])], "deadline_ms": 170.0,
+                           "computed": computed(ms)})
+    };
+    assert_eq!(problem_of(&view(10.0), 64), None);
+    let found = problem_of(&view(11.0), 64).unwrap();
+    assert!(
+        found.contains("a 80 ms + b 80 ms + computed fields 11 ms, in all 171 ms"),
+        "{found}"
+    );
+}
+
+#[test]
 fn a_list_counts_once_per_round_of_the_fan_out() {
     let list = |items| json!({"parts": [part("a", &[]), each("b", "a", items, 30.0)]});
     assert_eq!(problem_of(&list(8), 64), None, "two rounds of four");

@@ -2,7 +2,7 @@
 
 use super::{secrets, shown_path, Lines};
 use crate::access_log::said::Said;
-use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
+use crate::access_log::{PartEnd, PythonTime, Record, ShortText, PARTS_SHOWN};
 use crate::events;
 use crate::program::Program;
 use crate::reason::Reason;
@@ -47,6 +47,11 @@ fn record(path: &[u8], id: &[u8]) -> Record {
         code: "client_gone",
         parts,
         parts_shown: 1,
+        python: PythonTime {
+            us: 2,
+            wait_us: 3,
+            lock_us: 1,
+        },
         client_gone: true,
     }
 }
@@ -79,6 +84,7 @@ fn the_fields_of_lines_are_those_of_the_catalogue() {
     let line: Value = serde_json::from_slice(lines.bytes()).unwrap();
     assert_eq!(keys(&line), fields("request"));
     assert_eq!(keys(&line["parts"]["it"]), fields("part"));
+    assert_eq!(keys(&line["python"]), fields("computed"));
     lines.clear();
     lines.said(LogFormat::Json, &said("x"));
     let line: Value = serde_json::from_slice(lines.bytes()).unwrap();

@@ -1,0 +1,22 @@
+"""A number instead of bounds."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, computed, strong
+
+
+class Order(BaseModel):
+    id: str
+    cents: int
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms")
+
+
+@service.view("/orders/{order_id}", computed=10)
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))
+
+    @computed
+    def total(self) -> int:
+        return self.order.cents
