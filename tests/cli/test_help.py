@@ -24,6 +24,7 @@ ACTIONS = {
         *("latency", "off", "listing"),
     },
     "openapi": {"out", "check"},
+    "tap": {"view", "slower_than", "troubled", "count"},
     "why": {"view"},
 }
 
@@ -43,6 +44,7 @@ Verbs:
   explain     stages, worst case and limits; or what a code means
   openapi     the service's contract: OpenAPI 3.1, or a page to read
   top         a running service as a live table of figures
+  tap         finished requests of a running service, as they end
   why         which parts cause the tail, and what to do about it
   fault       make a simulated upstream slow, failing, silent or well again
   doctor      check what this machine allows

@@ -39,7 +39,7 @@ pytestmark = [
 
 BYTES_MAX = 150 * 1024
 TAIL = ("p50_ms", "p95_ms", "p99_ms")
-PAGES = ("overview", "limits")
+PAGES = ("overview", "requests", "limits")
 FREE = [
     word
     for name in ("port", "admin-port", "naive-port", "lab-port", "lab-admin-port")
@@ -158,7 +158,7 @@ def test_everything_is_reached_by_keyboard(page: Seen) -> None:
     keyboard = page.page.keyboard
     keyboard.press("Tab")
     assert page.page.locator(":focus").inner_text() == "Skip to the figures"
-    for key, name in (("2", "limits"), ("1", "overview")):
+    for key, name in (("3", "limits"), ("2", "requests"), ("1", "overview")):
         keyboard.press(key)
         page.page.locator(f"#{name}").wait_for()
         assert page.page.url.endswith(f"#/{name}")
@@ -180,6 +180,21 @@ def test_limits_say_what_is_in_force_and_who_said_so(page: Seen) -> None:
     row.wait_for()
     assert "70" in row.inner_text()
     assert "demo/service.py:" in row.inner_text()
+
+
+def test_a_request_is_a_waterfall_with_its_deadline(page: Seen) -> None:
+    page.page.get_by_role("link", name="Requests").click()
+    page.page.locator("#receipts tbody a").first.click()
+    page.page.locator("#waterfall .mark.deadline", has_text="deadline 150 ms").wait_for()
+    lanes = page.page.locator("#waterfall .lane")
+    assert lanes.count() == 5
+    named = [str(lane.get_attribute("aria-label")) for lane in lanes.all()]
+    assert [one.split(":")[0] for one in named] == [
+        *("order", "user", "inventory", "coupon", "recommend"),
+    ]
+    assert page.page.locator("#waterfall .bar.attempt").count() >= 3
+    for dimension in ("CPU", "Memory", "Concurrency", "IO", "Tail"):
+        assert dimension in page.text("#waterfall .bill")
 
 
 def test_page_and_terminal_say_the_same(page: Seen) -> None:
@@ -319,7 +334,7 @@ def test_two_hundred_hostile_names_stay_names(browser: Any, tmp_path: Path) -> N
     finally:
         plane.end()
     print(f"S30: {len(NAMES)} hostile names, {shown} times shown, 0 scripts run, 0 requests left")
-    assert shown >= 2 * len(NAMES)
+    assert shown >= 3 * len(NAMES)
 
 
 BAD_MARKUP = "main :is(script, iframe, object, embed, link, base, style, form, template, video)"

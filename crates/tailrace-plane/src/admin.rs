@@ -12,6 +12,7 @@ mod console;
 mod forget;
 mod receipts;
 mod sample;
+mod tap;
 pub mod token;
 
 use crate::h1::{self, HeadLimits, Method, Parsed, RequestHead};
@@ -43,6 +44,7 @@ const INDEX: &str = "tailrace admin\n\n\
     GET /metrics    Prometheus text of all workers\n\
     GET /stats      percentiles of views and upstreams since start, JSON\n\
     GET /receipts   what single requests cost, and their critical path, JSON\n\
+    GET /tap        finished requests as they end, JSON lines
     GET /why        which parts cause the tail of each view, JSON\n\
     GET /config     effective limits and where each came from\n\
     GET /blueprint  the compiled declaration\n\
@@ -116,10 +118,17 @@ async fn connection(
         if !timeout(HEAD_WAIT, complete).await?? {
             return Ok(());
         }
-        let answer = if head.method == Method::Post {
-            configure::answer(&mut stream, &head, &mut input, shared, local).await?
-        } else {
-            answer(&head, &input, shared, local)
+        let answer = match head.method {
+            Method::Post => {
+                configure::answer(&mut stream, &head, &mut input, shared, local).await?
+            }
+            Method::Get if head.path.of(&input) == b"/tap" && is_for_us(&head, &input, local) => {
+                match tap::stream(&mut stream, &head, &input, shared).await? {
+                    Some(answer) => answer,
+                    None => return Ok(()),
+                }
+            }
+            _ => answer(&head, &input, shared, local),
         };
         let keep = head.keep_alive && head.framing == h1::Framing::None;
         let connection = if keep { "" } else { "connection: close\r\n" };
@@ -187,7 +196,7 @@ async fn read_head(
 }
 
 fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Answer {
-    if local && !is_local_host(head.header(input, "host")) {
+    if !is_for_us(head, input, local) {
         return text(403, NOT_LOCAL);
     }
     if !matches!(head.method, Method::Get | Method::Head) {
@@ -215,6 +224,8 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
         }
         b"/stats" => json(text::stats(shared)),
         b"/receipts" => receipts::receipts(head, input, shared),
+        // HEAD; what GET does is `tap.rs`.
+        b"/tap" => text(200, ""),
         b"/why" => receipts::why(head, input, shared),
         b"/config" => json(config::render(shared)),
         b"/blueprint" => json(shared.live.current().blueprint.clone()),
@@ -235,6 +246,11 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
 /// that ends in a drain has done what it was told.
 fn is_live(shared: &Shared) -> bool {
     shared.workers_lost.load(Ordering::Acquire) == 0
+}
+
+/// On a loopback address only local names are answered.
+fn is_for_us(head: &RequestHead, input: &[u8], local: bool) -> bool {
+    !local || is_local_host(head.header(input, "host"))
 }
 
 fn is_local_host(host: Option<&[u8]>) -> bool {

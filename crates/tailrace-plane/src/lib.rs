@@ -44,6 +44,7 @@ mod shared;
 mod simulation;
 mod source;
 pub mod splice;
+mod tap;
 mod template;
 mod upstream;
 mod worker;

@@ -12,6 +12,7 @@ use crate::metrics::floors::Floors;
 use crate::metrics::WorkerMetrics;
 use crate::program::Program;
 use crate::receipt::Shelf;
+use crate::tap::Taps;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tailrace_policy::Nanos;
@@ -44,6 +45,8 @@ pub struct Shared {
     pub metrics: Vec<Arc<WorkerMetrics>>,
     /// Finished receipts, by worker.
     pub shelves: Vec<Arc<Shelf>>,
+    /// Who watches requests end.
+    pub taps: Arc<Taps>,
     pub admission: Admission,
     /// Made when something is cached for the first time.
     cache: OnceLock<Arc<Cache>>,
@@ -99,6 +102,7 @@ impl Shared {
             live,
             metrics,
             shelves,
+            taps: Arc::default(),
             admission,
             cache: OnceLock::new(),
             bridge: None,

@@ -193,6 +193,7 @@ impl Thread {
                 self.judge.judge(view, tail, &receipt);
             }
         }
+        self.shared.taps.offer(&receipt);
         self.shelf.keep(receipt)
     }
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -17,6 +19,8 @@ from tailrace.cli._exit import Exit, Stop
 ADMIN: Final = "127.0.0.1:9900"
 PATIENCE_SECONDS: Final = 5.0
 ANSWER_MAX_BYTES: Final = 16 * 1024 * 1024
+LINE_MAX_BYTES: Final = 1024 * 1024
+WORDS_MAX_BYTES: Final = 4096
 
 
 class Admin:
@@ -48,6 +52,39 @@ class Admin:
             raise self._stranger()
         return answer
 
+    def lines(self, path: str, **query: str | int) -> Iterator[dict[str, Any]]:
+        """The JSON lines that come from `path`, until it ends; each is waited for a while."""
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=PATIENCE_SECONDS)
+        try:
+            connection.request("GET", f"{path}?{urlencode(query)}")
+            response = connection.getresponse()
+            if response.status != HTTPStatus.OK:
+                raise self._refused(response.status, response.read(WORDS_MAX_BYTES))
+            while line := response.readline(LINE_MAX_BYTES):
+                yield json.loads(line)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._silent(error) from None
+        except ValueError:
+            raise self._stranger() from None
+        finally:
+            connection.close()
+
+    def _refused(self, status: int, body: bytes) -> Stop:
+        words = body.decode(errors="replace").strip()
+        if status == HTTPStatus.BAD_REQUEST:
+            return Stop(Exit.USAGE, f"error: {words}")
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            return Stop(Exit.ENVIRONMENT, f"error: {self.address}: {words}")
+        return self._stranger()
+
+    def _silent(self, error: Exception) -> Stop:
+        reason = (getattr(error, "strerror", None) or str(error) or "no answer").lower()
+        return Stop(
+            Exit.ENVIRONMENT,
+            f"error: no admin port at {self.address} ({reason})",
+            "it is the one `tailrace serve` prints; name it with --admin",
+        )
+
     def _get(self, target: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=PATIENCE_SECONDS)
         try:
@@ -55,12 +92,7 @@ class Admin:
             response = connection.getresponse()
             body = response.read(ANSWER_MAX_BYTES + 1)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise Stop(
-                Exit.ENVIRONMENT,
-                f"error: no admin port at {self.address} ({reason})",
-                "it is the one `tailrace serve` prints; name it with --admin",
-            ) from None
+            raise self._silent(error) from None
         except http.client.HTTPException:
             raise self._stranger() from None
         finally:

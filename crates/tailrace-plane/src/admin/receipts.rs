@@ -24,15 +24,15 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What was asked for.
 #[derive(Debug, Default)]
-struct Asked {
-    view: Option<String>,
-    slower_than: Nanos,
+pub(super) struct Asked {
+    pub view: Option<String>,
+    pub slower_than: Nanos,
     /// Milliseconds since the epoch: only what ended at or after it.
     since_ms: u64,
     /// The slowest first, instead of the newest.
     slowest: bool,
     /// Only degraded and failed ones.
-    troubled: bool,
+    pub troubled: bool,
     limit: usize,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn why(head: &RequestHead, input: &[u8], shared: &Shared) -> Answer {
 }
 
 impl Asked {
-    fn read(
+    pub fn read(
         head: &RequestHead,
         input: &[u8],
         shared: &Shared,

@@ -50,6 +50,7 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
         },
         "protections": if program.naive { "off" } else { "on" },
         "revision": program.revision,
+        "receipts": !shared.shelves.is_empty(),
         "lab": !shared.live.lab().is_empty(),
         "workers": shared.metrics.len(),
         "connections": shared.connections(),

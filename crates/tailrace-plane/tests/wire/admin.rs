@@ -125,7 +125,8 @@ fn every_listed_path_answers_and_head_has_no_body() {
         .filter_map(|line| line.strip_prefix("GET ")?.split(' ').next())
         .collect();
     assert!(listed.len() >= 6, "{index}");
-    for target in listed {
+    // `/tap` never ends: tests/e2e/test_tap.py has its tests.
+    for target in listed.into_iter().filter(|target| *target != "/tap") {
         assert_eq!(ask(&plane, "GET", target, "localhost").0, 200, "{target}");
         assert_eq!(
             ask(&plane, "HEAD", target, "localhost"),
