@@ -183,6 +183,11 @@ class Host:
         self._thread.join(2 * _END_S)
         return not self._thread.is_alive()
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that handlers run on; none before it runs."""
+        return self._loop
+
     def unsettled(self) -> int:
         """Jobs of plain functions whose result is not known yet."""
         handlers = self._handlers.values()

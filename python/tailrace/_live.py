@@ -37,7 +37,7 @@ JOIN_SECONDS: Final = 5.0
 Tell: TypeAlias = Callable[[str], None]
 Tables: TypeAlias = dict[str, Any]
 Wish: TypeAlias = Callable[[bytes], tuple[int, Tables]]
-"""Carries out a wish for the lab around this service."""
+"""Carries out a wish for the lab around this service, or for a look inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,7 @@ class Live:
         watch: FileWatch | None = None,
         *,
         lab: Wish | None = None,
+        profile: Wish | None = None,
     ) -> None:
         self.blueprint = resolved.blueprint
         """What is in force."""
@@ -111,6 +112,7 @@ class Live:
         self._tell = tell
         self._watch = watch
         self._lab = lab
+        self._profile = profile
         self._file = sources.file
         self._admin: Tables = {}
         self._thread = threading.Thread(target=self._run, name="tailrace-live", daemon=True)
@@ -137,12 +139,14 @@ class Live:
             self._plane.reply(status, json.dumps(answer, ensure_ascii=False).encode())
 
     def _answer(self, source: str, kind: str, body: bytes) -> tuple[int, Tables]:
-        if kind != "lab":
+        if kind not in ("lab", "profile"):
             return self._change(source, kind, body)
-        if self._lab is None:
-            return 503, {"error": "this service runs in no lab"}
+        wish = self._lab if kind == "lab" else self._profile
+        if wish is None:
+            missing = "runs in no lab" if kind == "lab" else "says nothing of its Python side"
+            return 503, {"error": f"this service {missing}"}
         try:
-            return self._lab(body)
+            return wish(body)
         except Exception as error:  # A mistake of ours must not end the thread.
             return 500, {"error": f"internal: {error!r}"}
 

@@ -24,6 +24,7 @@ ACTIONS = {
         *("latency", "off", "listing"),
     },
     "openapi": {"out", "check"},
+    "profile": {"seconds", "output", "python"},
     "tap": {"view", "slower_than", "troubled", "count"},
     "why": {"view"},
 }
@@ -45,6 +46,7 @@ Verbs:
   openapi     the service's contract: OpenAPI 3.1, or a page to read
   top         a running service as a live table of figures
   tap         finished requests of a running service, as they end
+  profile     processor time, memory, waits or a trace of a running service
   why         which parts cause the tail, and what to do about it
   fault       make a simulated upstream slow, failing, silent or well again
   doctor      check what this machine allows

@@ -10,6 +10,7 @@ mod config;
 mod configure;
 mod console;
 mod forget;
+mod profile;
 mod receipts;
 mod sample;
 mod tap;
@@ -50,7 +51,11 @@ const INDEX: &str = "tailrace admin\n\n\
     GET /blueprint  the compiled declaration\n\
     POST /config         limits to set, JSON or TOML; needs the admin token\n\
     POST /config/reload  read the config file again; needs the admin token\n\
-    POST /cache/invalidate?upstream=NAME&prefix=/PATH  forget answers; needs the admin token\n";
+    POST /cache/invalidate?upstream=NAME&prefix=/PATH  forget answers; needs the admin token\n\
+    POST /profile/tasks  what each request in flight waits for, JSON\n\
+    POST /profile/cpu?seconds=N&format=json|collapsed|svg  where processor time goes\n\
+    POST /profile/heap?seconds=N&python=N  what is held, by owner, JSON\n\
+    POST /profile/trace?seconds=N  requests and their waits, for Perfetto\n";
 const INDEX_OF_PAGES: &str = "\
     GET /docs       the service for its callers, HTML\n\
     GET /openapi.json  the same for programs, OpenAPI 3.1\n";
@@ -119,6 +124,12 @@ async fn connection(
             return Ok(());
         }
         let answer = match head.method {
+            Method::Post if profile::is_one(head.path.of(&input)) => {
+                match profile::answer(&mut stream, &head, &mut input, shared, local).await? {
+                    Some(answer) => answer,
+                    None => return Ok(()),
+                }
+            }
             Method::Post => {
                 configure::answer(&mut stream, &head, &mut input, shared, local).await?
             }
@@ -236,6 +247,7 @@ fn answer(head: &RequestHead, input: &[u8], shared: &Shared, local: bool) -> Ans
             body: pages.docs.clone(),
         },
         b"/config/reload" | b"/cache/invalidate" => text(405, "POST only\n"),
+        _ if profile::is_one(path) => text(405, "POST only\n"),
         _ => {
             console::file(path).unwrap_or_else(|| text(404, "unknown; GET / lists what there is\n"))
         }

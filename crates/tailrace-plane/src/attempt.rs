@@ -12,7 +12,7 @@ use crate::lane::LARGE_BYTES;
 use crate::metrics::split::Ended;
 use crate::program::Part;
 use crate::reason::Reason;
-use crate::receipt::Kind;
+use crate::receipt::{Kind, Noted};
 use crate::splice::{self, MismatchCode};
 use crate::upstream::{AddressSet, Upstream};
 use crate::worker::Worker;
@@ -107,7 +107,7 @@ pub async fn attempt(call: &Call, part: &Part, chosen: Chosen, kind: Kind) -> At
     settle(worker, part.upstream, pending, guard, sent, took, outcome);
     let status = result.as_ref().map_or(0, |response| response.status);
     let large = |response: &Response| response.body.range.len() >= LARGE_BYTES;
-    let attempted = if result.as_ref().is_ok_and(large) && !has_turn(call).await {
+    let attempted = if result.as_ref().is_ok_and(large) && !has_turn(call, noted).await {
         conclude(call, picked, Err(out_of_time(call.cut)))
     } else {
         conclude(call, picked, result)
@@ -118,9 +118,11 @@ pub async fn attempt(call: &Call, part: &Part, chosen: Chosen, kind: Kind) -> At
 }
 
 /// Waits for a turn in the lane of large bodies; false when the call's end comes first.
-async fn has_turn(call: &Call) -> bool {
+async fn has_turn(call: &Call, noted: Noted<'_>) -> bool {
     let turn = pin!(call.worker.lane.turn());
+    noted.lane(true);
     let had = call.before(call.until, turn).await;
+    noted.lane(false);
     had.is_some()
 }
 

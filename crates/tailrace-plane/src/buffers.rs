@@ -39,6 +39,12 @@ impl Buffers {
         Vec::with_capacity(FRESH_BYTES)
     }
 
+    /// How many are kept, and their bytes.
+    pub fn held(&self) -> (usize, usize) {
+        let kept = self.kept.borrow();
+        (kept.len(), kept.iter().map(Vec::capacity).sum())
+    }
+
     pub fn give(&self, mut buffer: Vec<u8>) {
         let mut kept = self.kept.borrow_mut();
         if (FRESH_BYTES..=KEEP_MAX_BYTES).contains(&buffer.capacity()) && kept.len() < KEEP_MAX {

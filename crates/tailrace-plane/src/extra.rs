@@ -59,7 +59,10 @@ pub async fn hedged(
     let Some((hedge, delay)) = policy.and_then(|one| Some((one, one.delay(started)?))) else {
         return first.await;
     };
-    if let Some(done) = call.before(started + delay, first.as_mut()).await {
+    call.tally.hedge_at.set(started + delay);
+    let done = call.before(started + delay, first.as_mut()).await;
+    call.tally.hedge_at.set(0);
+    if let Some(done) = done {
         return done;
     }
     // The address first: nothing is taken or counted for an attempt that has none.
@@ -214,7 +217,9 @@ pub async fn again(
         call.purse.put_back();
         return refuse(metrics, refused.code());
     }
+    call.tally.retry_at.set(now + wait);
     call.pause(now + wait).await;
+    call.tally.retry_at.set(0);
     let Some(place) = upstream.bulkhead.try_acquire() else {
         call.purse.put_back();
         return refuse(metrics, "bulkhead_full");

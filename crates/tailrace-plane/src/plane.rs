@@ -314,6 +314,7 @@ fn rings(workers: usize, format: LogFormat, capacity: u32) -> Rings {
 
 /// Writes the access log until the plane stops, then what is left.
 fn write_log(mut writer: Writer, shared: &Shared) {
+    let _enrolled = shared.profiler.threads.enrol("log");
     while shared.phase() < Phase::Stopping {
         thread::park_timeout(LOG_FLUSH);
         writer.flush();
@@ -332,6 +333,7 @@ fn control(listener: Option<std::net::TcpListener>, shared: &Arc<Shared>) {
         eprintln!("error: the control runtime did not start");
         return;
     };
+    let _enrolled = shared.profiler.threads.enrol("control");
     runtime.block_on(async {
         match listener.map(crate::net::TcpListener::from_std).transpose() {
             Ok(None) => {}

@@ -11,6 +11,7 @@ mod asked;
 mod computed;
 mod handled;
 mod record;
+mod survey;
 mod timing;
 mod unread;
 
@@ -116,6 +117,9 @@ impl Exchange {
         };
         if polled.is_pending() {
             self.end_turn(worker, clock::now());
+            if worker.survey.is_on() {
+                self.note_waits(worker);
+            }
         }
         polled
     }

@@ -10,6 +10,7 @@ use crate::live::{Change, Current, Live};
 use crate::metrics::exemplars::Exemplars;
 use crate::metrics::floors::Floors;
 use crate::metrics::WorkerMetrics;
+use crate::profile::Profiler;
 use crate::program::Program;
 use crate::receipt::Shelf;
 use crate::tap::Taps;
@@ -47,6 +48,8 @@ pub struct Shared {
     pub shelves: Vec<Arc<Shelf>>,
     /// Who watches requests end.
     pub taps: Arc<Taps>,
+    /// Who looks inside.
+    pub profiler: Arc<Profiler>,
     pub admission: Admission,
     /// Made when something is cached for the first time.
     cache: OnceLock<Arc<Cache>>,
@@ -103,6 +106,7 @@ impl Shared {
             metrics,
             shelves,
             taps: Arc::default(),
+            profiler: Arc::new(Profiler::new(workers)),
             admission,
             cache: OnceLock::new(),
             bridge: None,

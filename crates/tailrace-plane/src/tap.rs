@@ -10,7 +10,7 @@
 
 use crate::receipt::Receipt;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tailrace_policy::Nanos;
 
@@ -42,6 +42,8 @@ impl Wanted {
 pub struct Taps {
     /// How many there are: what a request looks at.
     open: AtomicUsize,
+    /// Somebody traces: requests keep their polls.
+    traced: AtomicBool,
     taps: RwLock<Vec<Arc<Tap>>>,
     /// Requests that ended while a tap was opened or closed.
     missed: AtomicU64,
@@ -66,6 +68,25 @@ impl Taps {
             taps: Arc::clone(self),
             tap,
         })
+    }
+
+    /// Whether a request that begins keeps its polls.
+    pub fn is_traced(&self) -> bool {
+        self.traced.load(Ordering::Relaxed)
+    }
+
+    /// From here on requests keep their polls, or do so no more.
+    pub fn trace(&self, traced: bool) {
+        self.traced.store(traced, Ordering::Relaxed);
+    }
+
+    /// Receipts that wait for whoever watches.
+    pub fn waiting(&self) -> usize {
+        let taps = self.taps.read().unwrap_or_else(PoisonError::into_inner);
+        let queues = taps.iter().flat_map(|tap| &tap.waiting);
+        queues
+            .map(|queue| queue.lock().unwrap_or_else(PoisonError::into_inner).len())
+            .sum()
     }
 
     /// Shows a finished request to whoever asked for it.

@@ -13,6 +13,8 @@ use crate::client::Pools;
 use crate::clock;
 use crate::lane::Lane;
 use crate::metrics::WorkerMetrics;
+use crate::profile::heap::Kept;
+use crate::profile::survey::Survey;
 use crate::program::Program;
 use crate::receipt::{turn, Judge, Receipt, Shelf};
 use crate::request::Exchange;
@@ -54,6 +56,8 @@ pub struct Thread {
     request_ids: Cell<u64>,
     request_id_prefix: u64,
     pub slots: Slots,
+    /// What requests wait for, while somebody asks.
+    pub survey: Survey,
     /// Finished receipts, for readers.
     shelf: Arc<Shelf>,
     judge: Judge,
@@ -105,6 +109,7 @@ impl Worker {
             request_ids: Cell::new(0),
             request_id_prefix,
             slots: Slots::default(),
+            survey: Survey::default(),
             shelf: Arc::clone(&shared.shelves[index]),
             judge: Judge::default(),
             requests: Cell::new(0),
@@ -216,6 +221,25 @@ impl Thread {
             cache.line = crate::reply::date_line(second).into_bytes();
         }
         out.extend_from_slice(&cache.line);
+    }
+
+    /// What is kept for the next requests (req 12.2).
+    pub fn kept(&self) -> Kept {
+        let (buffers, buffer_bytes) = self.buffers.held();
+        let exchanges = self.exchanges.borrow();
+        let bytes = |one: &Exchange| {
+            let buffers = [&one.input, &one.reply, &one.body];
+            buffers.iter().map(|one| one.capacity()).sum::<usize>()
+        };
+        Kept {
+            buffers,
+            buffer_bytes,
+            exchanges: exchanges.len(),
+            exchange_bytes: exchanges.iter().map(|one| bytes(one)).sum(),
+            exchanges_max: EXCHANGES_KEPT,
+            idle_connections: self.pools.idle(),
+            hot_keys: self.near.borrow().len(),
+        }
     }
 
     /// A request's working set, from the pool or new.

@@ -57,6 +57,8 @@ impl Plane {
         openapi: Vec<u8>,
         docs: Vec<u8>,
     ) -> PyResult<Self> {
+        #[cfg(feature = "mimalloc")]
+        tailrace_plane::set_allocator(allocator);
         let pages = Pages { openapi, docs };
         let start = move || {
             let checked = tailrace_blueprint::Blueprint::from_json(&blueprint)
@@ -188,7 +190,7 @@ impl Plane {
     }
 
     /// The next ask for a change as (source, kind, body), where kind is `reload`, `json`, `toml`,
-    /// `lab`, or `end` once the plane takes no more; none when `seconds` pass without one.
+    /// `lab`, `profile`, or `end` once the plane takes no more; none when `seconds` pass without one.
     fn next_ask(
         &self,
         py: Python<'_>,
@@ -203,6 +205,7 @@ impl Plane {
                 Wanted::Set { body, toml: true } => (source, "toml", body),
                 Wanted::Set { body, toml: false } => (source, "json", body),
                 Wanted::Lab(body) => (source, "lab", body),
+                Wanted::Profile(body) => (source, "profile", body),
             }),
         }
     }
@@ -349,6 +352,33 @@ fn build_info() -> (String, &'static str) {
 #[allow(clippy::needless_pass_by_value)] // a list from Python is extracted into a value
 fn run_lab(py: Python<'_>, arguments: Vec<String>) -> i32 {
     py.detach(|| tailrace_lab::run(&arguments))
+}
+
+/// What mimalloc says of itself, for heap profiles.
+#[cfg(feature = "mimalloc")]
+#[expect(unsafe_code, reason = "its figures have no safe interface")]
+fn allocator() -> (&'static str, Vec<(&'static str, u64)>) {
+    unsafe extern "C" {
+        fn mi_process_info(
+            elapsed_ms: *mut usize,
+            user_ms: *mut usize,
+            system_ms: *mut usize,
+            resident: *mut usize,
+            resident_peak: *mut usize,
+            committed: *mut usize,
+            committed_peak: *mut usize,
+            page_faults: *mut usize,
+        );
+    }
+    let mut told = [0_usize; 8];
+    let [a, b, c, d, e, f, g, h] = &mut told;
+    // SAFETY: the function of the linked allocator has this type, and writes eight numbers.
+    unsafe { mi_process_info(a, b, c, d, e, f, g, h) };
+    let figures = vec![
+        ("committed_bytes", told[5] as u64),
+        ("committed_peak_bytes", told[6] as u64),
+    ];
+    ("mimalloc", figures)
 }
 
 #[pymodule]

@@ -22,6 +22,7 @@ VERBS = {
     "openapi": "the service's contract: OpenAPI 3.1, or a page to read",
     "top": "a running service as a live table of figures",
     "tap": "finished requests of a running service, as they end",
+    "profile": "processor time, memory, waits or a trace of a running service",
     "why": "which parts cause the tail, and what to do about it",
     "fault": "make a simulated upstream slow, failing, silent or well again",
     "doctor": "check what this machine allows",

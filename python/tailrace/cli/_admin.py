@@ -2,13 +2,14 @@
 
 The failure prevented: a verb that waits for ever, or that takes a stranger's answer for the
 service's. Each read has a time and a largest size; whatever else happens ends the verb with one
-line. Limits: reads only, no redirects, no proxy of the environment.
+line. Limits: reads, and profiles, which change nothing; no redirects, no proxy of the environment.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, Final
@@ -21,6 +22,15 @@ PATIENCE_SECONDS: Final = 5.0
 ANSWER_MAX_BYTES: Final = 16 * 1024 * 1024
 LINE_MAX_BYTES: Final = 1024 * 1024
 WORDS_MAX_BYTES: Final = 4096
+TOKEN_VARIABLE: Final = "TAILRACE_ADMIN_TOKEN"
+TOLD: Final = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.NOT_IMPLEMENTED,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+"""Refusals whose words are the service's."""
 
 
 class Admin:
@@ -52,6 +62,17 @@ class Admin:
             raise self._stranger()
         return answer
 
+    def ask(self, path: str, patience: float, **query: str | int) -> bytes:
+        """What a POST to `path` gives within `patience` seconds; with the admin token of the
+        environment, where there is one."""
+        token = os.environ.get(TOKEN_VARIABLE)
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        target = f"{path}?{urlencode(query)}" if query else path
+        status, body = self._exchange("POST", target, headers, patience)
+        if status != HTTPStatus.OK:
+            raise self._refused(status, body[:WORDS_MAX_BYTES])
+        return body
+
     def lines(self, path: str, **query: str | int) -> Iterator[dict[str, Any]]:
         """The JSON lines that come from `path`, until it ends; each is waited for a while."""
         connection = http.client.HTTPConnection(self._host, self._port, timeout=PATIENCE_SECONDS)
@@ -73,7 +94,7 @@ class Admin:
         words = body.decode(errors="replace").strip()
         if status == HTTPStatus.BAD_REQUEST:
             return Stop(Exit.USAGE, f"error: {words}")
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if status in TOLD:
             return Stop(Exit.ENVIRONMENT, f"error: {self.address}: {words}")
         return self._stranger()
 
@@ -86,9 +107,14 @@ class Admin:
         )
 
     def _get(self, target: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=PATIENCE_SECONDS)
+        return self._exchange("GET", target, {}, PATIENCE_SECONDS)
+
+    def _exchange(
+        self, method: str, target: str, headers: dict[str, str], patience: float
+    ) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=patience)
         try:
-            connection.request("GET", target)
+            connection.request(method, target, headers=headers)
             response = connection.getresponse()
             body = response.read(ANSWER_MAX_BYTES + 1)
         except OSError as error:

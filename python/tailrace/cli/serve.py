@@ -171,6 +171,7 @@ def _run(sources: Sources, found: str, *, watch: bool) -> int:
     from tailrace import _logs
     from tailrace._live import Live
     from tailrace._openapi import served
+    from tailrace._profile import Profiles
     from tailrace._runtime import PlaneError, Running
     from tailrace._watch import FileWatch
     from tailrace.cli._lab_board import LabBoard
@@ -193,7 +194,8 @@ def _run(sources: Sources, found: str, *, watch: bool) -> int:
         host = hosted(running.plane, blueprint, sources.service)
     board = LabBoard.around(running.plane, blueprint)
     wish = board.wish if board else None
-    live = Live(running.plane, sources, resolved, talk, follow, lab=wish)
+    look = Profiles(host).wish
+    live = Live(running.plane, sources, resolved, talk, follow, lab=wish, profile=look)
     _announce(blueprint, running.plane, found, follow.path if follow else "")
     received = running.wait_for_signal()
     live.end()

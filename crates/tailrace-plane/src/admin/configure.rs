@@ -8,7 +8,7 @@
 //! Limits: a body has 256 KiB and five seconds; the answer comes within thirty seconds.
 
 use super::token::Token;
-use super::{forget, is_local_host, json, text, Answer, HEAD_WAIT, NOT_LOCAL};
+use super::{forget, is_local_host, json, profile, text, Answer, HEAD_WAIT, NOT_LOCAL};
 use crate::h1::{BodyDecoder, BodyError, Framing, RequestHead};
 use crate::live::{Ask, Wanted};
 use crate::shared::Shared;
@@ -26,6 +26,7 @@ pub(super) fn allowed(path: &[u8]) -> &'static str {
     match path {
         b"/config" | b"/lab" => "GET, HEAD, POST",
         b"/config/reload" | b"/cache/invalidate" => "POST",
+        _ if profile::is_one(path) => "POST",
         _ => "GET, HEAD",
     }
 }
@@ -96,7 +97,7 @@ async fn made(shared: &Shared, wanted: Wanted, path: &[u8]) -> Answer {
 
 /// A browser says which page a change comes from; only the console may, which is served here. What
 /// is no browser says nothing.
-fn is_own_origin(origin: Option<&[u8]>, host: Option<&[u8]>) -> bool {
+pub(super) fn is_own_origin(origin: Option<&[u8]>, host: Option<&[u8]>) -> bool {
     let Some(origin) = origin else { return true };
     let own = origin.strip_prefix(b"http://".as_slice());
     own.is_some_and(|own| host.is_some_and(|host| own.eq_ignore_ascii_case(host)))

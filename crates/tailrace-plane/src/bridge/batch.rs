@@ -68,6 +68,11 @@ impl Batch {
         })
     }
 
+    /// When it is given up.
+    pub fn cutoff(&self) -> Nanos {
+        self.cutoff
+    }
+
     /// Ready when Python has answered; `None` when the time is over. The timer is the request's.
     pub fn poll(&mut self, timer: &mut Timer, context: &mut Context<'_>) -> Poll<Option<Made>> {
         loop {

@@ -4,6 +4,8 @@
 //! limit, and at most `fanout` of them are in flight (req 4.3). The first strong failure of a
 //! group ends the calls beside it (req 4.5); dropping the conversation ends all.
 
+mod survey;
+
 use super::message::{Answer, Failed, Group, Token, Wanted};
 use crate::call::{self, Call, Made, Running};
 use crate::clock;

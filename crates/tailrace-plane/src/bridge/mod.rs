@@ -266,6 +266,12 @@ impl Bridge {
         (waited, self.taken.load(Ordering::Relaxed))
     }
 
+    /// How much waits for Python.
+    pub fn queued(&self) -> usize {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.len()
+    }
+
     /// Calls that belong to no request; `None` when there are too many already.
     pub fn alone(&self, group: Group, asked: Asked) -> Option<Post> {
         self.admit().then_some(Post::Alone { group, asked })

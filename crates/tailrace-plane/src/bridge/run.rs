@@ -9,6 +9,7 @@ use super::message::{End, Event, Letter, Start, Ticket};
 use super::waits::Waits;
 use super::{Bridge, Full, Mailbox};
 use crate::fanout::timer::Timer;
+use crate::profile::survey::{Request, Wait, Waiting};
 use crate::receipt::Receipt;
 use crate::worker::Worker;
 use std::rc::Rc;
@@ -67,6 +68,17 @@ impl Run {
             cutoff,
             ended: false,
         })
+    }
+
+    /// Writes down what its calls wait for; without any it is Python's turn.
+    pub fn note_waits(&self, into: &mut Request) {
+        self.groups.note_waits(into);
+        if into.waits.is_empty() {
+            into.push(Waiting {
+                until: self.cutoff,
+                ..Waiting::of(Wait::Handler, None, 0)
+            });
+        }
     }
 
     /// Calls for which a kept answer stood in, up to now.

@@ -78,6 +78,11 @@ impl Pools {
         }
     }
 
+    /// Idle connections of all upstreams.
+    pub fn idle(&self) -> usize {
+        self.pools.iter().map(|pool| pool.borrow().idle.len()).sum()
+    }
+
     /// The addresses of an upstream, as of the last resolution.
     pub fn addresses(&self, index: usize, upstream: &Upstream) -> Rc<AddressSet> {
         let mut pool = self.pools[index].borrow_mut();

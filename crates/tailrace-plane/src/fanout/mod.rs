@@ -9,6 +9,7 @@ mod computed;
 mod land;
 mod prepare;
 mod running;
+mod survey;
 pub mod timer;
 
 #[cfg(test)]

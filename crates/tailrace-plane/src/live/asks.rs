@@ -22,6 +22,8 @@ pub enum Wanted {
     Set { body: Vec<u8>, toml: bool },
     /// Change the lab around this service, as this JSON says.
     Lab(Vec<u8>),
+    /// Say what Python does, as this JSON asks.
+    Profile(Vec<u8>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

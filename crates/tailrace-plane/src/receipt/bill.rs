@@ -7,6 +7,9 @@ use crate::reason::Reason;
 use crate::source::Source;
 use tailrace_policy::Nanos;
 
+/// Polls kept of a request while somebody traces.
+pub const TURNS_MAX: usize = 64;
+
 /// Bytes kept of a request id.
 const ID_MAX: usize = 64;
 
@@ -97,6 +100,10 @@ pub struct Receipt {
     pub bytes: u64,
     pub parts: Vec<PartBill>,
     pub calls: Calls,
+    /// Somebody traces: its polls are kept.
+    pub traced: bool,
+    /// Its first polls: when they began and ended.
+    pub turns: Vec<(Nanos, Nanos)>,
     pub(super) id: IdText,
 }
 
@@ -121,10 +128,13 @@ impl Receipt {
     pub const BYTES_MAX: usize = size_of::<Self>()
         + PARTS_MAX * size_of::<PartBill>()
         + super::calls::CALLS_MAX * size_of::<super::calls::CallBill>()
-        + super::calls::MARKS_MAX * size_of::<super::tally::Mark>();
+        + super::calls::MARKS_MAX * size_of::<super::tally::Mark>()
+        + TURNS_MAX * size_of::<(Nanos, Nanos)>();
 
     /// Starts anew.
     pub fn begin(&mut self, number: u64, worker: usize, sampled: bool, now: Nanos) {
+        self.turns.clear();
+        let turns = std::mem::take(&mut self.turns);
         let mut parts = std::mem::take(&mut self.parts);
         let mut calls = std::mem::take(&mut self.calls);
         parts.clear();
@@ -141,6 +151,7 @@ impl Receipt {
             delay: sampled.then(Delay::default),
             parts,
             calls,
+            turns,
             ..Self::default()
         };
     }

@@ -164,6 +164,15 @@ impl Shelf {
         kept.recent.push(receipt, RECENT)
     }
 
+    /// How many are kept, and the most bytes that these take.
+    pub fn held(&self) -> (usize, usize) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let views = kept.views.iter();
+        let apart = views.map(|view| view.slow.len() + view.troubled.receipts.len());
+        let count = kept.recent.receipts.len() + apart.sum::<usize>();
+        (count, count * Receipt::BYTES_MAX)
+    }
+
     /// Copies of the receipts that `wanted` finds, at most `limit`: the newest, or the slowest.
     pub fn find(
         &self,

@@ -97,6 +97,14 @@ pub struct Tally {
     pub opened: Cell<u16>,
     /// Number of the attempt that ended last: what it met is what the call met.
     pub decided: Cell<u16>,
+    /// When the pause before the next attempt ends; 0: there is none.
+    pub retry_at: Cell<Nanos>,
+    /// When an attempt may be made beside the one under way; 0: there is no such moment to come.
+    pub hedge_at: Cell<Nanos>,
+    /// Number of the attempt whose body waits for a turn among the large; 0: none does.
+    pub in_lane: Cell<u16>,
+    /// The notes of the call's own fetch, in a task apart, while that runs.
+    pub fetch: RefCell<Option<Rc<Tally>>>,
     marks: RefCell<[Mark; MARKS]>,
 }
 
@@ -113,6 +121,10 @@ impl Tally {
         self.hedges.set(0);
         self.opened.set(0);
         self.decided.set(0);
+        self.retry_at.set(0);
+        self.hedge_at.set(0);
+        self.in_lane.set(0);
+        self.fetch.take();
     }
 
     /// Begins an attempt.
@@ -153,6 +165,7 @@ impl Tally {
         self.opened.set(other.opened.get());
         self.decided.set(other.decided.get());
         *self.marks.borrow_mut() = *other.marks.borrow();
+        self.fetch.take();
     }
 }
 
@@ -162,6 +175,11 @@ fn slot(number: u16) -> usize {
 }
 
 impl Noted<'_> {
+    /// Its body, which is large, waits for a turn; or does so no more.
+    pub fn lane(self, waits: bool) {
+        self.tally.in_lane.set(if waits { self.number } else { 0 });
+    }
+
     /// Changes the mark, unless a later attempt has taken its place.
     fn note(self, change: impl FnOnce(&mut Mark)) {
         let mark = &mut self.tally.marks.borrow_mut()[slot(self.number)];

@@ -6,6 +6,7 @@
 //! the thread, and what costs a waker, the delay from wake-up to poll, is measured of one request
 //! in [`SAMPLED`].
 
+use super::bill::TURNS_MAX;
 use super::Receipt;
 use crate::clock;
 use crate::worker::Thread;
@@ -46,6 +47,9 @@ impl Turn {
         let cpu = &mut receipt.cpu;
         cpu.polls += 1;
         cpu.poll += now.saturating_sub(self.began);
+        if receipt.traced && receipt.turns.len() < TURNS_MAX {
+            receipt.turns.push((self.began, now));
+        }
         if let Some(total) = &mut cpu.thread {
             *total += clock::thread_cpu().saturating_sub(self.thread);
         }

@@ -64,6 +64,7 @@ impl Exchange {
         let (number, sampled) = worker.count_request();
         let receipt = &mut self.fan.receipt;
         receipt.begin(number, worker.index, sampled, self.started);
+        receipt.traced = worker.shared.taps.is_traced();
         self.turn = Some(Turn::begin(worker, receipt, self.started));
         self.alarm = None;
     }

@@ -13,6 +13,7 @@ use crate::admission::load::Meter;
 use crate::bridge;
 use crate::clock::{self, manual, MILLI};
 use crate::net::{self, TcpListener, TcpStream};
+use crate::profile::{look, threads};
 use crate::shared::{ConnectionPermit, Phase, Shared};
 use crate::worker::Worker;
 use std::future::{poll_fn, Future};
@@ -69,6 +70,7 @@ pub fn run(
     }
     let runtime = builder.build_local(LocalOptions::default())?;
     shared.watch_runtime(runtime.handle().metrics());
+    let _enrolled = shared.profiler.threads.enrol(&threads::worker(index));
     runtime.block_on(async {
         if let Some(round) = running.round() {
             tokio::task::spawn_local(Arc::clone(round).answer());
@@ -100,7 +102,10 @@ async fn make_calls(worker: &Rc<Worker>) {
 
 /// The tasks beside the connections: the sweep, and letters from Python.
 fn help(worker: &Rc<Worker>) -> Vec<JoinHandle<()>> {
-    let mut helpers = vec![tokio::task::spawn_local(sweep(Rc::clone(worker)))];
+    let mut helpers = vec![
+        tokio::task::spawn_local(sweep(Rc::clone(worker))),
+        tokio::task::spawn_local(look::answer(Rc::clone(worker))),
+    ];
     if let Some(bridge) = worker.shared.bridge.clone() {
         let delivering = bridge::deliver(Rc::clone(worker), bridge);
         helpers.push(tokio::task::spawn_local(delivering));

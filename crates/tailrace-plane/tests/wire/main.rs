@@ -51,6 +51,7 @@ mod live_admission;
 mod live_asks;
 mod partial;
 mod pressure;
+mod profiles;
 mod rates;
 mod receipts;
 mod request_ids;
