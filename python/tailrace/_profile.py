@@ -5,11 +5,11 @@ The plane asks in single steps (`admin/profile/python.rs`): the thread that make
 each at once, and what takes seconds runs in a thread of its own, which ends by itself.
 
 *Tasks* are read from outside their loop, between two of its steps, so a handler that holds the loop
-is seen too. *Processor time* is sampled: a thread takes the interpreter lock some times a second and
-reads the frames of threads whose processor time has grown since. It sees them where they let go of
-the lock, so long calls into C are shown at their caller, and it says what it cost itself.
-*Allocations* are traced by `tracemalloc` only while asked for: that slows every allocation of Python
-code, about two to four times, and says so.
+is seen too. *Processor time* is sampled: a thread takes the interpreter lock some times a second
+and reads the frames of threads whose processor time has grown since. It sees them where they let go
+of the lock, so long calls into C are shown at their caller, and it says what it cost itself.
+*Allocations* are traced by `tracemalloc` only while asked for: that slows every allocation of
+Python code, about two to four times, and says so.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def _all_tasks(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
 
 
 def _task(task: asyncio.Task[Any]) -> Told:
-    context = task.get_context() if sys.version_info >= (3, 12) else None
+    get_context = getattr(task, "get_context", None)  # Since Python 3.12.
+    context = None if get_context is None else get_context()
     caller = None if context is None else context.get(CALLER)
     stack, awaits = _awaited(task)
     return {

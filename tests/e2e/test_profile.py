@@ -155,7 +155,7 @@ def test_a_handler_that_sleeps_is_told_with_its_stack(service: Service) -> None:
     request = seen["request"]
     assert request["view"] == "asleep"
     assert [one["waits_for"] for one in request["waits"]] == ["python_handler"]
-    assert 0 < request["age_ms"] and request["deadline_left_ms"] > 0
+    assert request["age_ms"] > 0 and request["deadline_left_ms"] > 0
     python = seen["dump"]["python"]
     assert python["answered"] is True
     (task,) = [one for one in python["tasks"] if one["name"] == "asleep"]

@@ -189,8 +189,8 @@ impl Plane {
         })
     }
 
-    /// The next ask for a change as (source, kind, body), where kind is `reload`, `json`, `toml`,
-    /// `lab`, `profile`, or `end` once the plane takes no more; none when `seconds` pass without one.
+    /// The next ask as (source, kind, body), where kind is `reload`, `json`, `toml`,
+    /// `lab`, `profile`, or `end` once the plane takes no more; none when `seconds` pass.
     fn next_ask(
         &self,
         py: Python<'_>,

@@ -109,9 +109,7 @@ def profile(
 
 def _check(what: str, seconds: int, python: int | None, output: str | None) -> None:
     if what not in KINDS:
-        raise Stop(
-            Exit.USAGE, f"error: there is no profile of {what!r}", did_you_mean(what, KINDS)
-        )
+        raise Stop(Exit.USAGE, f"error: there is no profile of {what!r}", did_you_mean(what, KINDS))
     if not 1 <= seconds <= SECONDS_MAX:
         message = f"error: --seconds is from 1 to {SECONDS_MAX}, not {seconds}"
         raise Stop(Exit.USAGE, message)

@@ -6,7 +6,7 @@
 //! Slices of one track lie inside one another or apart, as the viewers want it.
 //!
 //! While the trace is on a request keeps its first polls (`Receipt::turns`) and its receipt is
-//! copied as for a tap (`crate::tap`): a worker waits for nobody, and what finds no room is counted.
+//! copied as for a tap (`crate::tap`): a worker waits for nobody, what finds no room is counted.
 //!
 //! *Bounds.* [`BYTES_MAX`] bytes of events, [`LANES_MAX`] requests of one worker side by side and
 //! [`CALLS_MAX`] attempts of one request side by side; what is left out is counted. Requests that

@@ -62,6 +62,7 @@ mod smuggling;
 mod spoofed;
 mod standing_in;
 mod streams;
+mod task_dumps;
 mod turns;
 mod unread_bodies;
 mod upstream_limits;

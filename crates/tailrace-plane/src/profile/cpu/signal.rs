@@ -1,8 +1,8 @@
 //! Samples of a thread, taken by the thread itself in a signal handler.
 //!
-//! What runs in the handler: loads and stores of atomics, one system call without effect (`gettid`),
-//! and one copy of memory that belongs to the interrupted stack. It takes no lock, allocates
-//! nothing and calls nothing that could.
+//! What runs in the handler: loads and stores of atomics, one system call without effect
+//! (`gettid`), and one copy of memory that belongs to the interrupted stack. It takes no lock,
+//! allocates nothing and calls nothing that could.
 //!
 //! The handler stays installed once it is: a real-time signal without one ends the process, and a
 //! timer that was deleted may still have one on its way. Such a late one finds its ring inactive,

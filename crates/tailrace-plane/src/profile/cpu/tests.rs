@@ -128,7 +128,9 @@ proptest! {
     // A file that is cut or changed is read as far as it goes.
     #[test]
     fn a_broken_file_is_no_panic(
-        at in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        value in any::<u8>(),
+        cut in any::<prop::sample::Index>(),
     ) {
         let mut bytes = std::fs::read("/proc/self/exe").unwrap_or_default();
         bytes.truncate(64 * 1024);

@@ -76,7 +76,6 @@ impl Events {
             };
             self.slice(Track { worker, track: 0 }, slice, &json!({"receipt": id}));
         }
-        let first = 1 + lane * TRACKS;
         let about = json!({
             "receipt": id,
             "request_id": String::from_utf8_lossy(receipt.id()),
@@ -95,9 +94,17 @@ impl Events {
         };
         let track = Track {
             worker,
-            track: first,
+            track: 1 + lane * TRACKS,
         };
         self.slice(track, slice, &about);
+        self.calls(program, receipt, track)
+    }
+
+    /// Writes the calls below the track of their request.
+    fn calls(&mut self, program: &Program, receipt: &Receipt, request: Track) -> Written {
+        let view = receipt
+            .view
+            .and_then(|view| program.views.get(usize::from(view)));
         let mut calls: Vec<&CallBill> = receipt.calls.bills().iter().collect();
         calls.sort_by_key(|bill| bill.ready);
         let mut ends = Vec::new();
@@ -110,8 +117,8 @@ impl Events {
                 continue;
             };
             let track = |at: usize| Track {
-                worker,
-                track: first + 1 + at,
+                track: request.track + 1 + at,
+                ..request
             };
             self.call(program, track(at), name, bill);
             for mark in marks {
