@@ -122,17 +122,17 @@ fn full_port() -> (TcpListener, Vec<TcpStream>) {
     (listener, inside)
 }
 
+/// A service whose upstream `up` is behind this port.
+fn at(listener: &TcpListener) -> Service {
+    let address = listener.local_addr().expect("a bound port");
+    let declared = json!({"addresses": [format!("http://{address}")]});
+    Service::new().upstream_with("up", &Upstream::echo(), declared)
+}
+
 #[test]
 fn a_port_that_takes_nobody_in_is_waited_for_by_connect() {
     let (listener, _inside) = full_port();
-    let address = listener.local_addr().expect("a bound port");
-    let anybody = Upstream::echo();
-    let plane = Service::new()
-        .upstream_with(
-            "up",
-            &anybody,
-            json!({"addresses": [format!("http://{address}")]}),
-        )
+    let plane = at(&listener)
         .view("one", "/one/{id}", vec![strong("it", "/one/{id}")])
         .start();
     let _client = asking(&plane, "/one/7");
@@ -143,23 +143,16 @@ fn a_port_that_takes_nobody_in_is_waited_for_by_connect() {
 fn a_peer_that_does_not_read_is_waited_for_by_write() {
     // Taken in by the kernel, and nobody ever reads.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("a bound port");
-    let anybody = Upstream::echo();
     let body = json!({"json": [{"value": {"part": {"name": "draft", "field": []}}}]});
     let part = with(
         strong("it", "/one/{id}"),
         json!({"method": "POST", "body": body}),
     );
     let large = 12 << 20;
-    let plane = Service::new()
+    let plane = at(&listener)
         .limit("request_body_max_bytes", 2 * large)
         .limit("request_memory_max_bytes", 8 * large)
         .limit("body_read_ms", 60_000)
-        .upstream_with(
-            "up",
-            &anybody,
-            json!({"addresses": [format!("http://{address}")]}),
-        )
         .view_with(
             "one",
             "/one/{id}",
