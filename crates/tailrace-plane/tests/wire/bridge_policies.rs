@@ -68,6 +68,46 @@ fn under_pressure_the_weak_calls_of_a_handler_are_not_made() {
     end(&bridge, &start, reply("1"));
 }
 
+// Live configuration: nobody who is in the handler is put out.
+#[test]
+fn a_handlers_limit_follows() {
+    let upstream = Upstream::echo();
+    let with = |limit: u32| {
+        Service::new().upstream("up", &upstream).view_with(
+            "h",
+            "/h/{id}",
+            Vec::new(),
+            json!({"handler": {"limit": limit}}),
+        )
+    };
+    let plane = with(1).start();
+    let bridge = bridge(&plane);
+    let change = |limit: u32| {
+        let changed = plane.reconfigure(with(limit).source(), b"{}".to_vec(), "test");
+        assert_eq!(changed.map(|changes| changes.len()), Ok(1));
+    };
+    let enter = || {
+        let mut client = plane.client();
+        client.send(get("/h/1"));
+        let start = started(&bridge);
+        (client, start)
+    };
+    let (mut first, one) = enter();
+    assert_eq!(plane.get("/h/2").code(), "handler_full");
+    change(2);
+    let (mut second, two) = enter();
+    assert_eq!(plane.get("/h/2").code(), "handler_full");
+    change(1);
+    end(&bridge, &one, reply("1"));
+    assert_eq!(first.reply().status, 200);
+    assert_eq!(plane.get("/h/2").code(), "handler_full", "one is inside");
+    end(&bridge, &two, reply("1"));
+    assert_eq!(second.reply().status, 200, "let in under another limit");
+    let (mut third, three) = enter();
+    end(&bridge, &three, reply("1"));
+    assert_eq!(third.reply().status, 200);
+}
+
 // req 16.5, 8.3: what an upstream's cache says holds for calls of Python code too.
 #[test]
 fn a_handlers_calls_are_cached_as_their_upstream_says() {
