@@ -40,7 +40,8 @@ pub use batch::Batch;
 pub use gate::{Full, Gate};
 pub use mailbox::{deliver, Conversations};
 pub use message::{
-    Answer, Asked, End, Event, Failed, Group, Head, Letter, Made, Start, Ticket, Token, Wanted,
+    Answer, Asked, End, Event, Failed, Group, Head, Kept, Letter, Made, Start, Ticket, Token,
+    Wanted,
 };
 pub use run::Run;
 pub use stream::Wish;

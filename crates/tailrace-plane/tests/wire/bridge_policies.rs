@@ -1,6 +1,8 @@
 //! Policies that reach into handlers: brownout of their weak calls, caches of their upstreams.
 
-use crate::bridge::{ask, bridge, end, landed, register, reply, service, started, text, wanted};
+use crate::bridge::{
+    ask, bridge, end, landed, landed_from, register, reply, service, started, text, wanted,
+};
 use crate::client::get;
 use crate::patience::eventually;
 use crate::service::Service;
@@ -141,15 +143,17 @@ fn a_handlers_calls_are_cached_as_their_upstream_says() {
         client.send(get("/h/1"));
         let start = started(&bridge);
         ask(&bridge, &start, 1, vec![wanted(&bridge, number, id, true)]);
-        let answers = landed(&bridge);
+        let (answers, kept) = landed_from(&bridge);
         end(&bridge, &start, reply("1"));
-        (answers, client.reply())
+        let from = kept.first().map(|one| (one.source.code(), one.failed));
+        (answers, client.reply(), from)
     };
     let seven = Ok(Some(br#"{"id":"7"}"#.to_vec()));
-    for _ in 0..3 {
-        let (answers, reply) = ask_for("7");
+    for from in [None, Some(("cached", None)), Some(("cached", None))] {
+        let (answers, reply, found) = ask_for("7");
         assert_eq!(answers, std::slice::from_ref(&seven));
         assert_eq!(reply.header("tailrace-degraded"), None);
+        assert_eq!(found, from, "whoever asks is told (req 8.3)");
     }
     assert_eq!(upstream.count(), 1, "the second and third from the cache");
     ask_for("8");
@@ -163,16 +167,17 @@ fn a_handlers_calls_are_cached_as_their_upstream_says() {
     assert_eq!(upstream.count(), 3);
     failing.store(true, std::sync::atomic::Ordering::SeqCst);
     eventually("it is stale, and its upstream fails", || {
-        let (answers, reply) = ask_for("7");
+        let (answers, reply, from) = ask_for("7");
         assert_eq!(answers, std::slice::from_ref(&seven));
         let said = reply.header("tailrace-degraded").unwrap_or_default();
         let stale = said.starts_with("up;reason=server_error;served=stale;age=");
         assert_eq!(stale, reply.header("cache-control") == Some("no-store"));
+        assert_eq!(stale, from == Some(("stale", Some(Reason::ServerError))));
         stale
     });
     // Without a cache the failure is a failure.
     let changed = with(json!({})).source();
     plane.reconfigure(changed, b"{}".to_vec(), "test").unwrap();
-    let (answers, _) = ask_for("7");
+    let (answers, _, _) = ask_for("7");
     assert_eq!(answers[0].as_ref().unwrap_err().reason, Reason::ServerError);
 }
