@@ -322,8 +322,9 @@ impl Groups {
             age_s: ended.age_s,
             failed: ended.failed,
         };
-        let group = self.open.iter_mut().find(|group| group.token == token);
-        group.into_iter().for_each(|group| group.kept.push(kept));
+        if let Some(group) = self.open.iter_mut().find(|group| group.token == token) {
+            group.kept.push(kept);
+        }
     }
 
     fn land(&mut self, worker: &Worker, token: Token, at: usize, answer: Answer) {
