@@ -371,9 +371,11 @@ fn allocator() -> (&'static str, Vec<(&'static str, u64)>) {
         );
     }
     let mut told = [0_usize; 8];
-    let [a, b, c, d, e, f, g, h] = &mut told;
+    let at: [*mut usize; 8] = std::array::from_fn(|index| &raw mut told[index]);
     // SAFETY: the function of the linked allocator has this type, and writes eight numbers.
-    unsafe { mi_process_info(a, b, c, d, e, f, g, h) };
+    unsafe {
+        mi_process_info(at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7]);
+    }
     let figures = vec![
         ("committed_bytes", told[5] as u64),
         ("committed_peak_bytes", told[6] as u64),

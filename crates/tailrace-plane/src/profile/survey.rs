@@ -115,7 +115,8 @@ pub struct Request {
     /// What its indices count in: it keeps the configuration it began with.
     pub program: Arc<Program>,
     pub view: usize,
-    pub request_id: Vec<u8>,
+    /// The request's id.
+    pub id: Vec<u8>,
     pub number: u64,
     pub started: Nanos,
     pub deadline: Nanos,

@@ -65,7 +65,7 @@ fn request(request: &Request, at: Nanos) -> Value {
     let waits = request.waits.iter();
     json!({
         "view": view.map(|view| &view.name),
-        "request_id": String::from_utf8_lossy(&request.request_id),
+        "request_id": String::from_utf8_lossy(&request.id),
         "number": request.number,
         "age_ms": ms(at.saturating_sub(request.started)),
         "deadline_left_ms": signed_ms(request.deadline, at),

@@ -124,7 +124,7 @@ mod tests {
         let (gone, count) = joined.join().unwrap();
         assert_eq!(count, 2);
         assert_ne!(gone.id, own.known.id);
-        assert_eq!(threads.all(), [own.known.clone()]);
+        assert_eq!(threads.all(), std::slice::from_ref(&own.known));
         assert_eq!(threads.named("other"), None);
         let told = state(&own.known);
         assert_eq!(told["thread"], own.known.id);

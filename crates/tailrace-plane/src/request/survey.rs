@@ -17,7 +17,7 @@ impl Exchange {
         let mut noted = Request {
             program: Arc::clone(&worker.program),
             view,
-            request_id: self.request_id.clone(),
+            id: self.request_id.clone(),
             number: self.fan.receipt.number,
             started: self.started,
             deadline: self.fan.receipt.deadline,

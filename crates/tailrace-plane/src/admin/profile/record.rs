@@ -137,13 +137,13 @@ pub(super) async fn cpu(
         Some(there) => there.end(&json!({"do": "cpu_end"}), python::WAIT).await,
         None => begun,
     };
-    Ok(Some(written(shared, asked.format, native, &python)))
+    Ok(Some(written(shared, asked.format, &native, &python)))
 }
 
 fn written(
     shared: &Shared,
     format: Format,
-    native: Result<Recorded, String>,
+    native: &Result<Recorded, String>,
     python: &Value,
 ) -> Answer {
     let mut stacks = native
@@ -152,13 +152,13 @@ fn written(
     stacks.extend(python_stacks(python));
     let service = &shared.program().service;
     let seconds = native.as_ref().map_or(0.0, |one| one.seconds);
-    match (format, &native) {
+    match (format, native) {
         (Format::Json, _) => shown(&json!({
             "format_version": 1,
             "profile": "cpu",
             "service": service,
             "epoch_ms": crate::clock::epoch_ms(),
-            "native": match &native {
+            "native": match native {
                 Ok(recorded) => recorded.json(),
                 Err(why) => json!({"answered": false, "why": why}),
             },

@@ -91,18 +91,18 @@ impl<'a> Unwinder<'a> {
         }
         let old = *registers;
         let mut bottom = false;
-        for number in 0..REGISTERS {
+        for (number, register) in registers.iter_mut().enumerate() {
             match row.register(Register(number as u16)) {
                 Some(RegisterRule::Offset(offset)) => {
                     let at = cfa.wrapping_add(offset as u64);
-                    registers[number] = read(sample, at).ok_or(End::Cut)?;
+                    *register = read(sample, at).ok_or(End::Cut)?;
                 }
                 Some(RegisterRule::ValOffset(offset)) => {
-                    registers[number] = cfa.wrapping_add(offset as u64);
+                    *register = cfa.wrapping_add(offset as u64);
                 }
                 Some(RegisterRule::Register(other)) => {
                     let other = old.get(usize::from(other.0)).ok_or(End::Cut)?;
-                    registers[number] = *other;
+                    *register = *other;
                 }
                 None | Some(RegisterRule::Undefined) if number == RETURN => {
                     // Where calls leave it in a register, it is there as long as nothing else is

@@ -88,8 +88,11 @@ impl Sampling {
 
     /// Shows the samples of a thread that wait.
     pub fn take(&self, thread: usize, mut each: impl FnMut(&Sample)) {
-        let ring = &RINGS[thread];
-        let Some(slots) = ring.slots.get() else {
+        // A thread that is not of this sampling has nothing to show.
+        let Some((ring, slots)) = self.timers.get(thread).and_then(|_| {
+            let ring = &RINGS[thread];
+            Some((ring, ring.slots.get()?))
+        }) else {
             return;
         };
         let head = ring.head.load(Ordering::Acquire);
