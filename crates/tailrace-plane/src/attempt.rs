@@ -85,6 +85,7 @@ pub async fn attempt(call: &Call, part: &Part, chosen: Chosen, kind: Kind) -> At
         &address.base,
         &address.authority,
         left,
+        noted.span(),
         &mut bytes,
     );
     call.line_up().await;

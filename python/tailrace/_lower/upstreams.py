@@ -177,7 +177,7 @@ def _addresses(context: Context, name: str, setting: Setting) -> list[str]:
 
 
 def _address(context: Context, name: str, url: object, place: Place) -> str:
-    reason, help_ = _url_problem(url)
+    reason, help_ = url_problem(url)
     if reason:
         shown = re.sub(r"//[^/@]*@", "//***@", url) if isinstance(url, str) else url
         message = f"address {shown!r} of upstream `{name}` {reason}"
@@ -186,7 +186,7 @@ def _address(context: Context, name: str, url: object, place: Place) -> str:
     return str(url).rstrip("/")
 
 
-def _url_problem(url: object) -> tuple[str, str]:
+def url_problem(url: object) -> tuple[str, str]:
     example = 'an address is "http://host:port" or "http://host:port/base"'
     if not isinstance(url, str):
         return "is not text", example

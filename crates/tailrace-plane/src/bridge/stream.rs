@@ -204,7 +204,7 @@ fn render(worker: &Worker, wish: &Wish) -> Result<Rendered, Reason> {
     };
     template::render(&wish.template.part, values, &mut rendered)
         .map_err(|_| Reason::BadReference)?;
-    let line = alone::id_line(worker, &wish.asked.request_id);
+    let (line, _) = alone::lines(worker, &wish.asked);
     rendered.bytes.extend_from_slice(&line);
     Ok(rendered)
 }
@@ -228,7 +228,8 @@ async fn open(
     let mut bytes = worker.buffers.take();
     let left = until.saturating_sub(started);
     let (base, authority) = (&address.base, &address.authority);
-    attempt::push_request(part, rendered, base, authority, left, &mut bytes);
+    let span = worker.span();
+    attempt::push_request(part, rendered, base, authority, left, span, &mut bytes);
     // Pieces are bounded by the window, not by the memory of a request.
     let (memory, tally) = (Held::new(u64::MAX), Tally::default());
     let request = client::Request {

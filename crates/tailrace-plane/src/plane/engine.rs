@@ -1,13 +1,15 @@
 //! A plane without ports: the workers of a client, which make calls for Python code only.
 
 use super::threads::Threads;
-use super::{control, worker_count, StartError, WhileRunning, HELPERS_END, WORKERS_END};
+use super::{
+    control, trace_target, worker_count, StartError, WhileRunning, HELPERS_END, WORKERS_END,
+};
 use crate::bridge::Bridge;
 use crate::metrics::text;
 use crate::metrics::write::Format;
 use crate::program::Program;
 use crate::shared::{Phase, Shared};
-use crate::{resolve, server};
+use crate::{resolve, server, trace};
 use std::sync::Arc;
 use tailrace_blueprint::Blueprint;
 
@@ -35,6 +37,7 @@ impl Engine {
         let bridge = Arc::new(Bridge::new(&program, workers).map_err(system)?);
         let mut shared = Shared::new(program, workers, source, b"{}".to_vec());
         shared.bridge = Some(Arc::clone(&bridge));
+        let target = trace_target(blueprint)?;
         let shared = Arc::new(shared);
         let unresolved = resolve::resolve_all(&shared);
         let engine = Self {
@@ -45,6 +48,11 @@ impl Engine {
             workers: Threads::default(),
             helpers: Threads::default(),
         };
+        if let Some(target) = target {
+            let shared = Arc::clone(&engine.shared);
+            let run = move || trace::export(&target, &shared);
+            engine.helpers.spawn("tailrace-trace", run)?;
+        }
         for index in 0..workers {
             engine.spawn_worker(index)?;
         }

@@ -61,6 +61,7 @@ mod smuggling;
 mod spoofed;
 mod standing_in;
 mod streams;
+mod tracing;
 mod turns;
 mod unread_bodies;
 mod upstream_limits;
