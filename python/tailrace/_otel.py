@@ -4,7 +4,7 @@ The failure prevented: a collector that every other program of the host finds by
 variables, and that has to be named once more here. They fill in what tracing needs and turn nothing
 on: a service that declares no tracing must not begin to send because its host has a collector. What
 is said to tailrace itself (a flag, `TAILRACE_TRACING_*`, the file) is stronger, the code is weaker.
-Headers may be a secret: only the name of their variable is read here, the plane reads what it holds.
+Headers may be a secret: only the name of their variable is read here, its text by the plane.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ class Service:
     pressure. `envelope` renames the reply's own fields `degraded`, `request_id` and `served_at_ms`.
     With `server_timing` a reply says what its parts took, in a `Server-Timing` header, to a client
     that asks with `Tailrace-Timing: 1`. `tracing` says where its traces go; without it the context
-    of a request is passed on and nothing recorded. `upstreams` names those that only handlers call and that
-    stand neither in their module nor around them.
+    of a request is passed on and nothing recorded. `upstreams` names those that only handlers call
+    and that stand neither in their module nor around them.
     """
 
     def __init__(

@@ -87,7 +87,7 @@ impl Plane {
             let bridge = Bridge::new(&shared.program(), workers).map_err(system("bridge"))?;
             shared.bridge = Some(Arc::new(bridge));
         }
-        let target = trace_target(blueprint)?;
+        let target = trace::Target::find(blueprint).map_err(StartError::Blueprint)?;
         let shared = Arc::new(shared);
         let unresolved = resolve::resolve_all(&shared);
         let listen = &blueprint.listen;
@@ -123,8 +123,8 @@ impl Plane {
         }
         if let Some(target) = target {
             let shared = Arc::clone(&plane.shared);
-            let run = move || trace::export(&target, &shared);
-            plane.helpers.spawn("tailrace-trace", run)?;
+            let export = move || trace::export(&target, &shared);
+            plane.helpers.spawn("tailrace-trace", export)?;
         }
         for (index, (listener, ring)) in listeners.into_iter().zip(rings).enumerate() {
             plane.spawn_worker(index, listener, ring)?;
@@ -301,16 +301,6 @@ fn worker_count(asked: Option<u16>) -> usize {
         || thread::available_parallelism().map_or(1, usize::from),
         |asked| usize::from(asked).max(1),
     )
-}
-
-/// Where traces are sent, when they are; the variable with its headers is read here.
-fn trace_target(blueprint: &Blueprint) -> Result<Option<trace::Target>, StartError> {
-    let Some(declared) = &blueprint.tracing else {
-        return Ok(None);
-    };
-    let variable = |name: &str| std::env::var(name).ok();
-    let target = trace::Target::new(&blueprint.service, declared, variable);
-    target.map(Some).map_err(StartError::Blueprint)
 }
 
 type Rings = (

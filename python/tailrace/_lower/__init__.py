@@ -66,8 +66,8 @@ def lower_client(
     """A blueprint of `upstreams` alone; raises `DeclarationError` with every problem found."""
     import os
 
-    from tailrace._lower.tracing import lower_tracing
     from tailrace._lower.service import FORMAT_VERSION
+    from tailrace._lower.tracing import lower_tracing
     from tailrace._lower.upstreams import lower_upstreams
     from tailrace._otel import otel_settings
     from tailrace.service import Service

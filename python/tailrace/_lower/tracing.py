@@ -96,12 +96,12 @@ class _Lowering:
         if from_otel and protocol is not None and protocol.value != PROTOCOL:
             message = f"spans are sent as {PROTOCOL}, not as {protocol.value!r}"
             helps = (
-                f"name the collector's HTTP port: endpoint = \"http://collector:4318\", or set "
+                f'name the collector\'s HTTP port: endpoint = "http://collector:4318", or set '
                 f"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL={PROTOCOL} with such an endpoint",
             )
             self.context.problem(CODE, message, protocol.place, helps=helps)
             return ""
-        url = setting.value
+        url: Any = setting.value
         reason, _ = url_problem(url)
         if reason:
             shown = re.sub(r"//[^/@]*@", "//***@", url) if isinstance(url, str) else url
@@ -112,8 +112,8 @@ class _Lowering:
             message = f"endpoint {shown!r} of tracing {reason}"
             self.context.problem(CODE, message, setting.place, helps=helps)
             return ""
-        bare = urlsplit(url).path in ("", "/")
-        return url.rstrip("/") + (PATH_DEFAULT if bare else "")
+        whole = str(url).rstrip("/")
+        return whole + ("" if urlsplit(whole).path else PATH_DEFAULT)
 
     def timeout(self) -> int:
         setting = self._setting("timeout", "timeout_ms")

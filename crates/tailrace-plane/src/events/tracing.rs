@@ -8,7 +8,7 @@ events! {
             Counter TRACES_KEPT "tailrace_traces_kept" [reason]
                 "Traces that wait to be sent or were sent, by why they are kept";
             Counter TRACES_DROPPED "tailrace_traces_dropped" [reason]
-                "Traces that were worth keeping and are lost: more than the rate (rate_limited), no room in the queue (queue_full), no answer of the collector (unreachable), or its no (refused)";
+                "Traces that were worth keeping and are lost: rate, full queue, or the collector";
             Gauge TRACES_WAITING "tailrace_traces_waiting" [] "Traces that wait to be sent";
         }
         fields {}
@@ -17,7 +17,7 @@ events! {
         metrics {
             Counter SPANS_EXPORTED "tailrace_spans_exported" [] "Spans the collector has taken";
             Counter SPANS_DROPPED "tailrace_spans_dropped" [reason]
-                "Spans that were sent and did not arrive: unreachable or refused";
+                "Spans that were sent and did not arrive";
             Counter TRACE_EXPORTS "tailrace_trace_exports" [result]
                 "Exchanges with the collector by how they ended: ok, retried or failed for good";
         }

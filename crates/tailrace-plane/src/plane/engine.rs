@@ -1,9 +1,7 @@
 //! A plane without ports: the workers of a client, which make calls for Python code only.
 
 use super::threads::Threads;
-use super::{
-    control, trace_target, worker_count, StartError, WhileRunning, HELPERS_END, WORKERS_END,
-};
+use super::{control, worker_count, StartError, WhileRunning, HELPERS_END, WORKERS_END};
 use crate::bridge::Bridge;
 use crate::metrics::text;
 use crate::metrics::write::Format;
@@ -37,7 +35,7 @@ impl Engine {
         let bridge = Arc::new(Bridge::new(&program, workers).map_err(system)?);
         let mut shared = Shared::new(program, workers, source, b"{}".to_vec());
         shared.bridge = Some(Arc::clone(&bridge));
-        let target = trace_target(blueprint)?;
+        let target = trace::Target::find(blueprint).map_err(StartError::Blueprint)?;
         let shared = Arc::new(shared);
         let unresolved = resolve::resolve_all(&shared);
         let engine = Self {
@@ -50,8 +48,8 @@ impl Engine {
         };
         if let Some(target) = target {
             let shared = Arc::clone(&engine.shared);
-            let run = move || trace::export(&target, &shared);
-            engine.helpers.spawn("tailrace-trace", run)?;
+            let export = move || trace::export(&target, &shared);
+            engine.helpers.spawn("tailrace-trace", export)?;
         }
         for index in 0..workers {
             engine.spawn_worker(index)?;

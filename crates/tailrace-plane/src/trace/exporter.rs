@@ -133,7 +133,7 @@ impl Exporter<'_> {
                     batch.arrived(answer);
                     return;
                 }
-                // These say that the same may be taken later (OTLP/HTTP, "Retryable Response Codes").
+                // The same may be taken later (OTLP/HTTP, "Retryable Response Codes").
                 Some((429 | 502..=504, answer)) => answer.retry_after,
                 None => None,
                 Some(_) => {

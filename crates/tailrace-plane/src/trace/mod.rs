@@ -1,12 +1,13 @@
 //! Traces: the context of a request passed on, and its spans sent where somebody reads them
 //! (req 16.6).
 //!
-//! The failures prevented: a trace that ends at this service; a trace store that has everything but
-//! the request that was slow; and an exporter that slows what it watches. A request copies its
+//! The failures prevented: a trace that ends at this service; a trace store that has everything
+//! but the request that was slow; an exporter that slows what it watches. A request copies its
 //! context and writes one header line per attempt, whose span is one number counted on from its
 //! call's. Nothing else happens while it runs. When its receipt is finished it is known whether it
 //! was worth a trace (`tailrace_policy::trace_sample`); of the few that are, the worker puts a copy
-//! of the receipt into a bounded queue and goes on. A thread apart makes spans of it and sends them.
+//! of the receipt into a bounded queue and goes on. A thread apart makes spans of it and sends
+//! them.
 //!
 //! ```text
 //! context   traceparent and tracestate, in and out

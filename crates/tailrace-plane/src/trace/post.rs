@@ -1,9 +1,9 @@
 //! One exchange with the collector: a connection, a request, an answer.
 //!
 //! The failures prevented: an answer that is believed because it came, and one that never ends. The
-//! same strict codec as for upstreams reads it, at most [`ANSWER_MAX`] bytes are kept, and the whole
-//! exchange, look-up of the name included, has one time limit. A connection is opened for each:
-//! there are two a second at most, and none is then half-dead when it is needed.
+//! same strict codec as for upstreams reads it, at most [`ANSWER_MAX`] bytes are kept, and the
+//! whole exchange, look-up of the name included, has one time limit. A connection is opened for
+//! each: there are two a second at most, and none is then half-dead when it is needed.
 
 use super::Target;
 use crate::clock;

@@ -128,7 +128,7 @@ impl Made<'_> {
                 flag("tailrace.degraded", receipt.degraded),
                 real(
                     "tailrace.deadline_ms",
-                    self.between(receipt.started, receipt.deadline),
+                    between(receipt.started, receipt.deadline),
                 ),
             ]);
         } else {
@@ -147,7 +147,7 @@ impl Made<'_> {
         }
         if receipt.status >= 500 {
             attributes.push(text("error.type", receipt.code));
-            span.status = failed(receipt.code);
+            span.status = Some(failed(receipt.code));
         }
         span.events = self.events(finished.slow);
         span
@@ -238,10 +238,7 @@ impl Made<'_> {
             text("tailrace.outcome", outcome(bill.landed, bill.failed)),
             text("tailrace.source", bill.source.code()),
             number("tailrace.attempts", bill.attempts.into()),
-            real(
-                "tailrace.fanout_wait_ms",
-                self.between(bill.ready, bill.started),
-            ),
+            real("tailrace.fanout_wait_ms", between(bill.ready, bill.started)),
             real("tailrace.bulkhead_wait_ms", json::ms(bill.bulkhead_wait())),
         ]);
         if bill.other {
@@ -252,7 +249,7 @@ impl Made<'_> {
         }
         if let Some(reason) = bill.failed {
             attributes.push(text("error.type", reason.code()));
-            span.status = failed(reason.code());
+            span.status = Some(failed(reason.code()));
         }
         if matches!(bill.source, Source::Cached | Source::Stale) {
             let result = vec![text("result", bill.source.code())];
@@ -294,12 +291,12 @@ impl Made<'_> {
             ("tailrace.first_byte_ms", mark.first_byte),
         ] {
             if at > 0 {
-                attributes.push(real(name, self.between(mark.start, at)));
+                attributes.push(real(name, between(mark.start, at)));
             }
         }
         if let Some(reason) = mark.failed {
             attributes.push(text("error.type", reason.code()));
-            span.status = failed(reason.code());
+            span.status = Some(failed(reason.code()));
         }
         span
     }
@@ -307,10 +304,11 @@ impl Made<'_> {
     fn name(&self, part: u16) -> &str {
         json::part_name(self.program, self.view, part)
     }
+}
 
-    fn between(&self, from: Nanos, to: Nanos) -> f64 {
-        json::ms(to.saturating_sub(from))
-    }
+/// Milliseconds.
+fn between(from: Nanos, to: Nanos) -> f64 {
+    json::ms(to.saturating_sub(from))
 }
 
 /// How a call or an attempt ended, in the words of receipts.
@@ -341,11 +339,11 @@ fn is_of(origin: &crate::upstream::Origin, authority: &str) -> bool {
     *origin.authority == *authority
 }
 
-fn failed(code: &str) -> Option<Status> {
-    Some(Status {
+fn failed(code: &str) -> Status {
+    Status {
         message: code.to_owned(),
         code: StatusCode::Error as i32,
-    })
+    }
 }
 
 fn pair(key: &str, value: Value) -> KeyValue {

@@ -10,7 +10,7 @@
 
 use crate::addresses::Origin;
 use std::time::Duration;
-use tailrace_blueprint::Tracing;
+use tailrace_blueprint::{Blueprint, Tracing};
 
 /// Bytes of all headers together.
 const HEADERS_MAX: usize = 8 * 1024;
@@ -29,6 +29,14 @@ pub struct Target {
 }
 
 impl Target {
+    /// That of a service, when it has one; its headers are read from the environment here.
+    pub fn find(blueprint: &Blueprint) -> Result<Option<Self>, String> {
+        let declared = blueprint.tracing.as_ref();
+        let variable = |name: &str| std::env::var(name).ok();
+        let target = declared.map(|declared| Self::new(&blueprint.service, declared, variable));
+        target.transpose()
+    }
+
     /// As it is declared; headers are what `variable` finds under the declared name.
     pub fn new(
         service: &str,

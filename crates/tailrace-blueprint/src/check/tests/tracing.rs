@@ -60,3 +60,15 @@ fn what_stands_before_an_at_sign_is_not_shown() {
         problems[0].message
     );
 }
+
+// Each call has a line of its own: one beside it would make both none.
+#[test]
+fn a_call_does_not_write_a_trace() {
+    for name in ["traceparent", "TraceState"] {
+        let headers = json!([{"name": name, "value": [{"text": "00-1"}]}]);
+        let found = paths_with("/views/0/parts/1/headers", headers);
+        assert_eq!(found, ["views[0].parts[1].headers[0].name"]);
+    }
+    let forwarded = paths_with("/upstreams/0/forward_headers", json!(["traceparent"]));
+    assert_eq!(forwarded, [""; 0], "sent all the same");
+}

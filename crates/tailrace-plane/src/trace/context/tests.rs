@@ -188,7 +188,12 @@ fn a_caller_s_trace_goes_on_and_without_one_a_trace_begins() {
 proptest! {
     // What an attempt sends is a context again, of its own span.
     #[test]
-    fn what_is_sent_is_read_back(trace in 1_u128.., draw: u64, number in 0_u64..100, flags in 0..2_u8) {
+    fn what_is_sent_is_read_back(
+        trace in 1_u128..,
+        draw: u64,
+        number in 0_u64..100,
+        flags in 0..2_u8,
+    ) {
         let context = Context { trace, parent: 0, span: 1, flags };
         let mut line = b"x-request-id: 1\r\n".to_vec();
         context.push_line(&mut line);
@@ -208,7 +213,9 @@ proptest! {
             (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..700)), 0..5),
     ) {
         let names: [&[u8]; 2] = [b"traceparent", b"tracestate"];
-        let headers = values.iter().map(|(state, value)| (names[usize::from(*state)], value.as_slice()));
+        let headers = values.iter();
+        let headers =
+            headers.map(|(state, value)| (names[usize::from(*state)], value.as_slice()));
         let mut out = Vec::new();
         let carried = Carried::read(headers, &mut out);
         prop_assert!(out.is_empty() || carried.parent.is_some());
