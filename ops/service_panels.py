@@ -25,6 +25,8 @@ from panels import (
     share,
 )
 
+SLOW: Final = rate("tailrace_tail_requests_total", VIEW, "view")
+
 SERVICE: Final = (
     Row(
         "What callers get",
@@ -235,7 +237,69 @@ SERVICE: Final = (
                     (rate("tailrace_handler_stalls_total", VIEW, "view"), "{{view}} held"),
                     (rate("tailrace_handler_overdue_total", VIEW, "view"), "{{view}} overdue"),
                 ),
-                width=16,
+            ),
+            Panel(
+                "Computed fields, time in Python",
+                SECONDS,
+                quantiles("tailrace_computed_seconds", VIEW),
+            ),
+            Panel(
+                "Computed fields, wait for Python",
+                SECONDS,
+                quantiles("tailrace_computed_wait_seconds", VIEW),
+            ),
+            Panel(
+                "Computed fields not asked for, or holding the loop",
+                RATE,
+                (
+                    (rate("tailrace_computed_refused_total", VIEW, "view"), "{{view}} full"),
+                    (rate("tailrace_computed_stalls_total", VIEW, "view"), "{{view}} held"),
+                ),
+            ),
+        ),
+    ),
+    Row(
+        "What the slowest wait for",
+        (
+            Panel(
+                "Saving, had the part taken no time",
+                SECONDS,
+                (
+                    (
+                        share(
+                            rate("tailrace_tail_part_saving_seconds_total", VIEW, "view, part"),
+                            "on (view) group_left " + SLOW,
+                        ),
+                        "{{view}} {{part}}",
+                    ),
+                ),
+                "Of requests slower than the running P99 of their view; `tailrace why p99`.",
+            ),
+            Panel(
+                "Time there, on the critical path",
+                SECONDS,
+                (
+                    (
+                        share(
+                            rate("tailrace_tail_part_path_seconds_total", VIEW, "view, part"),
+                            "on (view) group_left " + SLOW,
+                        ),
+                        "{{view}} {{part}}",
+                    ),
+                ),
+            ),
+            Panel(
+                "Share of the slow on whose path the part is",
+                SHARE,
+                (
+                    (
+                        share(
+                            rate("tailrace_tail_part_requests_total", VIEW, "view, part"),
+                            "on (view) group_left " + SLOW,
+                        ),
+                        "{{view}} {{part}}",
+                    ),
+                ),
             ),
         ),
     ),

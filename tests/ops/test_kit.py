@@ -134,10 +134,6 @@ def test_every_metric_is_on_a_dashboard_or_in_a_rule_or_says_why_not() -> None:
         "tailrace_cache_entries",
         "tailrace_cache_flights",
         "tailrace_computed_in_flight",
-        "tailrace_computed_refused",
-        "tailrace_computed_seconds",
-        "tailrace_computed_stalls",
-        "tailrace_computed_wait_seconds",
         "tailrace_interpreter_entries",
         "tailrace_cache_hot_keys",
         "tailrace_cache_invalidations",
@@ -149,6 +145,7 @@ def test_every_metric_is_on_a_dashboard_or_in_a_rule_or_says_why_not() -> None:
         "tailrace_python_waiting_seconds",
         "tailrace_rate_clients",
         "tailrace_rate_clients_evicted",
+        "tailrace_receipts_lost",
         "tailrace_resolve_failures",
         "tailrace_workers",
     }

@@ -226,7 +226,8 @@ fn stages_and_statuses_are_told_apart() {
         let (code, lines) = lab
             .load("--stages 50:1,200:1 --connections 8 --within-ms 1")
             .await;
-        assert_eq!(code, 0);
+        // 4: a busy machine made the generator late, which says nothing about what it counts.
+        assert!(code == 0 || code == 4, "exit code {code}");
         let summary = lines.last().unwrap();
         let stages = summary["by_stage"].as_array().unwrap();
         let number = |value: &Value| value.as_u64().unwrap();

@@ -42,7 +42,7 @@ impl Wanted {
 pub struct Taps {
     /// How many there are: what a request looks at.
     open: AtomicUsize,
-    taps: RwLock<Vec<Arc<Tap>>>,
+    each: RwLock<Vec<Arc<Tap>>>,
     /// Requests that ended while a tap was opened or closed.
     missed: AtomicU64,
 }
@@ -50,7 +50,7 @@ pub struct Taps {
 impl Taps {
     /// Opens a tap over `workers` workers; none when there are as many as there may be.
     pub fn open(self: &Arc<Self>, wanted: Wanted, workers: usize) -> Option<Open> {
-        let mut taps = self.taps.write().unwrap_or_else(PoisonError::into_inner);
+        let mut taps = self.each.write().unwrap_or_else(PoisonError::into_inner);
         if taps.len() >= TAPS_MAX {
             return None;
         }
@@ -73,7 +73,7 @@ impl Taps {
         if self.open.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let Ok(taps) = self.taps.try_read() else {
+        let Ok(taps) = self.each.try_read() else {
             self.missed.fetch_add(1, Ordering::Relaxed);
             return;
         };
@@ -136,7 +136,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let taps = self.taps.taps.write();
+        let taps = self.taps.each.write();
         let mut taps = taps.unwrap_or_else(PoisonError::into_inner);
         taps.retain(|one| !Arc::ptr_eq(one, &self.tap));
         self.taps.open.store(taps.len(), Ordering::Relaxed);

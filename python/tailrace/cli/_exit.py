@@ -35,6 +35,7 @@ class Stop(Exception):  # noqa: N818 - it ends a verb, in peace or not
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The nearest of `known`, else all of them."""
     import difflib
+    import textwrap
 
     names = list(known)
     # The dashes that all options share must not make strangers look alike.
@@ -44,4 +45,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = near or difflib.get_close_matches(wanted, folded, n=1, cutoff=0.5)
     if near:
         return f"did you mean `{folded[near[0]]}`?"
-    return f"there are: {', '.join(names)}" if names else ""
+    # Below one another, eighty columns wide with what stands before it.
+    there_are = textwrap.wrap(f"there are: {', '.join(names)}", 72) if names else []
+    return "\n        ".join(there_are)

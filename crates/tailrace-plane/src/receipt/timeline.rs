@@ -109,9 +109,12 @@ impl Timeline {
         for bill in chain.iter().rev().flatten() {
             self.call(receipt, bill);
         }
-        // Ready and never called: the cap was reached until there was no time left.
-        let called = chain[0].is_some();
-        let rest = if called { Step::Engine } else { Step::Fanout };
+        // Never called, or failed and its stand-in never called: the cap was reached until there
+        // was no time left.
+        let bill = receipt.parts.get(usize::from(part));
+        let failed = bill.is_some_and(|bill| bill.failed.is_some());
+        let waited = failed || chain[0].is_none();
+        let rest = if waited { Step::Fanout } else { Step::Engine };
         self.to(rest, Some(part), node.done);
     }
 
