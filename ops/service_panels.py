@@ -24,6 +24,7 @@ from panels import (
     replies,
     share,
 )
+from trace_panels import TRACES
 
 SLOW: Final = rate("tailrace_tail_requests_total", VIEW, "view")
 
@@ -362,55 +363,5 @@ SERVICE: Final = (
             ),
         ),
     ),
-    Row(
-        "Traces",
-        (
-            Panel(
-                "Kept",
-                COUNT,
-                (
-                    (
-                        f"sum by (reason) (increase(tailrace_traces_kept_total{{{JOB}}}"
-                        "[$__rate_interval]))",
-                        "{{reason}}",
-                    ),
-                ),
-                about="Finished requests that were worth a trace, by why. All zero: no tracing.",
-            ),
-            Panel(
-                "Lost",
-                COUNT,
-                (
-                    (
-                        f"sum by (reason) (increase(tailrace_traces_dropped_total{{{JOB}}}"
-                        "[$__rate_interval]))",
-                        "{{reason}}",
-                    ),
-                    (
-                        f"sum by (reason) (increase(tailrace_spans_dropped_total{{{JOB}}}"
-                        "[$__rate_interval]))",
-                        "spans {{reason}}",
-                    ),
-                    (f"sum(tailrace_traces_waiting{{{JOB}}})", "waiting"),
-                ),
-                about="No request waits for any of it.",
-            ),
-            Panel(
-                "Exchanges with the collector",
-                COUNT,
-                (
-                    (
-                        f"sum by (result) (increase(tailrace_trace_exports_total{{{JOB}}}"
-                        "[$__rate_interval]))",
-                        "{{result}}",
-                    ),
-                    (
-                        f"sum(increase(tailrace_spans_exported_total{{{JOB}}}"
-                        "[$__rate_interval]))",
-                        "spans taken",
-                    ),
-                ),
-            ),
-        ),
-    ),
+    TRACES,
 )
