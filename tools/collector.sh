@@ -9,7 +9,10 @@ set -eu
 source=$PWD/tests/real/collector
 program=$PWD/.venv/collector/collector
 
-if [ -x "$program" ] && [ "$program" -nt "$source/go.sum" ] && [ "$program" -nt "$source/main.go" ]; then
+newer() {
+    [ "$program" -nt "$source/$1" ]
+}
+if [ -x "$program" ] && newer go.sum && newer main.go; then
     exit 0
 fi
 if ! command -v go >/dev/null 2>&1; then
