@@ -47,6 +47,7 @@ mod source;
 pub mod splice;
 mod tap;
 mod template;
+mod trace;
 mod upstream;
 mod worker;
 

@@ -14,6 +14,7 @@ use crate::profile::Profiler;
 use crate::program::Program;
 use crate::receipt::Shelf;
 use crate::tap::Taps;
+use crate::trace::Traces;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tailrace_policy::Nanos;
@@ -50,6 +51,8 @@ pub struct Shared {
     pub taps: Arc<Taps>,
     /// Who looks inside.
     pub profiler: Arc<Profiler>,
+    /// What is worth a trace; none when nothing is traced.
+    pub traces: Option<Traces>,
     pub admission: Admission,
     /// Made when something is cached for the first time.
     cache: OnceLock<Arc<Cache>>,
@@ -96,6 +99,7 @@ impl Shared {
         let admission = Admission::new(&program, workers);
         let shelves = (0..workers).map(|_| Arc::new(Shelf::new(&program)));
         let shelves = shelves.collect();
+        let traces = Traces::new(&program, workers);
         let live = Live::new(Current {
             program,
             blueprint,
@@ -107,6 +111,7 @@ impl Shared {
             shelves,
             taps: Arc::default(),
             profiler: Arc::new(Profiler::new(workers)),
+            traces,
             admission,
             cache: OnceLock::new(),
             bridge: None,

@@ -9,6 +9,7 @@ mod survey;
 use super::message::{Answer, Event, Failed, Group, Kept, Token, Wanted};
 use crate::call::{self, Call, Made, Running};
 use crate::clock;
+use crate::h1::Method;
 use crate::json::Json;
 use crate::reason::Reason;
 use crate::receipt::{Calls, Ended, Held, Receipt, Tallies, Tally, Whose};
@@ -52,6 +53,7 @@ struct Slot {
     token: Token,
     at: usize,
     upstream: usize,
+    method: Method,
     until: Nanos,
     tally: Rc<Tally>,
     answered: Rc<Cell<u16>>,
@@ -253,8 +255,9 @@ impl Groups {
                 until
             };
             let tally = self.tallies.take(job.ready, now);
+            tally.span.set(worker.span());
             let answered = Rc::new(Cell::new(0));
-            let upstream = template.part.upstream;
+            let (upstream, method) = (template.part.upstream, template.part.method);
             let running = call::start(Call {
                 worker: Rc::clone(worker),
                 made: Made::Template(Arc::clone(template)),
@@ -271,6 +274,7 @@ impl Groups {
                 token: job.token,
                 at: job.at,
                 upstream,
+                method,
                 until,
                 tally,
                 answered,
@@ -370,6 +374,7 @@ impl Groups {
             part: slot.upstream,
             item: slot.at,
             upstream: slot.upstream,
+            method: slot.method,
             other: false,
         };
         // First the call, which may be what still holds the tally.

@@ -144,6 +144,8 @@ pub(super) fn start(key: Key, flight: Flight, call: Call, keep: Keep) {
     let (asker, tally) = (Rc::clone(&call.tally), Rc::<Tally>::default());
     tally.begin(now, now);
     *asker.fetch.borrow_mut() = Some(Rc::clone(&tally));
+    // In the trace of who asked for it.
+    tally.span.set(asker.span.get());
     let call = Call {
         memory: Held::new(u64::from(memory)),
         until: now + time,

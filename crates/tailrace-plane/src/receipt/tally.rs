@@ -105,6 +105,8 @@ pub struct Tally {
     pub in_lane: Cell<u16>,
     /// The notes of the call's own fetch, in a task apart, while that runs.
     pub fetch: RefCell<Option<Rc<Tally>>>,
+    /// Of its trace; those of its attempts are counted on from it. 0: it has none.
+    pub span: Cell<u64>,
     marks: RefCell<[Mark; MARKS]>,
 }
 
@@ -125,6 +127,7 @@ impl Tally {
         self.hedge_at.set(0);
         self.in_lane.set(0);
         self.fetch.take();
+        self.span.set(0);
     }
 
     /// Begins an attempt.
@@ -169,6 +172,14 @@ impl Tally {
     }
 }
 
+/// The span of an attempt of a call whose own is `call`.
+pub fn attempt_span(call: u64, number: u16) -> u64 {
+    match call {
+        0 => 0,
+        call => call + u64::from(number),
+    }
+}
+
 /// Where the attempt of this number is kept.
 fn slot(number: u16) -> usize {
     usize::from(number).saturating_sub(1).min(MARKS - 1)
@@ -178,6 +189,11 @@ impl Noted<'_> {
     /// Its body, which is large, waits for a turn; or does so no more.
     pub fn lane(self, waits: bool) {
         self.tally.in_lane.set(if waits { self.number } else { 0 });
+    }
+
+    /// The attempt's span in its trace; 0 without one.
+    pub fn span(self) -> u64 {
+        attempt_span(self.tally.span.get(), self.number)
     }
 
     /// Changes the mark, unless a later attempt has taken its place.

@@ -12,6 +12,7 @@
 mod corpus;
 
 mod client;
+mod collector;
 mod patience;
 mod service;
 mod upstream;
@@ -63,6 +64,8 @@ mod spoofed;
 mod standing_in;
 mod streams;
 mod task_dumps;
+mod trace_export;
+mod tracing;
 mod turns;
 mod unread_bodies;
 mod upstream_limits;

@@ -1,5 +1,6 @@
 use super::{Trace, CALLS_MAX, LANES_MAX};
 use crate::clock::MILLI;
+use crate::h1::Method;
 use crate::reason::Reason;
 use crate::receipt::{Kind, Receipt, Tally, Whose};
 use crate::shared::Shared;
@@ -47,6 +48,7 @@ fn receipt(start: Nanos, took: Nanos, number: u64, calls: &[Made]) -> Receipt {
             item: at,
             upstream: 0,
             other: false,
+            method: Method::Get,
         };
         let ended = Some((Source::Fresh, None));
         receipt.calls.add(whose, &tally, end, ended);
