@@ -239,9 +239,13 @@ fn a_pause_before_a_retry_is_one() {
 
 #[test]
 fn a_hedge_is_waited_for_beside_the_attempt_and_then_runs_beside_it() {
-    let upstream = Upstream::start(|seen: &Seen| match seen.target().ends_with("/hang") {
-        true => vec![Step::Hold],
-        false => vec![Step::Send(echo(seen))],
+    let upstream = Upstream::start(|seen: &Seen| {
+        let hangs = seen.target().ends_with("/hang");
+        vec![if hangs {
+            Step::Hold
+        } else {
+            Step::Send(echo(seen))
+        }]
     });
     let hedge = json!({"after": 0.95, "extra": 0.5, "delay_min_ms": 1_900.0});
     let declared = json!({"hedge": hedge, "timeout_ms": 9_000.0});
