@@ -55,6 +55,26 @@ pub fn epoch_ms() -> u64 {
         .map_or(0, |since| since.as_millis() as u64)
 }
 
+/// Wall clock of a monotonic time, in nanoseconds since the epoch; for what is told to others.
+pub fn epoch_of(at: Nanos) -> u64 {
+    let (now, epoch) = (now(), epoch_nanos());
+    // What lies ahead of now is told as such.
+    epoch.saturating_sub(now).saturating_add(at)
+}
+
+fn epoch_nanos() -> u64 {
+    #[cfg(test)]
+    if simulated::BASE.get().is_some() {
+        return simulated::EPOCH_MS * MILLI + now();
+    }
+    if manual::is_on() {
+        return epoch_ms() * MILLI;
+    }
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as u64)
+}
+
 /// Waits for work beside the requests until `due`; returns when it should have been woken. A clock
 /// that is moved by hand jumps: whoever waits for it is not late.
 pub async fn reach(due: Nanos) -> Nanos {
