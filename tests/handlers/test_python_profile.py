@@ -64,7 +64,7 @@ def test_a_task_is_told_to_what_it_awaits(loop: Loop) -> None:
     names = [frame.split(" ")[0] for frame in task["stack"]]
     assert names == ["outer", "inner", "Event.wait"]
     assert task["awaits"] in ("FutureIter", "Future", "_asyncio.FutureIter")
-    assert all("handlers/test_profile.py:" in frame for frame in task["stack"][:2])
+    assert all("handlers/test_python_profile.py:" in frame for frame in task["stack"][:2])
     threads = {one["name"]: one["stack"] for one in told["threads"]}
     assert threads["a-loop"]
     loop.loop.call_soon_threadsafe(until.set)
@@ -124,7 +124,7 @@ def test_allocations_are_traced_only_while_asked_for() -> None:
     told = ask(profiles, "heap_end", places=3)
     assert told["traced"] and told["traced_bytes"] >= 1_000_000
     assert told["places"][0]["bytes"] >= 1_000_000 and told["places"][0]["count"] >= 100
-    assert "test_profile.py:" in told["places"][0]["place"]
+    assert "test_python_profile.py:" in told["places"][0]["place"]
     assert not tracemalloc.is_tracing()
     del held
     ask(profiles, "heap_begin", seconds=PATIENCE_SECONDS)
