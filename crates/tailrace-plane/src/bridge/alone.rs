@@ -3,7 +3,7 @@
 use super::groups::{Bounds, Groups};
 use super::message::{Asked, Event, Group, Letter, Ticket};
 use super::{Bridge, Mailbox};
-use crate::fanout::timer::Timer;
+use crate::clock::timer::Timer;
 use crate::worker::Worker;
 use std::future::poll_fn;
 use std::rc::Rc;

@@ -16,7 +16,7 @@ use crate::attempt;
 use crate::call;
 use crate::client::{self, Opened};
 use crate::clock;
-use crate::fanout::timer::Timer;
+use crate::clock::timer::Timer;
 use crate::metrics::split::Ended;
 use crate::reason::Reason;
 use crate::receipt::{Held, Kind, Tally};
