@@ -253,6 +253,8 @@ VIEW: Final[dict[str, Option]] = {
     "rate.per_second": Option(_rate, "rate_per_second"),
     "rate.burst": Option(whole, "rate_burst"),
     "priority": Option(_as_is),
+    "drop": Option(_texts),
+    "limit": Option(whole),
     "allow_overcommit": Option(_as_is),
     "computed.time": Option(_as_is, "computed_time"),
     "computed.limit": Option(whole, "computed_limit"),

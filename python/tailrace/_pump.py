@@ -17,6 +17,8 @@ from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+from tailrace.bound import Source
+
 if TYPE_CHECKING:
     from tailrace._loop import PlaneSelector
 
@@ -24,7 +26,10 @@ Item: TypeAlias = tuple[int, bool, list[bytes | None]]
 """Number of the registered call, whether it is strong, its values."""
 Failure: TypeAlias = tuple[str, int, int]
 """Reason, the status it gives a reply, the status the upstream answered with or 0."""
-Answer: TypeAlias = bytes | Failure | None
+Kept: TypeAlias = tuple[bytes | None, Source, int, str | None]
+"""An answer that is from the cache: `cached` or `stale`, its age in seconds, and why the call that
+was made has failed, when it has."""
+Answer: TypeAlias = bytes | Failure | Kept | None
 Flow: TypeAlias = tuple[int, int]
 """Ticket and token of a stream."""
 Wish: TypeAlias = tuple[int, list[bytes | None], float, int, bytes]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, overload
 
 from tailrace._codec import UnfitError
 from tailrace._missing import MISSING
-from tailrace.bound import BoundCall, WeakCall
+from tailrace.bound import BoundCall, Source, Sourced, SourcedCall, WeakCall
 from tailrace.errors import CallFailed
 
 if TYPE_CHECKING:
@@ -27,9 +27,15 @@ B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
 E = TypeVar("E")
-Asked = BoundCall[A] | WeakCall[A]
+Plain: TypeAlias = BoundCall[A] | WeakCall[A]
+Asked: TypeAlias = BoundCall[A] | WeakCall[A] | SourcedCall[A]
+Known: TypeAlias = "tuple[BoundCall[Any], Registered, WeakCall[Any] | None, bool]"
+"""A call, as the plane knows it, the weak call it is in, and whether it is sourced."""
 
-CALLS_MAX = 1_024
+CALLS_MAX: Final = 1_024
+FAILURE: Final = 3
+KEPT: Final = 4
+"""Which answers are which, by their length (`_pump`)."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
@@ -58,6 +64,14 @@ class Together:
         if not _NAME.fullmatch(shown):
             raise ValueError(f"{shown!r} cannot be a name: a letter, then letters, digits, - and _")
         return WeakCall(call, None if default is MISSING else default, shown)
+
+    def sourced(self, call: Plain[A]) -> SourcedCall[Sourced[A]]:
+        """`call`, whose result says where it is from: `Sourced` with `value`, `source`, `age_s` and
+        `reason`.
+
+        Around a weak call it tells what failed; around any it tells an answer of the cache.
+        """
+        return SourcedCall(call)
 
     @overload
     def all(self, a: Asked[A], b: Asked[B], /) -> Coroutine[Any, Any, tuple[A, B]]: ...
@@ -105,7 +119,9 @@ async def make(maker: Together, calls: Sequence[Any]) -> list[Any]:
     items = []
     known = []
     find = maker.finder()
-    for call in calls:
+    for asked in calls:
+        sourced = type(asked) is SourcedCall
+        call = asked.call if sourced else asked
         if type(call) is BoundCall:
             bound, weak = call, None
         elif type(call) is WeakCall:
@@ -113,24 +129,21 @@ async def make(maker: Together, calls: Sequence[Any]) -> list[Any]:
         else:
             raise TypeError(_not_a_call(call))
         registered = find(bound)
-        known.append((bound, registered, weak))
+        known.append((bound, registered, weak, sourced))
         items.append((registered.number, weak is None, registered.values(bound)))
     if len(items) > CALLS_MAX:
         raise ValueError(f"{len(items)} calls at once; {CALLS_MAX} is the most")
     answers = await maker.ask(items)
     if tuple in map(type, answers):
         _raise_first_failure(known, answers)
-    return [
-        _result(maker, bound, registered, weak, answer)
-        for (bound, registered, weak), answer in zip(known, answers, strict=True)
-    ]
+    return [_result(maker, one, answer) for one, answer in zip(known, answers, strict=True)]
 
 
-def _raise_first_failure(known: Sequence[Any], answers: Sequence[Answer]) -> None:
+def _raise_first_failure(known: Sequence[Known], answers: Sequence[Answer]) -> None:
     """The strong failure that ended the others, which are cancelled and not failures of theirs."""
     failed: CallFailed | None = None
-    for (bound, _, weak), answer in zip(known, answers, strict=True):
-        if weak is None and isinstance(answer, tuple):
+    for (bound, _, weak, _), answer in zip(known, answers, strict=True):
+        if weak is None and isinstance(answer, tuple) and len(answer) == FAILURE:
             reason, status, answered = answer
             if failed is None or failed.reason == "cancelled":
                 failed = CallFailed(bound.upstream.name, reason, status, answered or None)
@@ -138,27 +151,35 @@ def _raise_first_failure(known: Sequence[Any], answers: Sequence[Answer]) -> Non
         raise failed
 
 
-def _result(
-    maker: Together,
-    bound: BoundCall[Any],
-    registered: Any,
-    weak: WeakCall[Any] | None,
-    answer: Answer,
-) -> Any:
+def _result(maker: Together, known: Known, answer: Answer) -> Any:
+    bound, registered, weak, sourced = known
+    source: Source = "fresh"
+    age_s, reason = 0, None
+    if isinstance(answer, tuple) and len(answer) == KEPT:
+        answer, source, age_s, reason = answer
     if type(answer) is bytes:
         try:
-            return registered.decode(answer)
+            value = registered.decode(answer)
         except UnfitError as error:
             if weak is None:
                 failed = CallFailed(bound.upstream.name, "model_mismatch", 502, None)
                 raise failed from error
             answer = ("model_mismatch", 502, 0)
+        else:
+            return Sourced(value, source, age_s, reason) if sourced else value
     if isinstance(answer, tuple):
         # A strong one has raised before.
         assert weak is not None
         maker.missing(weak.name, answer[0])
-        return weak.default
-    return b"" if bound.model is bytes else None  # 204
+        if not sourced:
+            return weak.default
+        return Sourced(weak.default, _stand_in(weak.default), 0, answer[0])
+    empty = b"" if bound.model is bytes else None  # 204
+    return Sourced(empty, source, age_s, reason) if sourced else empty
+
+
+def _stand_in(default: object) -> Source:
+    return "missing" if default is None else "default"
 
 
 def _not_a_call(call: object) -> str:

@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+)
 
 from tailrace._missing import MISSING
 
@@ -20,6 +30,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
+Source: TypeAlias = Literal["fresh", "cached", "stale", "default", "missing"]
 
 
 class Asked(NamedTuple):
@@ -76,6 +87,31 @@ class WeakCall(Generic[Result_co]):
     call: BoundCall[Result_co]
     default: Any
     name: str
+
+    def __await__(self) -> Generator[Any, None, Result_co]:
+        caller: Caller = current()
+        return caller.one(self).__await__()
+
+
+@dataclass(slots=True, frozen=True)
+class Sourced(Generic[Result_co]):
+    """A result that says where it is from, in the words of a view's reply (req 8.3)."""
+
+    value: Result_co
+    source: Source
+    """`fresh`: the upstream answered; `cached` and `stale`: kept, within its `ttl` or past it;
+    `default` and `missing`: a weak call failed, and its default or None stands in."""
+    age_s: int = 0
+    """How long ago a kept answer came, in whole seconds."""
+    reason: str | None = None
+    """Why the call that was made has failed, when something stands in for its answer."""
+
+
+@dataclass(slots=True, eq=False)
+class SourcedCall(Generic[Result_co]):
+    """A call whose result is a `Sourced`."""
+
+    call: BoundCall[Any] | WeakCall[Any]
 
     def __await__(self) -> Generator[Any, None, Result_co]:
         caller: Caller = current()

@@ -211,7 +211,7 @@ REFUSED = [
         "TR201",
         '[views.order]\ntimeout = "1s"\n',
         2,
-        "keys: `allow_overcommit`, `computed.limit`, `computed.time`, `deadline`, `extra_attempts`",
+        "keys: `allow_overcommit`, `computed.limit`, `computed.time`, `deadline`, `drop`",
     ),
     ("TR201", "[upstreams.orders]\nretry = { attemps = 1 }\n", 2, "did you mean `retry.attempts`?"),
     ("TR203", "[upstreams.orders]\nretry = 3\n", 2, 'write "on" or "off"'),

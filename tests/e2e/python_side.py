@@ -55,7 +55,8 @@ class _Server(ThreadingHTTPServer):
 
 class Upstream:
     """`/things/x` is `{"id": "x"}`; `/status/409` fails so; `/hang/x` waits until the
-    caller leaves, `/gate/x` until the test sets `gate`."""
+    caller leaves, `/gate/x` until the test sets `gate`. While `failing` is set, no answer is 200
+    but 500."""
 
     def __init__(self) -> None:
         self.seen: Counter[str] = Counter()
@@ -64,6 +65,7 @@ class Upstream:
         self._lock = threading.Lock()
         self._release = threading.Event()
         self.gate = threading.Event()
+        self.failing = threading.Event()
         own = self
 
         class Answer(BaseHTTPRequestHandler):
@@ -105,7 +107,8 @@ class Upstream:
                 "key": request.headers.get("idempotency-key"),
             }
         body = json.dumps(told).encode()
-        request.send_response(int(value) if kind == "status" else 200)
+        failing = 500 if self.failing.is_set() else 200
+        request.send_response(int(value) if kind == "status" else failing)
         request.send_header("content-type", "application/json")
         request.send_header("content-length", str(len(body)))
         request.end_headers()

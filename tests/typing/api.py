@@ -33,7 +33,7 @@ from tailrace import (
     weak,
 )
 from tailrace.asgi import Middleware
-from tailrace.bound import BoundCall
+from tailrace.bound import BoundCall, Sourced
 from tailrace.policies import Computed
 from tailrace.streams import Stream
 from tailrace.testing import (
@@ -235,6 +235,16 @@ async def clients(client: Client) -> None:
     assert_type(found, tuple[Order, Item | None, Item | str])
     many = [one.get("/orders/{id}", Order, id=n) for n in range(9)]
     assert_type(await client.all(*many), tuple[Order, ...])
+    told = await client.call(client.sourced(one.get("/orders/{id}", Order, id=1)))
+    assert_type(told, Sourced[Order])
+    assert_type(told.value, Order)
+    assert_type(told.source, Literal["fresh", "cached", "stale", "default", "missing"])
+    assert_type((told.age_s, told.reason), tuple[int, str | None])
+    both = await client.all(
+        client.sourced(client.weak(two.get("/items/{id}", Item, id=1), default=7)),
+        one.get("/orders/{id}", Order, id=1),
+    )
+    assert_type(both, tuple[Sourced[Item | int], Order])
     async with client.stream(one, "/export/{day}", day="x", body_max="1GiB") as answer:
         assert_type(answer, Stream)
         assert_type(answer.length, int | None)
@@ -248,4 +258,5 @@ async def clients(client: Client) -> None:
 client_of_two = Client(one, two, deadline=timedelta(seconds=2), workers=2)
 client_of_two.stream(one, "/x", body_max=5)  # type: ignore[arg-type]
 client_of_two.weak("/x")  # type: ignore[call-overload]
+client_of_two.sourced(one)  # type: ignore[arg-type]
 Middleware(asgi_app, deadline=2)  # type: ignore[arg-type]

@@ -3,18 +3,17 @@
 //! What an attempt means is decided here once: for the address's load, for the percentiles that
 //! hedges and retries read, and for the part.
 
+mod begun;
 mod request;
 
 use crate::call::{Call, Landed};
 use crate::client::{self, Answered, ExchangeError, Response};
-use crate::h1::Method;
 use crate::lane::LARGE_BYTES;
-use crate::metrics::split::Ended;
 use crate::program::Part;
 use crate::reason::Reason;
 use crate::receipt::Kind;
 use crate::splice::{self, MismatchCode};
-use crate::upstream::{AddressSet, Upstream};
+use crate::upstream::AddressSet;
 use crate::worker::Worker;
 use std::pin::pin;
 use std::rc::Rc;
@@ -24,6 +23,7 @@ use tailrace_policy::outcome::Outcome;
 use tailrace_policy::retry::Failure;
 use tailrace_policy::Nanos;
 
+pub use begun::Begun;
 pub use request::push_request;
 
 /// An attempt that ended by itself.
@@ -62,49 +62,19 @@ pub struct Chosen {
 /// One wire attempt, bounded by its own time and by the call's. One that runs out of time is
 /// dropped, which closes its connection.
 pub async fn attempt(call: &Call, part: &Part, chosen: Chosen, kind: Kind) -> Attempted {
-    let Chosen {
-        addresses,
-        index: picked,
-        guard,
-    } = chosen;
     let worker = &*call.worker;
     let upstream = &worker.program.upstreams[part.upstream];
-    let address = &addresses.addresses[picked];
-    // Load statistics choose among addresses; with one there is nothing to choose, and they would
-    // only pass a cache line from core to core.
-    let choice = addresses.endpoints.len() > 1;
-    let pending = choice.then(|| addresses.endpoints[picked].start());
-    let started = worker.now.get();
-    let noted = call.tally.attempt(kind, picked, started);
-    let mut bytes = worker.buffers.take();
-    let until = upstream.policies.attempt_until(started, call.until);
-    let left = until.saturating_sub(started);
-    push_request(
-        part,
-        &call.rendered,
-        &address.base,
-        &address.authority,
-        left,
-        &mut bytes,
-    );
+    let picked = chosen.index;
+    let begun = Begun::new(worker, part, chosen, &call.tally, kind);
+    let noted = begun.noted;
+    let until = upstream.policies.attempt_until(begun.started, call.until);
+    let request = begun.request(&call.rendered, until, upstream.body_max, &call.memory);
     call.line_up().await;
-    let request = client::Request {
-        upstream: part.upstream,
-        socket: address.socket,
-        method: part.method,
-        bytes,
-        body_max: upstream.body_max,
-        memory: &call.memory,
-        noted,
-    };
     let answered = {
         let exchange = pin!(client::exchange(worker, request));
         call.before(until, exchange).await
     };
-    let sent = (part.method, Ended::of(answered.as_ref()));
-    let (outcome, result) = judge(answered, call.cut && until == call.until);
-    let took = worker.now.get().saturating_sub(started);
-    settle(worker, part.upstream, pending, guard, sent, took, outcome);
+    let result = begun.ended(answered, call.cut && until == call.until);
     let status = result.as_ref().map_or(0, |response| response.status);
     let large = |response: &Response| response.body.range.len() >= LARGE_BYTES;
     let attempted = if result.as_ref().is_ok_and(large) && !has_turn(call).await {
@@ -129,54 +99,6 @@ fn out_of_time(cut: bool) -> Reason {
         Reason::Deadline
     } else {
         Reason::Timeout
-    }
-}
-
-/// Tells all who learn from an attempt that it has ended; `sent` is what was asked, and how it
-/// ended.
-pub fn settle(
-    worker: &Worker,
-    index: usize,
-    pending: Option<balance::Pending>,
-    guard: Option<Guard>,
-    sent: (Method, Ended),
-    took: Nanos,
-    outcome: Outcome,
-) {
-    let now = worker.now.get();
-    let metrics = &worker.metrics.upstreams[index];
-    metrics.durations.record(sent.0, sent.1, took);
-    if outcome.is_failure() {
-        metrics.failures.add(1);
-    }
-    if outcome == Outcome::Timeout {
-        metrics.timeouts.add(1);
-    }
-    if let Some(pending) = pending {
-        pending.finish(now, took, outcome);
-    }
-    if let Some(guard) = guard {
-        guard.settle(now, outcome, took, worker.draw());
-    }
-    teach(&worker.program.upstreams[index], now, took, outcome);
-}
-
-/// What the upstream's policies learn from an attempt that ended.
-fn teach(upstream: &Upstream, now: Nanos, took: Nanos, outcome: Outcome) {
-    // Every attempt that ended counts, a hedge as well: each one was sent.
-    if let Some(throttle) = &upstream.policies.throttle {
-        throttle.settle(now, outcome);
-    }
-    if let Some(adaptive) = &upstream.policies.adaptive {
-        let in_flight = upstream.bulkhead.in_flight();
-        if let Some(limit) = adaptive.sample(now, took, in_flight, outcome) {
-            upstream.bulkhead.set_limit(limit);
-        }
-    }
-    if matches!(outcome, Outcome::Ok | Outcome::Timeout) {
-        if let Some(latency) = upstream.policies.latency() {
-            latency.record(now, took, outcome == Outcome::Timeout);
-        }
     }
 }
 

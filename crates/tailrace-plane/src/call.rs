@@ -61,13 +61,6 @@ impl Made {
         }
     }
 
-    fn is_kept(&self, program: &Program) -> bool {
-        match self {
-            Self::Template(template) => template.keep(program).is_some(),
-            Self::Part { .. } => self.part(program).cache.is_some(),
-        }
-    }
-
     /// How long its answers are kept, if they are.
     pub fn keep(&self, program: &Program) -> Option<Keep> {
         match self {
@@ -147,8 +140,8 @@ pub fn start(call: Call) -> Running {
     }
     // Cache first: a hit takes nothing from upstream, bulkhead or budget, and of all that miss the
     // same at once one goes on (req 16.5).
-    if call.made.is_kept(&call.worker.program) {
-        return Box::pin(cache::answer(call));
+    if let Some(keep) = call.made.keep(&call.worker.program) {
+        return Box::pin(cache::answer(call, keep));
     }
     Box::pin(governed(call))
 }

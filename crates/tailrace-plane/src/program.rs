@@ -108,6 +108,12 @@ impl View {
         self.computed.as_ref().map_or(&[], |one| &one.fields)
     }
 
+    /// Requests that Python may have at once, in the handler or for computed fields; none when it
+    /// never has any.
+    pub fn python_limit(&self) -> Option<u32> {
+        self.handler.or(self.computed.as_ref().map(|one| one.limit))
+    }
+
     /// Names of what a reply may be missing, in the order of `FanOut::ends`: the parts, then what
     /// is made of them.
     pub fn names(&self) -> impl Iterator<Item = &str> {

@@ -146,6 +146,9 @@ impl Shared {
             if let Some(cache) = self.cache_in_use() {
                 cache.resize(program.limits.cache_max_bytes.into());
             }
+            if let Some(bridge) = &self.bridge {
+                bridge.follow(program);
+            }
         })
     }
 

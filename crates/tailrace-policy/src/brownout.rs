@@ -74,6 +74,7 @@ pub struct Change {
 #[derive(Debug)]
 struct Held {
     params: Params,
+    rungs: u32,
     /// When the pressure last held the rung, or the rung changed.
     at: Nanos,
 }
@@ -81,7 +82,6 @@ struct Held {
 /// Shared by all workers; one per view or per process.
 #[derive(Debug)]
 pub struct Ladder {
-    rungs: u32,
     rung: AtomicU32,
     held: Mutex<Held>,
 }
@@ -89,16 +89,24 @@ pub struct Ladder {
 impl Ladder {
     /// A ladder for so many weak parts.
     pub fn new(params: Params, rungs: u32) -> Self {
-        Self {
+        let held = Held {
+            params,
             rungs,
+            at: 0,
+        };
+        Self {
             rung: AtomicU32::new(0),
-            held: Mutex::new(Held { params, at: 0 }),
+            held: Mutex::new(held),
         }
     }
 
-    /// Changes the limits; what is left out stays so until the next look at the pressure.
-    pub fn set(&self, params: Params) {
-        self.held().params = params;
+    /// Changes the limits, and into how many rungs the weak parts fall. Who stood higher than the
+    /// last stands on it; otherwise nothing moves until the next look at the pressure.
+    pub fn set(&self, params: Params, rungs: u32) {
+        let mut held = self.held();
+        held.params = params;
+        held.rungs = rungs;
+        self.rung.fetch_min(rungs, Ordering::Relaxed);
     }
 
     /// Leaves nothing out any more; whether anything was.
@@ -128,15 +136,15 @@ impl Ladder {
             return None;
         }
         let mut held = self.held();
-        let params = held.params;
+        let (params, rungs) = (held.params, held.rungs);
         let from = self.rung();
-        let climbs = |rung: u32| pressure >= params.climb(rung, self.rungs);
-        let top = (from + 1..=self.rungs).rev().find(|rung| climbs(*rung));
+        let climbs = |rung: u32| pressure >= params.climb(rung, rungs);
+        let top = (from + 1..=rungs).rev().find(|rung| climbs(*rung));
         let to = if let Some(top) = top {
             top
         } else if from == 0 {
             return None;
-        } else if pressure > params.climb(from, self.rungs) - params.band {
+        } else if pressure > params.climb(from, rungs) - params.band {
             held.at = now.max(held.at);
             return None;
         } else if now.saturating_sub(held.at) < params.dwell {
@@ -189,17 +197,33 @@ mod tests {
         let ladder = ladder(1);
         ladder.observe(0, 0.75);
         assert_eq!(ladder.rung(), 1);
-        ladder.set(Params {
+        let later = Params {
             start: 0.9,
             full: 0.95,
             ..Params::default()
-        });
+        };
+        ladder.set(later, 1);
         assert_eq!(
             ladder.observe(SECOND, 0.75),
             Some(Change { from: 1, to: 0 })
         );
         ladder.observe(SECOND, 1.0);
         assert!(ladder.clear() && !ladder.clear());
+        assert_eq!(ladder.rung(), 0);
+    }
+
+    // Two parts of one place go together: a rung less.
+    #[test]
+    fn the_rungs_may_change_in_use_and_nobody_stands_above_the_last() {
+        let ladder = ladder(3);
+        ladder.observe(0, 1.0);
+        ladder.set(Params::default(), 2);
+        assert_eq!(ladder.rung(), 2);
+        assert_eq!(ladder.observe(0, 1.0), None, "there is no higher one");
+        ladder.set(Params::default(), 4);
+        assert_eq!(ladder.observe(0, 1.0), Some(Change { from: 2, to: 4 }));
+        ladder.clear();
+        ladder.set(Params::default(), 2);
         assert_eq!(ladder.rung(), 0);
     }
 

@@ -33,18 +33,32 @@ def lower_handler(
     members = _parameters(context, scope, handler)
     parameters = lower_parameters(context, scope, members)
     body = lower_request_body(context, scope, handler.method, parameters)
-    limit = _count(context, handler, "limit", LIMIT_DEFAULT)
+    limit = _limit(context, handler)
     if handler.threads is not None:
-        _count(context, handler, "threads", 1)
+        setting = Setting(handler.threads, "code", at(handler.place, "threads"))
+        _count(context, handler, "threads", setting)
     row = {"parameters": parameters, "handler": {"limit": limit}, "parts": []}
     return row if body is None else {**row, "body": body}
 
 
-def _count(context: Context, handler: HandlerDeclaration, name: str, default: int) -> int:
-    value = getattr(handler, name)
-    place = at(handler.place, name)
-    setting = Setting(default if value is None else value, "code", place)
+def _limit(context: Context, handler: HandlerDeclaration) -> int:
+    key, place = ("views", handler.name, "limit"), at(handler.place, "limit")
+    path = f"views.{handler.name}.handler.limit"
+    setting = context.setting(key, handler.limit, LIMIT_DEFAULT, place, path)
+    return _count(context, handler, "limit", setting)
+
+
+def _count(context: Context, handler: HandlerDeclaration, name: str, setting: Setting) -> int:
     return context.count(setting, f"{name} of handler `{handler.name}`", "TR143", 1, LIMIT_MAX)
+
+
+def refuse_limit(context: Context, scope: ViewScope) -> None:
+    """Only a handler has a limit of its own; a view is bounded by what it calls."""
+    found = context.overrides.find(("views", scope.view.name, "limit"))
+    if found is not None:
+        message = f"{scope.label} is no handler and has no `limit`"
+        helps = ("take it out; computed fields are bounded by `computed.limit`",)
+        context.problem("TR143", message, found.place, helps=helps)
 
 
 def _check_function(context: Context, handler: HandlerDeclaration) -> None:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from tailrace._lower.views import ViewScope
 
 EACH_MAX = (1 << 16) - 1
-DROP_MAX = (1 << 16) - 1
 
 
 def lower_part(context: Context, scope: ViewScope, name: str) -> dict[str, Any] | None:
@@ -51,9 +50,6 @@ def lower_part(context: Context, scope: ViewScope, name: str) -> dict[str, Any] 
         lowered["timeout_ms"] = timeout
     if each is not None:
         lowered["each"] = each
-    if part.drop is not None:
-        setting = Setting(part.drop, "code", at(part.place, "drop"))
-        lowered["drop"] = context.count(setting, f"drop of part `{name}`", "TR094", 1, DROP_MAX)
     lowered |= part_cache(context, scope, name, lowered)
     lowered |= lower_otherwise(context, scope, name)
     if name not in scope.shapes:

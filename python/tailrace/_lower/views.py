@@ -14,8 +14,9 @@ from tailrace._lower.admission import lower_priority
 from tailrace._lower.bodies import check_method, claim_body, lower_request_body
 from tailrace._lower.computed import lower_computed
 from tailrace._lower.context import Context, at
+from tailrace._lower.drops import lower_drops
 from tailrace._lower.graph import check_graph
-from tailrace._lower.handlers import lower_handler
+from tailrace._lower.handlers import lower_handler, refuse_limit
 from tailrace._lower.layout import check_reply
 from tailrace._lower.parameters import lower_parameters
 from tailrace._lower.parts import lower_part
@@ -138,7 +139,9 @@ def _view(context: Context, service: Service, view: Endpoint, reserved: set[str]
     if overcommit is not None:
         row["allow_overcommit"] = overcommit
     if isinstance(view, HandlerDeclaration):
+        lower_drops(context, scope, [])
         return {**row, **lower_handler(context, scope, view)}
+    refuse_limit(context, scope)
     parameters = _members(context, scope, reserved)
     lowered_parameters = lower_parameters(context, scope, parameters)
     scope.parameters = {row["name"]: row for row in lowered_parameters}
@@ -153,6 +156,7 @@ def _view(context: Context, service: Service, view: Endpoint, reserved: set[str]
     if collection is not None:
         row["collection"] = collection
     row["parts"] = [part for part in parts if part is not None]
+    lower_drops(context, scope, row["parts"])
     computed = lower_computed(context, scope, reserved)
     if computed is not None:
         row["computed"] = computed

@@ -66,8 +66,11 @@ impl Load {
     pub fn follow(&self, program: &Program) {
         let rules = &program.admission;
         self.shedder.set(rules.targets);
-        for ladder in self.ladders.iter().flatten() {
-            ladder.set(rules.brownout.unwrap_or_default());
+        for (ladder, view) in self.ladders.iter().zip(&program.views) {
+            if let Some(ladder) = ladder {
+                let rungs = view.rungs.len() - 1;
+                ladder.set(rules.brownout.unwrap_or_default(), rungs as u32);
+            }
         }
     }
 

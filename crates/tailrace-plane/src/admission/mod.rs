@@ -126,8 +126,10 @@ impl Gate {
     /// Takes up the limits of another revision of the configuration, which has the same views.
     pub fn follow(&self, program: &Program) {
         self.load.follow(program);
-        for (expected, view) in self.expected.iter().zip(&program.views) {
-            expected.set_worst(worst_calls(view));
+        for (index, view) in program.views.iter().enumerate() {
+            self.expected[index].set_worst(worst_calls(view));
+            // Other parts may stand on the rung that is climbed.
+            self.leave_out(view, index, self.load.rung(index));
         }
         let feasible = program.admission.feasibility.unwrap_or_default();
         self.feasibility.iter().for_each(|gate| gate.set(feasible));

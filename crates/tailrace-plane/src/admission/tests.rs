@@ -7,6 +7,7 @@ use crate::request::Exchange;
 use crate::shared::Shared;
 use allocation_counter::measure;
 use serde_json::{json, Value};
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use tailrace_blueprint::Blueprint;
 use tailrace_policy::shed::{Class, Signals};
@@ -232,15 +233,36 @@ fn one_late_timer_is_no_overload() {
         meter.note(&worker, now, late);
     }
     meter.note(&worker, now + LOOK, 80 * MILLI);
-    assert_eq!(
-        worker
-            .gate
-            .load
-            .delay
-            .load(std::sync::atomic::Ordering::Relaxed),
-        0
-    );
+    assert_eq!(worker.gate.load.delay.load(Ordering::Relaxed), 0);
     assert_eq!(worker.gate.left_out(0), 0);
+}
+
+/// The worker of the next revision, in which overload begins at this delay.
+fn delayed(worker: &Rc<Worker>, delay_ms: f64) -> Rc<Worker> {
+    let mut declared = worker.program.declared.clone();
+    declared.admission.shed.as_mut().unwrap().delay_ms = delay_ms;
+    let source = serde_json::to_vec(&declared).unwrap();
+    let changed = worker.shared.change(source, b"{}".to_vec(), "test");
+    assert_eq!(changed.unwrap().len(), 1);
+    worker.newest()
+}
+
+// Live configuration: what the shedder takes for overload, the room does too.
+#[test]
+fn the_room_follows_the_delay_in_force() {
+    let first = worker(json!({}), json!({}));
+    let room = |worker: &Worker| worker.gate.load.room.load(Ordering::Relaxed);
+    let waits = |worker: &Worker| (0..2).for_each(|_| worker.gate.note_wait(20 * MILLI));
+    let patient = delayed(&first, 50.0);
+    waits(&patient);
+    assert_eq!(room(&patient), u64::MAX, "20 ms are fine now");
+    let strict = delayed(&first, 4.0);
+    waits(&strict);
+    assert_eq!(
+        room(&strict),
+        4,
+        "nobody is inside, and the least is let in"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A client's calls: governed like any others, with a deadline of their own instead of a request's.
 
 use super::groups::{Bounds, Groups};
-use super::message::{Asked, Event, Group, Letter, Ticket};
+use super::message::{Asked, Group, Letter, Ticket};
 use super::{Bridge, Mailbox};
 use crate::clock::timer::Timer;
 use crate::worker::Worker;
@@ -84,8 +84,7 @@ impl Alone {
                 }
             }
             if self.groups.poll(&worker, context) {
-                for (token, answers) in self.groups.take_over() {
-                    let landed = Event::Landed { token, answers };
+                for landed in self.groups.take_over() {
                     self.bridge.push(worker.now.get(), landed, None);
                 }
             }

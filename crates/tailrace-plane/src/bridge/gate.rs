@@ -13,7 +13,7 @@ pub struct Full;
 
 #[derive(Debug)]
 pub struct Gate {
-    limit: u32,
+    limit: AtomicU32,
     inside: AtomicU32,
     /// Times this code was seen to hold the event loop.
     pub stalls: AtomicU64,
@@ -28,7 +28,7 @@ pub struct Gate {
 impl Gate {
     pub fn new(limit: u32) -> Self {
         Self {
-            limit,
+            limit: AtomicU32::new(limit),
             inside: AtomicU32::new(0),
             stalls: AtomicU64::new(0),
             overdue: AtomicU64::new(0),
@@ -37,9 +37,16 @@ impl Gate {
         }
     }
 
+    /// Changes the number of places. A lower one puts nobody out: nobody enters until enough have
+    /// left.
+    pub fn set(&self, limit: u32) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
     /// Takes a place; `leave` gives it back.
     pub fn enter(&self) -> bool {
-        let free = |inside| (inside < self.limit).then_some(inside + 1);
+        let limit = self.limit.load(Ordering::Relaxed);
+        let free = |inside| (inside < limit).then_some(inside + 1);
         let entered = self
             .inside
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, free)
@@ -71,5 +78,17 @@ mod tests {
         gate.leave();
         assert!(gate.enter());
         assert_eq!((gate.inside(), gate.refused.into_inner()), (2, 1));
+    }
+
+    #[test]
+    fn a_lower_limit_puts_nobody_out_and_a_higher_one_lets_in_at_once() {
+        let gate = Gate::new(2);
+        assert!(gate.enter() && gate.enter());
+        gate.set(1);
+        assert_eq!(gate.inside(), 2);
+        gate.leave();
+        assert!(!gate.enter(), "one is inside, and one is the limit");
+        gate.set(3);
+        assert!(gate.enter() && gate.enter() && !gate.enter());
     }
 }

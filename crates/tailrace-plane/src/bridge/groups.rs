@@ -4,7 +4,7 @@
 //! limit, and at most `fanout` of them are in flight (req 4.3). The first strong failure of a
 //! group ends the calls beside it (req 4.5); dropping the conversation ends all.
 
-use super::message::{Answer, Failed, Group, Token, Wanted};
+use super::message::{Answer, Event, Failed, Group, Kept, Token, Wanted};
 use crate::call::{self, Call, Made, Running};
 use crate::clock;
 use crate::json::Json;
@@ -69,6 +69,7 @@ struct Open {
     left: usize,
     strong: Vec<bool>,
     answers: Vec<Option<Answer>>,
+    kept: Vec<Kept>,
 }
 
 /// All calls of one conversation.
@@ -78,7 +79,7 @@ pub struct Groups {
     running: Vec<Slot>,
     open: Vec<Open>,
     /// Groups that are over and not yet told.
-    over: Vec<(Token, Vec<Answer>)>,
+    over: Vec<Event>,
     /// The first of each upstream: the reply names upstreams.
     stale: Vec<Stale>,
     memory: Rc<Held>,
@@ -123,6 +124,7 @@ impl Groups {
             left: calls.len(),
             strong: calls.iter().map(|wanted| wanted.strong).collect(),
             answers: calls.iter().map(|_| None).collect(),
+            kept: Vec::new(),
         });
         if calls.is_empty() {
             self.finish(self.open.len() - 1);
@@ -173,7 +175,7 @@ impl Groups {
         }
     }
 
-    pub fn take_over(&mut self) -> Vec<(Token, Vec<Answer>)> {
+    pub fn take_over(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.over)
     }
 
@@ -295,6 +297,10 @@ impl Groups {
                 self.served_stale(slot.upstream, reason, ended.age_s);
             }
             self.ended(worker.now.get(), slot, Some((ended.source, failed)));
+            // What is known not to be there is a failure like any other.
+            if ended.source.has_age() && ended.landed.is_ok() {
+                self.note_kept(token, at, &ended);
+            }
             let landed = ended.landed.map(|json| json.map(Json::into_bytes));
             let answer = landed.map_err(|reason| Failed { reason, answered });
             let running = self.running.len();
@@ -306,6 +312,19 @@ impl Groups {
             }
         }
         progress
+    }
+
+    /// What is from the cache says so beside its answer.
+    fn note_kept(&mut self, token: Token, at: usize, ended: &call::Answer) {
+        let kept = Kept {
+            at,
+            source: ended.source,
+            age_s: ended.age_s,
+            failed: ended.failed,
+        };
+        if let Some(group) = self.open.iter_mut().find(|group| group.token == token) {
+            group.kept.push(kept);
+        }
     }
 
     fn land(&mut self, worker: &Worker, token: Token, at: usize, answer: Answer) {
@@ -327,7 +346,11 @@ impl Groups {
         let cancelled = || Err(Failed::silent(Reason::Cancelled));
         let answers = group.answers.into_iter();
         let answers = answers.map(|answer| answer.unwrap_or_else(cancelled));
-        self.over.push((group.token, answers.collect()));
+        self.over.push(Event::Landed {
+            token: group.token,
+            answers: answers.collect(),
+            kept: group.kept,
+        });
     }
 
     fn drop_calls(&mut self, worker: &Worker, token: Token) {

@@ -2,6 +2,7 @@
 
 use super::Template;
 use crate::reason::Reason;
+use crate::source::Source;
 use std::sync::Arc;
 use tailrace_policy::Nanos;
 
@@ -33,7 +34,12 @@ pub enum Event {
     /// A request whose computed fields are to be made of its values.
     Compute(Start),
     /// A group of calls is over.
-    Landed { token: Token, answers: Vec<Answer> },
+    Landed {
+        token: Token,
+        answers: Vec<Answer>,
+        /// Which of them are from the cache.
+        kept: Vec<Kept>,
+    },
     /// Nobody waits for this handler any more: the client left or the deadline has come.
     Cancel(Ticket),
     /// A stream's answer has begun.
@@ -72,6 +78,17 @@ pub struct Start {
 
 /// How a call of Python code ended: projected JSON, or `None` for an empty answer.
 pub type Answer = Result<Option<Vec<u8>>, Failed>;
+
+/// An answer that is from the cache (req 8.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// Which of its group's answers.
+    pub at: usize,
+    pub source: Source,
+    pub age_s: u32,
+    /// Why it stands in, when the call that was made has failed.
+    pub failed: Option<Reason>,
+}
 
 /// A failed call: the reason's code, and the status the upstream answered with, or 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

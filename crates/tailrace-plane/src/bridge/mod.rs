@@ -40,7 +40,8 @@ pub use batch::Batch;
 pub use gate::{Full, Gate};
 pub use mailbox::{deliver, Conversations};
 pub use message::{
-    Answer, Asked, End, Event, Failed, Group, Head, Letter, Made, Start, Ticket, Token, Wanted,
+    Answer, Asked, End, Event, Failed, Group, Head, Kept, Letter, Made, Start, Ticket, Token,
+    Wanted,
 };
 pub use run::Run;
 pub use stream::Wish;
@@ -48,7 +49,7 @@ pub use template::{Template, Templates};
 
 use crate::clock;
 use crate::metrics::histogram::Histogram;
-use crate::program::Program;
+use crate::program::{Program, View};
 use crate::reason::Reason;
 use bell::Bell;
 use mailbox::Mailbox;
@@ -123,10 +124,7 @@ pub enum Post {
 
 impl Bridge {
     pub fn new(program: &Arc<Program>, workers: usize) -> io::Result<Self> {
-        let gate = |view: &crate::program::View| {
-            let computed = view.computed.as_ref().map(|one| one.limit);
-            view.handler.or(computed).map(Gate::new)
-        };
+        let gate = |view: &View| view.python_limit().map(Gate::new);
         Ok(Self {
             queue: Mutex::default(),
             bell: Bell::new()?,
@@ -142,6 +140,15 @@ impl Bridge {
             gc_pauses: Default::default(),
             taken: AtomicU64::new(0),
         })
+    }
+
+    /// Takes up the limits of another revision of the configuration, which has the same views.
+    pub fn follow(&self, program: &Program) {
+        for (gate, view) in self.gates.iter().zip(&program.views) {
+            if let (Some(gate), Some(limit)) = (gate, view.python_limit()) {
+                gate.set(limit);
+            }
+        }
     }
 
     /// Registers a call that Python code makes, declared as the only part of the only view of a

@@ -93,8 +93,7 @@ impl Run {
             }
             let now = worker.now.get();
             if self.groups.poll(&worker, context) {
-                for (token, answers) in self.groups.take_over() {
-                    let landed = Event::Landed { token, answers };
+                for landed in self.groups.take_over() {
                     self.bridge.push(now, landed, Some(&self.waits));
                 }
             }

@@ -12,12 +12,11 @@
 use super::message::{Asked, Event, Failed, Head, Letter, Ticket, Token};
 use super::template::Template;
 use super::{alone, Bridge, Mailbox};
-use crate::attempt;
+use crate::attempt::{self, Begun};
 use crate::call;
 use crate::client::{self, Opened};
 use crate::clock;
 use crate::clock::timer::Timer;
-use crate::metrics::split::Ended;
 use crate::reason::Reason;
 use crate::receipt::{Held, Kind, Tally};
 use crate::template::{self, Rendered, Values};
@@ -221,33 +220,14 @@ async fn open(
     let upstream = &worker.program.upstreams[part.upstream];
     let addresses = worker.pools.addresses(part.upstream, upstream);
     let chosen = attempt::choose(worker, &addresses, None).map_err(Failed::silent)?;
-    let address = &addresses.addresses[chosen.index];
-    let choice = addresses.endpoints.len() > 1;
-    let pending = choice.then(|| addresses.endpoints[chosen.index].start());
-    let started = worker.now.get();
-    let mut bytes = worker.buffers.take();
-    let left = until.saturating_sub(started);
-    let (base, authority) = (&address.base, &address.authority);
-    attempt::push_request(part, rendered, base, authority, left, &mut bytes);
-    // Pieces are bounded by the window, not by the memory of a request.
+    // Pieces are bounded by the window, not by the memory of a request; nobody reads the tally:
+    // what belongs to no request has no receipt.
     let (memory, tally) = (Held::new(u64::MAX), Tally::default());
-    let request = client::Request {
-        upstream: part.upstream,
-        socket: address.socket,
-        method: part.method,
-        bytes,
-        body_max: wish.body_max.unwrap_or(upstream.body_max),
-        memory: &memory,
-        // Nobody reads it: what belongs to no request has no receipt.
-        noted: tally.attempt(Kind::First, chosen.index, started),
-    };
+    let begun = Begun::new(worker, part, chosen, &tally, Kind::First);
+    let body_max = wish.body_max.unwrap_or(upstream.body_max);
+    let request = begun.request(rendered, until, body_max, &memory);
     let answered = before(worker, until, client::open(worker, request)).await;
-    let sent = (part.method, Ended::of(answered.as_ref()));
-    let (outcome, result) = attempt::judge(answered, cut);
-    let took = worker.now.get().saturating_sub(started);
-    let (index, guard) = (part.upstream, chosen.guard);
-    attempt::settle(worker, index, pending, guard, sent, took, outcome);
-    let opened = result.map_err(Failed::silent)?;
+    let opened = begun.ended(answered, cut).map_err(Failed::silent)?;
     let answered = opened.head_status();
     match Reason::of_status(answered) {
         None => Ok(opened),

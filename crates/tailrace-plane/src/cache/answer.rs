@@ -2,7 +2,7 @@
 
 use super::flight::{self, Waiter};
 use super::key::{self, Key};
-use super::{Asked, Copy, Kept};
+use super::{Asked, Copy, Keep, Kept};
 use crate::call::{governed, Answer, Call};
 use crate::json::Json;
 use crate::program::Part;
@@ -23,12 +23,9 @@ const SECOND: Nanos = 1_000_000_000;
 
 /// The answer of a call whose part may be cached. Asked before everything that can refuse: a hit
 /// takes nothing from anybody (DESIGN 5).
-pub async fn answer(call: Call) -> Answer {
+pub async fn answer(call: Call, keep: Keep) -> Answer {
     let worker = Rc::clone(&call.worker);
     let made = call.made.clone();
-    let Some(keep) = made.keep(&worker.program) else {
-        return governed(call).await;
-    };
     let part = made.part(&worker.program);
     let (cache, now) = (worker.shared.cache(), worker.now.get());
     let metrics = &worker.metrics.upstreams[part.upstream].cache;
@@ -61,13 +58,13 @@ pub async fn answer(call: Call) -> Answer {
             refresh,
         } => {
             metrics.found(found, matches!(copy.value, Kept::Absent(_)));
-            serve_kept(call, &copy, found, refresh)
+            serve_kept(call, keep, &copy, found, refresh)
         }
         Asked::Wait {
             waiter,
             start,
             kept,
-        } => waited(call, part, waiter, start, kept.as_ref()).await,
+        } => waited(call, keep, waiter, start, kept.as_ref()).await,
         Asked::Alone { kept } => {
             metrics.alone.add(1);
             let memory = Rc::clone(&call.memory);
@@ -78,7 +75,13 @@ pub async fn answer(call: Call) -> Answer {
 }
 
 /// Serves what is kept and starts the refresh, when there is one.
-fn serve_kept(call: Call, copy: &Copy, found: Use, refresh: Option<(Key, Flight)>) -> Answer {
+fn serve_kept(
+    call: Call,
+    keep: Keep,
+    copy: &Copy,
+    found: Use,
+    refresh: Option<(Key, Flight)>,
+) -> Answer {
     let worker = Rc::clone(&call.worker);
     let memory = Rc::clone(&call.memory);
     let source = if found == Use::Revalidate {
@@ -89,7 +92,7 @@ fn serve_kept(call: Call, copy: &Copy, found: Use, refresh: Option<(Key, Flight)
     if let Some((key, flight)) = refresh {
         let upstream = call.part().upstream;
         worker.metrics.upstreams[upstream].cache.refreshes.add(1);
-        flight::start(key, flight, call);
+        flight::start(key, flight, call, keep);
     } else {
         worker.buffers.give(call.rendered.bytes);
     }
@@ -99,18 +102,19 @@ fn serve_kept(call: Call, copy: &Copy, found: Use, refresh: Option<(Key, Flight)
 /// Waits for a fetch, which it starts when nobody has.
 async fn waited(
     call: Call,
-    part: &Part,
+    keep: Keep,
     waiter: Waiter,
     start: bool,
     kept: Option<&Copy>,
 ) -> Answer {
-    let worker = Rc::clone(&call.worker);
+    let (worker, made) = (Rc::clone(&call.worker), call.made.clone());
+    let part = made.part(&worker.program);
     let metrics = &worker.metrics.upstreams[part.upstream].cache;
     let (ends, cut, memory) = (call.until, call.cut, Rc::clone(&call.memory));
     call.tally.shared.set(true);
     if start {
         metrics.misses.add(1);
-        flight::start(waiter.key.clone(), waiter.flight, call);
+        flight::start(waiter.key.clone(), waiter.flight, call, keep);
     } else {
         metrics.coalesced.add(1);
         worker.buffers.give(call.rendered.bytes);

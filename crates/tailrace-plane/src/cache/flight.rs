@@ -12,7 +12,7 @@
 use super::key::Key;
 use super::meeting::Meeting;
 use super::store::Landing;
-use super::{Cache, Fetched};
+use super::{Cache, Fetched, Keep};
 use crate::call::{governed, Call};
 use crate::clock::timer::Timer;
 use crate::json::Json;
@@ -117,14 +117,12 @@ impl Drop for InAir {
     }
 }
 
-/// Starts the fetch of a flight; `call` is what the part that needs it would have called.
-pub(super) fn start(key: Key, flight: Flight, call: Call) {
+/// Starts the fetch of a flight; `call` is what the part that needs it would have called, `keep`
+/// how long its answers are kept.
+pub(super) fn start(key: Key, flight: Flight, call: Call, keep: Keep) {
     let worker = Rc::clone(&call.worker);
     let cache = worker.shared.cache();
     let made = call.made.clone();
-    let Some(keep) = made.keep(&worker.program) else {
-        return;
-    };
     let part = made.part(&worker.program);
     let (hash, now) = (key.hash, worker.now.get());
     let time = worker.program.upstreams[part.upstream]

@@ -88,8 +88,9 @@ fn is_live(path: &[&str]) -> bool {
         ["limits", _]
         | ["access_log", "format"]
         | ["server_timing"]
-        | ["views", _, "computed", "time_ms"]
-        | ["views", _, "parts", _, "timeout_ms"]
+        | ["views", _, "computed", "time_ms" | "limit"]
+        | ["views", _, "handler", "limit"]
+        | ["views", _, "parts", _, "timeout_ms" | "drop"]
         | ["views", _, "parts", _, "cache", ..]
         | ["views", _, "parts", _, "each", "items_max"] => true,
         ["upstreams", _, field, ..] => UPSTREAM.contains(field),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tailrace_blueprint::Blueprint;
 use tailrace_plane::bridge::{
-    Answer, Asked, Bridge, End, Event, Group, Letter, Post, Start, Wanted,
+    Answer, Asked, Bridge, End, Event, Group, Kept, Letter, Post, Start, Wanted,
 };
 use tailrace_plane::{Engine, Reason};
 
@@ -46,8 +46,13 @@ pub(crate) fn started(bridge: &Bridge) -> Start {
 }
 
 pub(crate) fn landed(bridge: &Bridge) -> Vec<Answer> {
+    landed_from(bridge).0
+}
+
+/// The same, and which of the answers are from the cache.
+pub(crate) fn landed_from(bridge: &Bridge) -> (Vec<Answer>, Vec<Kept>) {
     match take(bridge).pop() {
-        Some(Event::Landed { answers, .. }) => answers,
+        Some(Event::Landed { answers, kept, .. }) => (answers, kept),
         other => panic!("nothing landed: {other:?}"),
     }
 }

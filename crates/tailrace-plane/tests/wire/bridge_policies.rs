@@ -1,6 +1,8 @@
 //! Policies that reach into handlers: brownout of their weak calls, caches of their upstreams.
 
-use crate::bridge::{ask, bridge, end, landed, register, reply, service, started, text, wanted};
+use crate::bridge::{
+    ask, bridge, end, landed, landed_from, register, reply, service, started, text, wanted,
+};
 use crate::client::get;
 use crate::patience::eventually;
 use crate::service::Service;
@@ -68,6 +70,46 @@ fn under_pressure_the_weak_calls_of_a_handler_are_not_made() {
     end(&bridge, &start, reply("1"));
 }
 
+// Live configuration: nobody who is in the handler is put out.
+#[test]
+fn a_handlers_limit_follows() {
+    let upstream = Upstream::echo();
+    let with = |limit: u32| {
+        Service::new().upstream("up", &upstream).view_with(
+            "h",
+            "/h/{id}",
+            Vec::new(),
+            json!({"handler": {"limit": limit}}),
+        )
+    };
+    let plane = with(1).start();
+    let bridge = bridge(&plane);
+    let change = |limit: u32| {
+        let changed = plane.reconfigure(with(limit).source(), b"{}".to_vec(), "test");
+        assert_eq!(changed.map(|changes| changes.len()), Ok(1));
+    };
+    let enter = || {
+        let mut client = plane.client();
+        client.send(get("/h/1"));
+        let start = started(&bridge);
+        (client, start)
+    };
+    let (mut first, one) = enter();
+    assert_eq!(plane.get("/h/2").code(), "handler_full");
+    change(2);
+    let (mut second, two) = enter();
+    assert_eq!(plane.get("/h/2").code(), "handler_full");
+    change(1);
+    end(&bridge, &one, reply("1"));
+    assert_eq!(first.reply().status, 200);
+    assert_eq!(plane.get("/h/2").code(), "handler_full", "one is inside");
+    end(&bridge, &two, reply("1"));
+    assert_eq!(second.reply().status, 200, "let in under another limit");
+    let (mut third, three) = enter();
+    end(&bridge, &three, reply("1"));
+    assert_eq!(third.reply().status, 200);
+}
+
 // req 16.5, 8.3: what an upstream's cache says holds for calls of Python code too.
 #[test]
 fn a_handlers_calls_are_cached_as_their_upstream_says() {
@@ -101,15 +143,17 @@ fn a_handlers_calls_are_cached_as_their_upstream_says() {
         client.send(get("/h/1"));
         let start = started(&bridge);
         ask(&bridge, &start, 1, vec![wanted(&bridge, number, id, true)]);
-        let answers = landed(&bridge);
+        let (answers, kept) = landed_from(&bridge);
         end(&bridge, &start, reply("1"));
-        (answers, client.reply())
+        let from = kept.first().map(|one| (one.source.code(), one.failed));
+        (answers, client.reply(), from)
     };
     let seven = Ok(Some(br#"{"id":"7"}"#.to_vec()));
-    for _ in 0..3 {
-        let (answers, reply) = ask_for("7");
+    for from in [None, Some(("cached", None)), Some(("cached", None))] {
+        let (answers, reply, found) = ask_for("7");
         assert_eq!(answers, std::slice::from_ref(&seven));
         assert_eq!(reply.header("tailrace-degraded"), None);
+        assert_eq!(found, from, "whoever asks is told (req 8.3)");
     }
     assert_eq!(upstream.count(), 1, "the second and third from the cache");
     ask_for("8");
@@ -123,16 +167,17 @@ fn a_handlers_calls_are_cached_as_their_upstream_says() {
     assert_eq!(upstream.count(), 3);
     failing.store(true, std::sync::atomic::Ordering::SeqCst);
     eventually("it is stale, and its upstream fails", || {
-        let (answers, reply) = ask_for("7");
+        let (answers, reply, from) = ask_for("7");
         assert_eq!(answers, std::slice::from_ref(&seven));
         let said = reply.header("tailrace-degraded").unwrap_or_default();
         let stale = said.starts_with("up;reason=server_error;served=stale;age=");
         assert_eq!(stale, reply.header("cache-control") == Some("no-store"));
+        assert_eq!(stale, from == Some(("stale", Some(Reason::ServerError))));
         stale
     });
     // Without a cache the failure is a failure.
     let changed = with(json!({})).source();
     plane.reconfigure(changed, b"{}".to_vec(), "test").unwrap();
-    let (answers, _) = ask_for("7");
+    let (answers, _, _) = ask_for("7");
     assert_eq!(answers[0].as_ref().unwrap_err().reason, Reason::ServerError);
 }

@@ -164,6 +164,42 @@ fn brownout_follows_and_gives_back_what_it_left_out() {
     drop(held);
 }
 
+// req 9.1c
+#[test]
+fn the_order_in_which_parts_go_follows() {
+    let (upstream, gate) = holding();
+    let with = |one: Value, other: Value| {
+        let part = |name: &str, drop: Value| {
+            crate::service::with(weak(name, "/weak/{id}"), json!({"drop": drop}))
+        };
+        let parts = vec![strong("it", "/one/{id}"), part("a", one), part("b", other)];
+        Service::new()
+            .upstream("up", &upstream)
+            .view("one", "/one/{id}", parts)
+            .view("hold", "/hold/{id}", vec![strong("it", "/held/{id}")])
+            .admission(json!({"calls_max": 100, "brownout":
+                {"start": 0.5, "full": 0.9, "band": 0.05, "dwell_ms": 100.0}}))
+    };
+    let plane = with(Value::Null, Value::Null).start();
+    let held = hold(&plane, &upstream, 60);
+    let left_out = |expected: Value| {
+        let mut client = plane.client();
+        eventually(&format!("left out: {expected}"), || {
+            client.get("/one/7").json()["degraded"] == expected
+        });
+    };
+    left_out(json!(["b"]));
+    change(&plane, &with(json!(1), Value::Null));
+    // Under the first request of the new order, not only after the next look at the pressure.
+    assert_eq!(plane.get("/one/7").json()["degraded"], json!(["a"]));
+    change(&plane, &with(json!(1), json!(1)));
+    left_out(json!(["a", "b"]));
+    change(&plane, &with(json!(2), json!(1)));
+    left_out(json!(["b"]));
+    gate.open();
+    drop(held);
+}
+
 // req 16.4
 #[test]
 fn shedding_follows_and_is_forgotten_when_it_is_switched_off() {

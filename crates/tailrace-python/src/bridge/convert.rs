@@ -4,7 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use std::sync::Arc;
-use tailrace_plane::bridge::{Answer, Bridge, Event, Failed, Start, Template, Wanted};
+use tailrace_plane::bridge::{Answer, Bridge, Event, Failed, Kept, Start, Template, Wanted};
 use tailrace_plane::Reason;
 
 const START: u8 = 0;
@@ -20,9 +20,17 @@ pub(super) fn event(py: Python<'_>, event: Event, now: u64) -> PyResult<Bound<'_
     match event {
         Event::Start(start) => begin(py, START, &start, now),
         Event::Compute(start) => begin(py, COMPUTE, &start, now),
-        Event::Landed { token, answers } => {
+        Event::Landed {
+            token,
+            answers,
+            kept,
+        } => {
             let answers: PyResult<Vec<_>> = answers.iter().map(|one| answer(py, one)).collect();
-            (LANDED, token, PyList::new(py, answers?)?).into_pyobject(py)
+            let list = PyList::new(py, answers?)?;
+            for one in &kept {
+                list.set_item(one.at, aged(one, &list.get_item(one.at)?)?)?;
+            }
+            (LANDED, token, list).into_pyobject(py)
         }
         Event::Cancel(ticket) => (CANCEL, ticket.0).into_pyobject(py),
         Event::Head { token, head } => {
@@ -53,6 +61,13 @@ fn answer<'py>(py: Python<'py>, answer: &Answer) -> PyResult<Bound<'py, PyAny>> 
         Ok(None) => Ok(py.None().into_bound(py)),
         Err(failed) => told(py, *failed),
     }
+}
+
+/// An answer that is from the cache: itself, the word for its source, its age in seconds, and the
+/// reason's code when the call that was made has failed.
+fn aged<'py>(kept: &Kept, answer: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    let why = kept.failed.map(Reason::code);
+    (answer, kept.source.code(), kept.age_s, why).into_pyobject(answer.py())
 }
 
 fn told(py: Python<'_>, failed: Failed) -> PyResult<Bound<'_, PyAny>> {
