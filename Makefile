@@ -82,6 +82,7 @@ test-real: export FUZZ_EXAMPLES ?= 5000
 test-real: $(STAMPS)/clients $(STAMPS)/browser
 test-real: $(STAMPS)/built-ci ## Whole processes and real sockets only; says what it skips, and why
 	@sh tools/prometheus.sh
+	@sh tools/collector.sh
 	$(PY) -m pytest -rs -m "e2e or wire or real"
 
 bench: $(STAMPS)/dev ## Cost per request beside the peers (builds with profile dist); takes a while

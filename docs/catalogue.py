@@ -14,7 +14,7 @@ from typing import Final
 
 EVENTS: Final = Path(__file__).resolve().parents[1] / "crates/tailrace-plane/src/events"
 # In the order of `EVENTS` in events/mod.rs.
-FILES: Final = ("requests", "upstreams", "admission", "python", "process")
+FILES: Final = ("requests", "upstreams", "admission", "python", "tracing", "process")
 _EVENT: Final = re.compile(
     r'"([\w.]+)": "([^"]+)"\s+metrics \{(.*?)\n        \}\n        fields \{(.*?)\}\n', re.DOTALL
 )

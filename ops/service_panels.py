@@ -24,6 +24,7 @@ from panels import (
     replies,
     share,
 )
+from trace_panels import TRACES
 
 SLOW: Final = rate("tailrace_tail_requests_total", VIEW, "view")
 
@@ -362,4 +363,5 @@ SERVICE: Final = (
             ),
         ),
     ),
+    TRACES,
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tailrace import _toml
 from tailrace._options import NAMED, POLICIES, PREFIX, SECTIONS, Option
 from tailrace._origin import DEFAULT, Key, Overrides, Setting
+from tailrace._otel import otel_settings
 from tailrace._source import Place
 from tailrace.errors import ConfigError, Problem, suggestion
 from tailrace.quantities import QuantityError
@@ -81,7 +82,7 @@ def resolve(
         layers.file(_toml.TomlFile(ADMIN, dict(admin), {}))
     if layers.problems:
         raise ConfigError(layers.problems)
-    built = build(service, Overrides(layers.settings))
+    built = build(service, Overrides(otel_settings(environ) | layers.settings))
     return Resolved(built.blueprint, built.origins, built.models, toml)
 
 

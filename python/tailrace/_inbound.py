@@ -9,19 +9,28 @@ calls have the client's own deadline.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, TypeAlias
 
 DEGRADED_MAX: Final = 32
 """Names that `Tailrace-Degraded` tells of one request; a header has its limits, too."""
 
 
+Caller: TypeAlias = tuple[bytes, bytes, bytes]
+"""Request id, `traceparent` and `tracestate` of whom a call is made for; empty where unknown."""
+NOBODY: Final[Caller] = (b"", b"", b"")
+
+
 class Inbound:
     """One request: its id, its time, and what its weak calls left out."""
 
-    __slots__ = ("deadline", "degraded", "request_id")
+    __slots__ = ("caller", "deadline", "degraded", "request_id")
 
-    def __init__(self, request_id: bytes, deadline: float | None) -> None:
+    def __init__(
+        self, request_id: bytes, deadline: float | None, trace: tuple[bytes, bytes] = (b"", b"")
+    ) -> None:
         self.request_id = request_id
+        self.caller: Caller = (request_id, *trace)
+        """What its calls are told of it."""
         self.deadline = deadline
         """On the loop's clock; None when nobody said one."""
         self.degraded: list[tuple[str, str]] = []

@@ -178,6 +178,14 @@ SECTIONS: Final[dict[str, dict[str, Option]]] = {
         "request_id": Option(_text),
         "served_at_ms": Option(_text),
     },
+    "tracing": {
+        "enabled": Option(_switch),
+        "endpoint": Option(_text),
+        "share": Option(_as_is),
+        "per_second": Option(_number),
+        "timeout": Option(_as_is),
+        "headers_variable": Option(_text),
+    },
     "access_log": {
         "format": Option(_choice("json", "text", "off")),
         "ring": Option(_count(1, 1 << 24)),

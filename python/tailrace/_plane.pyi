@@ -100,13 +100,13 @@ class Bridge:
         token: int,
         calls_: list[tuple[int, bool, list[bytes | None]]],
         seconds: float,
-        request_id: bytes,
+        caller: tuple[bytes, bytes, bytes],
     ) -> bool: ...
     def stream(
         self,
         ticket: int,
         token: int,
-        asked: tuple[int, list[bytes | None], float, int, bytes],
+        asked: tuple[int, list[bytes | None], float, int, tuple[bytes, bytes, bytes]],
     ) -> bool: ...
     def grant(self, ticket: int, amount: int) -> None: ...
     def withdraw(self, ticket: int, token: int) -> None: ...

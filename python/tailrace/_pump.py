@@ -17,6 +17,7 @@ from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+from tailrace._inbound import NOBODY, Caller
 from tailrace.bound import Source
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ was made has failed, when it has."""
 Answer: TypeAlias = bytes | Failure | Kept | None
 Flow: TypeAlias = tuple[int, int]
 """Ticket and token of a stream."""
-Wish: TypeAlias = tuple[int, list[bytes | None], float, int, bytes]
-"""Number of a stream's registered call, its values, seconds, most bytes or 0, request id."""
+Wish: TypeAlias = tuple[int, list[bytes | None], float, int, Caller]
+"""Number of a stream's registered call, its values, seconds, most bytes or 0, whom it is for."""
 
 START: Final = 0
 LANDED: Final = 1
@@ -69,7 +70,7 @@ class Bridge(Protocol):
     def turn(self, seconds: float, other: int) -> tuple[list[tuple[Any, ...]], bool]: ...
     def calls(self, ticket: int, token: int, calls_: list[Item]) -> None: ...
     def alone(
-        self, ticket: int, token: int, calls_: list[Item], seconds: float, request_id: bytes
+        self, ticket: int, token: int, calls_: list[Item], seconds: float, caller: Caller
     ) -> bool: ...
     def stream(self, ticket: int, token: int, asked: Wish) -> bool: ...
     def grant(self, ticket: int, amount: int) -> None: ...
@@ -188,14 +189,14 @@ class Pump:
         return await self._answers(ticket, token)
 
     async def ask_alone(
-        self, items: list[Item], seconds: float, request_id: bytes = b""
+        self, items: list[Item], seconds: float, caller: Caller = NOBODY
     ) -> list[Answer] | None:
         """Calls of no conversation; `None` when there are too many already. Without a request id
         the plane makes one."""
         self.check()
         token = next(self._tokens)
         ticket = (token % self._workers) << 48 | token
-        if not self.bridge.alone(ticket, token, items, seconds, request_id):
+        if not self.bridge.alone(ticket, token, items, seconds, caller):
             return None
         return await self._answers(ticket, token)
 

@@ -47,6 +47,8 @@ TIMEOUTS: Final = frozenset(
     {b"grpc-timeout", b"x-envoy-expected-rq-timeout-ms", b"connect-timeout-ms"}
 )
 """Headers that say how long the caller waits; the plane knows how to read them."""
+TRACE: Final = (b"traceparent", b"tracestate")
+"""The trace that a request belongs to (W3C trace context)."""
 LEFT_MIN: Final = 0.001
 """Seconds below which a request is not begun, as a call is not (ALGORITHMS 3)."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:/+=@-]{1,128}")
@@ -102,9 +104,9 @@ class Middleware:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
-        request_id, left = self._asked(scope["headers"])
+        request_id, left, trace = self._asked(scope["headers"])
         loop = asyncio.get_running_loop()
-        inbound = Inbound(request_id, None if left is None else loop.time() + left)
+        inbound = Inbound(request_id, None if left is None else loop.time() + left, trace)
         reply = _Reply(send, inbound)
         watch = None
         if self._watches:
@@ -160,21 +162,27 @@ class Middleware:
                 raise
             await reply.problem(504, "deadline", _LATE)
 
-    def _asked(self, headers: Any) -> tuple[bytes, float | None]:
-        """The request's id, and the seconds it has."""
+    def _asked(self, headers: Any) -> tuple[bytes, float | None, tuple[bytes, bytes]]:
+        """The request's id, the seconds it has, and the trace it belongs to."""
         request_id = None
         left = self._deadline
+        trace: dict[bytes, bytes] = {}
         for name, value in headers:
             if name == b"x-request-id":
                 if _REQUEST_ID.fullmatch(value):
                     request_id = bytes(value)
+            elif name in TRACE:
+                # Two parents joined are none; the plane reads them, and strictly.
+                known = trace.get(name)
+                trace[name] = bytes(value) if known is None else b"%b,%b" % (known, value)
             elif name in TIMEOUTS:
                 from tailrace._runtime import asked_seconds
 
                 asked = asked_seconds(bytes(name), bytes(value))
                 if asked is not None and (left is None or asked < left):
                     left = asked
-        return request_id or self._new_id(), left
+        given = (trace.get(TRACE[0], b""), trace.get(TRACE[1], b""))
+        return request_id or self._new_id(), left, given
 
     def _new_id(self) -> bytes:
         """An id that no other request of this process has: 64 random bits, then a counter."""

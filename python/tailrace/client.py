@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tailrace._pump import Answer, Pump
     from tailrace._registry import Registered, Registry
     from tailrace._together import Asked as AskedCall
+    from tailrace.policies import Tracing
     from tailrace.streams import Stream
     from tailrace.typing import Duration, Size, Value
     from tailrace.upstream import Upstream
@@ -37,15 +38,20 @@ class Client(Together):
     `deadline` bounds each call with its retries (default 10s; the upstream's `timeout` bounds each
     as well, and inside `tailrace.asgi.Middleware` what is left of the request's time), `workers`
     the threads that make them (default 1, which makes some ten thousand calls a second). Use it as
-    `async with`, once per program, not once per call.
+    `async with`, once per program, not once per call. `tracing` says where traces of its calls go.
     """
 
     def __init__(
-        self, *upstreams: Upstream, deadline: Duration = DEADLINE_DEFAULT, workers: int = 1
+        self,
+        *upstreams: Upstream,
+        deadline: Duration = DEADLINE_DEFAULT,
+        workers: int = 1,
+        tracing: Tracing | None = None,
     ) -> None:
         self._declared = upstreams
         self._deadline = deadline
         self._workers = workers
+        self._tracing = tracing
         self._place = caller()
         self._engine: Any = None
         self._pump: Pump | None = None
@@ -189,7 +195,7 @@ class Client(Together):
             asked = pump.ask_alone(items, self._seconds)
         else:
             seconds = self.within(self._seconds, inbound, pump)
-            asked = pump.ask_alone(items, seconds, inbound.request_id)
+            asked = pump.ask_alone(items, seconds, inbound.caller)
         answers = await asked
         if answers is None:
             return [("bulkhead_full", 503, 0) for _ in items]
@@ -233,7 +239,7 @@ class Client(Together):
         from tailrace._lower import lower_client
         from tailrace.quantities import QuantityError, duration_ms
 
-        blueprint = lower_client(self._declared, self._place)
+        blueprint = lower_client(self._declared, self._place, self._tracing)
         try:
             self._seconds = duration_ms(self._deadline) / 1000
         except QuantityError as error:

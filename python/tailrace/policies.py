@@ -182,6 +182,26 @@ class Computed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tracing:
+    """Spans of the requests that are worth it, sent to a collector (req 16.6).
+
+    Whether one is kept is decided when it has ended: failed, degraded, retried, hedged, slower than
+    the running P99 of its view, or late (more than four fifths of its deadline); of the others the
+    `share`, and those that their caller has marked as sampled. At most `per_second` of them.
+    `endpoint` speaks OTLP over HTTP; without a path it is `/v1/traces`. Each exchange with it may
+    take `timeout`. What it wants to see in headers, a token for instance, stands in the variable
+    `headers_variable` as `name=value,name=value`. `resource` are attributes of the process.
+    """
+
+    endpoint: str = "http://127.0.0.1:4318"
+    share: Share = "1%"
+    per_second: float = 50
+    timeout: Duration = "10s"
+    headers_variable: str = "OTEL_EXPORTER_OTLP_HEADERS"
+    resource: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
     """Answers are kept for a moment, for the whole process (req 9.2, 16.5).
 

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from tailrace._source import caller, frame_place
 from tailrace.dependencies import PartDeclaration
 from tailrace.handlers import HandlerDeclaration
-from tailrace.policies import Admission, Computed, Rate
+from tailrace.policies import Admission, Computed, Rate, Tracing
 from tailrace.typing import Duration, Method
 from tailrace.upstream import Call, Upstream
 from tailrace.view import View, ViewDeclaration, default_name
@@ -34,8 +34,9 @@ class Service:
     all its calls share (default 3). `admission` says who is let in and what goes first under
     pressure. `envelope` renames the reply's own fields `degraded`, `request_id` and `served_at_ms`.
     With `server_timing` a reply says what its parts took, in a `Server-Timing` header, to a client
-    that asks with `Tailrace-Timing: 1`. `upstreams` names those that only handlers call and that
-    stand neither in their module nor around them.
+    that asks with `Tailrace-Timing: 1`. `tracing` says where its traces go; without it the context
+    of a request is passed on and nothing recorded. `upstreams` names those that only handlers call
+    and that stand neither in their module nor around them.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Service:
         admission: Admission | None = None,
         envelope: Mapping[str, str] | None = None,
         server_timing: bool = False,
+        tracing: Tracing | None = None,
         upstreams: Iterable[Upstream] = (),
     ) -> None:
         self.name = name
@@ -57,6 +59,7 @@ class Service:
         self.admission = admission
         self.envelope = dict(envelope or {})
         self.server_timing = server_timing
+        self.tracing = tracing
         self.place = caller()
         self._views: list[ViewDeclaration] = []
         self._handlers: list[HandlerDeclaration] = []

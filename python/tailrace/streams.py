@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from tailrace._inbound import INBOUND
+from tailrace._inbound import INBOUND, NOBODY
 from tailrace.errors import CallFailed
 from tailrace.quantities import QuantityError, duration_ms, size_bytes
 
@@ -53,13 +53,13 @@ class Stream:
         registered = client.finder()(self._call)
         pump = client.pump()
         inbound = INBOUND.get()
-        seconds, request_id = self._seconds, b""
+        seconds, told = self._seconds, NOBODY
         if inbound is not None:
-            seconds, request_id = client.within(seconds, inbound, pump), inbound.request_id
+            seconds, told = client.within(seconds, inbound, pump), inbound.caller
         values = registered.values(self._call)
         reader = Reader(pump)
         self._reader = reader
-        asked = (registered.number, values, seconds, self._most, request_id)
+        asked = (registered.number, values, seconds, self._most, told)
         if not pump.open_flow(reader, asked):
             raise CallFailed(self._call.upstream.name, "bulkhead_full", 503, None)
         try:

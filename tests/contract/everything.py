@@ -28,7 +28,7 @@ from tailrace import (
     strong,
     weak,
 )
-from tailrace.policies import Admission, Brownout, Computed, Feasibility, Rate, Shed
+from tailrace.policies import Admission, Brownout, Computed, Feasibility, Rate, Shed, Tracing
 
 
 class Card(BaseModel):
@@ -102,6 +102,14 @@ service = Service(
     deadline="150ms",
     fanout=8,
     server_timing=True,
+    tracing=Tracing(
+        endpoint="http://collector:4318",
+        share="2%",
+        per_second=20,
+        timeout="3s",
+        headers_variable="COLLECTOR_HEADERS",
+        resource={"deployment.environment.name": "test"},
+    ),
     extra_attempts=4,
     admission=Admission(
         client="header:x-tenant",

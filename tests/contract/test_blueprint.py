@@ -119,6 +119,7 @@ def test_every_kind_is_declared_and_compiled(name: str, produced: set[str]) -> N
             keys([row["adaptive"] for row in BLUEPRINT["upstreams"] if "adaptive" in row]),
         ),
         ("RateParams", keys([row["rate"] for row in BLUEPRINT["upstreams"] if "rate" in row])),
+        ("Tracing", set(BLUEPRINT["tracing"])),
         ("Admission", set(BLUEPRINT["admission"])),
         ("ShedParams", set(BLUEPRINT["admission"]["shed"])),
         ("BrownoutParams", set(BLUEPRINT["admission"]["brownout"])),

@@ -20,6 +20,7 @@ mod reply;
 mod shape;
 mod tail;
 mod template;
+mod tracing;
 mod upstream;
 mod view;
 
@@ -63,6 +64,7 @@ pub fn check(blueprint: &Blueprint) -> Vec<Problem> {
     check_limits(blueprint, &mut problems);
     check_envelope(blueprint, &mut problems);
     admission::check_admission(&blueprint.admission, &mut problems);
+    tracing::check_tracing(blueprint.tracing.as_ref(), &mut problems);
     upstream::check_upstreams(&blueprint.upstreams, &mut problems);
     shape::check_shapes(&blueprint.shapes, &mut problems);
     view::check_views(blueprint, &mut problems);

@@ -10,6 +10,7 @@ mod check;
 mod limits;
 mod shape;
 mod template;
+mod tracing;
 mod upstream;
 mod view;
 
@@ -20,6 +21,7 @@ pub use check::{check, parse_network, Problem};
 pub use limits::{AccessLog, Envelope, Limits, Listen, LogFormat};
 pub use shape::{Extra, Field, NumberLimits, Shape, ShapeId, StringFormat};
 pub use template::{JsonPiece, NamedTemplate, PartField, Piece, Template};
+pub use tracing::Tracing;
 pub use upstream::{
     AdaptiveParams, BreakerParams, BulkheadParams, CacheParams, HedgeParams, RetryParams,
     ThrottleParams, Upstream,
@@ -52,6 +54,9 @@ pub struct Blueprint {
     /// Replies say what their parts took to a client that asks (`Tailrace-Timing: 1`).
     #[serde(default)]
     pub server_timing: bool,
+    /// Where traces are sent; without it a request's context is passed on and nothing recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<Tracing>,
     #[serde(default)]
     pub admission: Admission,
     #[serde(default)]

@@ -61,6 +61,26 @@ pub fn epoch_ms() -> u64 {
         .map_or(0, |since| since.as_millis() as u64)
 }
 
+/// Wall clock of a monotonic time, in nanoseconds since the epoch; for what is told to others.
+pub fn epoch_of(at: Nanos) -> u64 {
+    let (now, epoch) = (now(), epoch_nanos());
+    // What lies ahead of now is told as such.
+    epoch.saturating_sub(now).saturating_add(at)
+}
+
+fn epoch_nanos() -> u64 {
+    #[cfg(test)]
+    if simulated::BASE.get().is_some() {
+        return simulated::EPOCH_MS * MILLI + now();
+    }
+    if manual::is_on() {
+        return epoch_ms() * MILLI;
+    }
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as u64)
+}
+
 /// Waits for work beside the requests until `due`; returns when it should have been woken. A clock
 /// that is moved by hand jumps: whoever waits for it is not late.
 pub async fn reach(due: Nanos) -> Nanos {
@@ -75,6 +95,9 @@ pub async fn reach(due: Nanos) -> Nanos {
 
 /// Processor time of this thread. Time that is made up has no processor: it is not a machine's.
 pub fn thread_cpu() -> Nanos {
+    #[cfg(test)]
+    return made_up::worked();
+    #[cfg(not(test))]
     cpu(ClockId::ThreadCPUTime)
 }
 
@@ -99,6 +122,25 @@ pub fn from_ms(ms: f64) -> Nanos {
 /// A limit in milliseconds as nanoseconds.
 pub fn limit(ms: u32) -> Nanos {
     Nanos::from(ms) * MILLI
+}
+
+/// Work of a thread that only a test says it has done: none, unless it does.
+#[cfg(test)]
+pub mod made_up {
+    use std::cell::Cell;
+    use tailrace_policy::Nanos;
+
+    thread_local! {
+        static WORKED: Cell<Nanos> = const { Cell::new(0) };
+    }
+
+    pub fn work(time: Nanos) {
+        WORKED.set(WORKED.get() + time);
+    }
+
+    pub fn worked() -> Nanos {
+        WORKED.get()
+    }
 }
 
 /// Time that starts anew with each simulation, so that the same seed sees the same numbers.

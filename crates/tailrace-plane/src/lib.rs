@@ -46,6 +46,7 @@ mod source;
 pub mod splice;
 mod tap;
 mod template;
+mod trace;
 mod upstream;
 mod worker;
 

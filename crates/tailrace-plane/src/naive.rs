@@ -39,6 +39,7 @@ pub async fn call(call: Call) -> Answer {
             &address.base,
             &address.authority,
             part.timeout,
+            noted.span(),
             &mut bytes,
         );
         let request = client::Request {

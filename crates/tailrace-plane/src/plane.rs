@@ -15,7 +15,7 @@ use crate::metrics::write::Format;
 use crate::program::Program;
 pub use crate::shared::Pages;
 use crate::shared::{Phase, Shared};
-use crate::{admin, resolve, server};
+use crate::{admin, resolve, server, trace};
 pub use bind::StartError;
 use bind::{bind, bind_workers, resolve_listen};
 pub use engine::Engine;
@@ -87,6 +87,7 @@ impl Plane {
             let bridge = Bridge::new(&shared.program(), workers).map_err(system("bridge"))?;
             shared.bridge = Some(Arc::new(bridge));
         }
+        let target = trace::Target::find(blueprint).map_err(StartError::Blueprint)?;
         let shared = Arc::new(shared);
         let unresolved = resolve::resolve_all(&shared);
         let listen = &blueprint.listen;
@@ -119,6 +120,11 @@ impl Plane {
             let shared = Arc::clone(&plane.shared);
             let run = move || write_log(writer, &shared);
             plane.helpers.spawn("tailrace-log", run)?;
+        }
+        if let Some(target) = target {
+            let shared = Arc::clone(&plane.shared);
+            let export = move || trace::export(&target, &shared);
+            plane.helpers.spawn("tailrace-trace", export)?;
         }
         for (index, (listener, ring)) in listeners.into_iter().zip(rings).enumerate() {
             plane.spawn_worker(index, listener, ring)?;

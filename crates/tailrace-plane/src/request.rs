@@ -29,6 +29,7 @@ use crate::receipt::turn::Alarm;
 use crate::receipt::Turn;
 use crate::reply::{self, Frame, Problem};
 use crate::shared::Phase;
+use crate::trace::Carried;
 use crate::worker::Worker;
 use asked::{asked_deadline, find_view};
 pub use asked::{asked_time, is_request_id};
@@ -155,6 +156,11 @@ impl Exchange {
         Poll::Ready(())
     }
 
+    /// When its parts must be there.
+    pub fn cutoff(&self) -> Nanos {
+        self.fan.cutoff
+    }
+
     /// The client left: everything stops, nothing is written (req 4.5, RELIABILITY A04).
     pub fn abandon(&mut self, worker: &Worker) {
         if let Some(view) = self.view {
@@ -200,7 +206,7 @@ impl Exchange {
             let json = body::read(worker, shape, &self.head, &self.input, &self.body)?;
             self.fan.begin_body(json);
         }
-        self.forward_headers(program, view);
+        self.forward_headers(worker, view);
         if declared.handler.is_some() {
             return Ok(self.begin_handler(worker, view, deadline)?);
         }
@@ -210,7 +216,8 @@ impl Exchange {
     /// Lines passed on to each upstream: only headers it names (RELIABILITY S06), and never one
     /// that `Connection` makes hop-by-hop (S05); plus the request id. The head was parsed strictly,
     /// so a value cannot hold a line end (S04).
-    fn forward_headers(&mut self, program: &Program, view: usize) {
+    fn forward_headers(&mut self, worker: &Worker, view: usize) {
+        let program = &worker.program;
         let (head, input) = (&self.head, self.input.as_slice());
         let hop = |name: &String| head.connection_names(input, name.as_bytes());
         let lines = &mut self.fan.lines;
@@ -238,6 +245,22 @@ impl Exchange {
         id_line.extend_from_slice(&self.request_id);
         id_line.extend_from_slice(b"\r\n");
         self.passed.push_priority(id_line);
+        self.carry_trace(worker);
+    }
+
+    /// The trace of the request, last of the lines of its calls: passed on as it came, or with a
+    /// span of each attempt's own (req 16.6). `Connection` cannot strip it (RELIABILITY S05).
+    fn carry_trace(&mut self, worker: &Worker) {
+        let line = &mut self.fan.id_line;
+        let carried = Carried::read(self.head.headers(&self.input), line);
+        match &worker.shared.traces {
+            None => carried.push_line(line),
+            Some(traces) => {
+                let context = traces.open(&carried, || worker.draw());
+                context.push_line(line);
+                self.fan.receipt.trace = context;
+            }
+        }
     }
 
     /// `X-Request-Id` when it is harmless, else a new one (req 10.2).

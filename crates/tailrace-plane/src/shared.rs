@@ -13,6 +13,7 @@ use crate::metrics::WorkerMetrics;
 use crate::program::Program;
 use crate::receipt::Shelf;
 use crate::tap::Taps;
+use crate::trace::Traces;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tailrace_policy::Nanos;
@@ -47,6 +48,8 @@ pub struct Shared {
     pub shelves: Vec<Arc<Shelf>>,
     /// Who watches requests end.
     pub taps: Arc<Taps>,
+    /// What is worth a trace; none when nothing is traced.
+    pub traces: Option<Traces>,
     pub admission: Admission,
     /// Made when something is cached for the first time.
     cache: OnceLock<Arc<Cache>>,
@@ -93,6 +96,7 @@ impl Shared {
         let admission = Admission::new(&program, workers);
         let shelves = (0..workers).map(|_| Arc::new(Shelf::new(&program)));
         let shelves = shelves.collect();
+        let traces = Traces::new(&program, workers);
         let live = Live::new(Current {
             program,
             blueprint,
@@ -103,6 +107,7 @@ impl Shared {
             metrics,
             shelves,
             taps: Arc::default(),
+            traces,
             admission,
             cache: OnceLock::new(),
             bridge: None,

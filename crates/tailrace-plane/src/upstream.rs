@@ -9,6 +9,7 @@ pub use crate::addresses::{Address, AddressSet, Origin};
 
 use crate::addresses::Addresses;
 use crate::admission::limited::Limited;
+use crate::cache::key::TRACE;
 use crate::clock;
 use crate::policies::Policies;
 use std::sync::Arc;
@@ -58,7 +59,9 @@ impl Upstream {
             queue: declared.bulkhead.queue.unwrap_or(limit.max(8)),
             ..bulkhead::Params::default()
         };
-        let forward_headers = declared.forward_headers.iter();
+        // Of a trace each call has a line of its own (`trace`).
+        let own = |name: &&String| !TRACE.iter().any(|one| one.eq_ignore_ascii_case(name));
+        let forward_headers = declared.forward_headers.iter().filter(own);
         let made = Self {
             name: declared.name.clone(),
             timeout: clock::from_ms(declared.timeout_ms),

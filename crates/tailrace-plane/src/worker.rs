@@ -18,6 +18,7 @@ use crate::receipt::{turn, Judge, Receipt, Shelf};
 use crate::request::Exchange;
 use crate::server::slots::Slots;
 use crate::shared::Shared;
+use crate::trace::context::span_base;
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::rc::Rc;
@@ -167,6 +168,14 @@ impl Thread {
         self.random.borrow_mut().u64(..)
     }
 
+    /// The span of a call that begins now; 0 when nothing is traced.
+    pub fn span(&self) -> u64 {
+        match self.shared.traces {
+            Some(_) => span_base(self.draw()),
+            None => 0,
+        }
+    }
+
     /// Appends a request id no other request of this process has: 64 random bits per worker, then a
     /// counter.
     pub fn push_request_id(&self, out: &mut Vec<u8>) {
@@ -188,10 +197,14 @@ impl Thread {
     /// for the next request.
     pub fn keep_receipt(&self, view: usize, receipt: Box<Receipt>) -> Box<Receipt> {
         // A client that left says nothing about how long a reply takes.
-        if receipt.status != 499 {
-            if let Some(tail) = self.shelf.tails.get(view) {
-                self.judge.judge(view, tail, &receipt);
-            }
+        let slow = receipt.status != 499
+            && self
+                .shelf
+                .tails
+                .get(view)
+                .is_some_and(|tail| self.judge.judge(view, tail, &receipt));
+        if let Some(traces) = &self.shared.traces {
+            traces.offer(&receipt, slow);
         }
         self.shared.taps.offer(&receipt);
         self.shelf.keep(receipt)

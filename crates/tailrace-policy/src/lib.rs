@@ -54,6 +54,7 @@ pub mod retry_budget;
 pub mod shed;
 pub mod sketch;
 pub mod throttle;
+pub mod trace_sample;
 pub mod window;
 
 /// Monotonic time or a duration in nanoseconds.

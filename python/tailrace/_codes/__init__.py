@@ -18,6 +18,7 @@ from tailrace._codes import (
     parts,
     services,
     templates,
+    tracing,
 )
 from tailrace._codes.page import CodeDoc
 
@@ -37,6 +38,7 @@ CODES: dict[str, CodeDoc] = dict(
             **config.PAGES,
             **handlers.PAGES,
             **computed.PAGES,
+            **tracing.PAGES,
         }.items()
     )
 )

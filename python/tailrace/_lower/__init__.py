@@ -11,6 +11,7 @@ contract is `crates/tailrace-blueprint`; `tests/contract` holds both sides toget
     handlers    views that Python answers   computed    fields that Python makes
     graph       what waits for what, cycles     attempts    retries and hedges
     tail        worst times and counts          guards      breaker, throttle, adaptive limit
+    tracing     where traces go, and which
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tailrace.errors import DeclarationError
 
 if TYPE_CHECKING:
     from tailrace._source import Place
+    from tailrace.policies import Tracing
     from tailrace.service import Service
     from tailrace.upstream import Upstream
 
@@ -58,18 +60,25 @@ def lower(service: Service, overrides: Overrides | None = None) -> bytes:
     return json.dumps(blueprint, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def lower_client(upstreams: Sequence[Upstream], place: Place) -> dict[str, Any]:
+def lower_client(
+    upstreams: Sequence[Upstream], place: Place, tracing: Tracing | None = None
+) -> dict[str, Any]:
     """A blueprint of `upstreams` alone; raises `DeclarationError` with every problem found."""
+    import os
+
     from tailrace._lower.service import FORMAT_VERSION
+    from tailrace._lower.tracing import lower_tracing
     from tailrace._lower.upstreams import lower_upstreams
+    from tailrace._otel import otel_settings
     from tailrace.service import Service
 
-    context = Context(Overrides())
+    context = Context(Overrides(otel_settings(os.environ)))
     if not upstreams:
         helps = ("give it what it calls: tailrace.Client(orders, users)",)
         context.problem("TR100", "a client without upstreams can call nothing", place, helps=helps)
     service = Service("client", deadline="1s", upstreams=upstreams)
     rows = lower_upstreams(context, service)
+    traced = lower_tracing(context, place, tracing)
     if context.problems:
         raise DeclarationError(context.problems)
     return {
@@ -78,4 +87,5 @@ def lower_client(upstreams: Sequence[Upstream], place: Place) -> dict[str, Any]:
         "upstreams": rows,
         "views": [],
         "shapes": [],
+        **traced,
     }

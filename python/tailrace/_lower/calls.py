@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from tailrace._lower.bodies import lower_body
+from tailrace._lower.caches import TRACE
 from tailrace._lower.context import Context, at
 from tailrace._lower.fields import descend, scalar
 from tailrace._lower.layout import reply_name
-from tailrace._lower.upstreams import check_header
+from tailrace._lower.upstreams import OWN, check_header
 from tailrace._source import Place, entry, inside
 from tailrace.errors import suggestion
 from tailrace.templates import Reference, TemplateError, parse
@@ -52,7 +53,7 @@ def lower_call(
     headers = []
     for key, value in call.headers.items():
         place = entry(call.place, "headers", key)
-        if check_header(context, key, f"part `{name}`", place):
+        if check_header(context, key, f"part `{name}`", place, OWN | TRACE):
             pieces = site.template(value, place, "header")
             headers.append({"name": key.lower(), "value": pieces})
     if query:

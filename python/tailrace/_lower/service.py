@@ -14,6 +14,7 @@ from tailrace._lower.admission import check_calls, lower_admission
 from tailrace._lower.attempts import check_hedges
 from tailrace._lower.context import Context, at
 from tailrace._lower.tail import check_tail
+from tailrace._lower.tracing import lower_tracing
 from tailrace._lower.upstreams import lower_upstreams
 from tailrace._lower.views import lower_views
 from tailrace._source import entry
@@ -49,6 +50,7 @@ def lower_service(context: Context, service: Service) -> dict[str, Any]:
     # Off stands in Rust, like other defaults.
     if timing.value:
         blueprint["server_timing"] = True
+    blueprint |= lower_tracing(context, service.place, service.tracing)
     for section in ("listen", "limits", "access_log"):
         found = context.overrides.under(section)
         if found:

@@ -177,7 +177,7 @@ def _addresses(context: Context, name: str, setting: Setting) -> list[str]:
 
 
 def _address(context: Context, name: str, url: object, place: Place) -> str:
-    reason, help_ = _url_problem(url)
+    reason, help_ = url_problem(url)
     if reason:
         shown = re.sub(r"//[^/@]*@", "//***@", url) if isinstance(url, str) else url
         message = f"address {shown!r} of upstream `{name}` {reason}"
@@ -186,7 +186,7 @@ def _address(context: Context, name: str, url: object, place: Place) -> str:
     return str(url).rstrip("/")
 
 
-def _url_problem(url: object) -> tuple[str, str]:
+def url_problem(url: object) -> tuple[str, str]:
     example = 'an address is "http://host:port" or "http://host:port/base"'
     if not isinstance(url, str):
         return "is not text", example
@@ -226,17 +226,19 @@ def _forward(context: Context, name: str, setting: Setting) -> list[str]:
     return list(dict.fromkeys(kept))
 
 
-def check_header(context: Context, header: object, subject: str, place: Place) -> bool:
+def check_header(
+    context: Context, header: object, subject: str, place: Place, own: frozenset[str] = OWN
+) -> bool:
     """Whether `header` may be sent by a user's choice; reports why not."""
     if not isinstance(header, str) or not _HEADER.fullmatch(header):
         helps = ("a header name is letters, digits and `-`, without colon or spaces",)
         context.problem("TR013", f"{subject}: {header!r} is no header name", place, helps=helps)
         return False
-    if header.lower() in HOP_BY_HOP | OWN:
+    if header.lower() in HOP_BY_HOP | own:
         why = "belongs to one connection" if header.lower() in HOP_BY_HOP else "is the plane's own"
         message = f"{subject}: `{header}` {why} and cannot be passed on"
         help_ = "remove it from the list"
-        if header.lower() in OWN:
+        if header.lower() in own:
             help_ = "remove it: each call has the plane's own value or none"
         context.problem("TR012", message, place, helps=(help_,))
         return False

@@ -34,6 +34,9 @@ const OWN: [&str; 11] = [
     "x-request-id",
 ];
 
+/// The trace of a request, of which each call has a line of its own.
+const TRACE: [&str; 2] = ["traceparent", "tracestate"];
+
 /// Whether `name` is a token; reports it otherwise.
 pub(super) fn check_token(path: &str, name: &str, problems: &mut Problems) -> bool {
     let token = !name.is_empty() && name.bytes().all(is_token_byte);
@@ -43,6 +46,17 @@ pub(super) fn check_token(path: &str, name: &str, problems: &mut Problems) -> bo
         problems.add(path.to_owned(), message, help);
     }
     token
+}
+
+/// A header that a call writes itself.
+pub(super) fn check_written(path: &str, name: &str, problems: &mut Problems) {
+    if TRACE.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        let message = format!("header `{name}` is written by the plane itself");
+        let help = "remove it: each call carries the trace of its request";
+        problems.add(path.to_owned(), message, help);
+        return;
+    }
+    check_sent(path, name, problems);
 }
 
 /// A header sent to an upstream: a token that is nobody else's to write.

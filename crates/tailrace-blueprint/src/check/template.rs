@@ -53,7 +53,7 @@ pub(super) fn check_templates(path: &str, part: &Part, view: &View, problems: &m
     }
     for (index, entry) in part.headers.iter().enumerate() {
         let at = format!("{path}.headers[{index}]");
-        header::check_sent(&format!("{at}.name"), &entry.name, site.problems);
+        header::check_written(&format!("{at}.name"), &entry.name, site.problems);
         site.check(&format!("{at}.value"), &entry.value, Place::Header);
     }
     for (at, piece) in body::placed(path, part) {

@@ -7,6 +7,7 @@ mod computed;
 mod guards;
 mod shapes;
 mod tail;
+mod tracing;
 mod upstreams;
 mod views;
 

@@ -52,7 +52,7 @@ fn check_upstream(path: &str, upstream: &Upstream, problems: &mut Problems) {
 }
 
 /// `http://host[:port][/base]`, and nothing else of what a URL may hold.
-fn check_address(address: &str) -> Result<(), &'static str> {
+pub(super) fn check_address(address: &str) -> Result<(), &'static str> {
     let rest = address
         .strip_prefix("http://")
         .ok_or("does not start with `http://`")?;
@@ -104,7 +104,7 @@ fn check_authority(authority: &str) -> Result<(), &'static str> {
 }
 
 /// The address as a message may show it: a password in it must not reach a log.
-fn without_credentials(address: &str) -> String {
+pub(super) fn without_credentials(address: &str) -> String {
     let start = address.find("//").map_or(0, |at| at + 2);
     let (scheme, rest) = address.split_at(start);
     let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

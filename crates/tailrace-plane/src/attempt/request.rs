@@ -6,16 +6,19 @@
 use crate::h1::Method;
 use crate::program::{Body, Part};
 use crate::template::Rendered;
+use crate::trace::context;
 use tailrace_policy::deadline::millis_floor;
 use tailrace_policy::Nanos;
 
-/// Writes the request: what we say ourselves, then the call's own header lines.
+/// Writes the request: what we say ourselves, then the call's own header lines, of which the last
+/// is the trace's when it has a `span` (0: none).
 pub fn push_request(
     part: &Part,
     rendered: &Rendered,
     base: &str,
     authority: &str,
     left: Nanos,
+    span: u64,
     out: &mut Vec<u8>,
 ) {
     let (target, lines) = rendered.bytes.split_at(rendered.target);
@@ -41,6 +44,9 @@ pub fn push_request(
         lines,
     ] {
         out.extend_from_slice(bytes);
+    }
+    if span != 0 {
+        context::fill(out, span);
     }
     push_body(part, &rendered.body, out);
 }

@@ -7,6 +7,7 @@
 use super::message::{Answer, Event, Failed, Group, Kept, Token, Wanted};
 use crate::call::{self, Call, Made, Running};
 use crate::clock;
+use crate::h1::Method;
 use crate::json::Json;
 use crate::reason::Reason;
 use crate::receipt::{Calls, Ended, Held, Receipt, Tallies, Tally, Whose};
@@ -50,6 +51,7 @@ struct Slot {
     token: Token,
     at: usize,
     upstream: usize,
+    method: Method,
     until: Nanos,
     tally: Rc<Tally>,
     answered: Rc<Cell<u16>>,
@@ -251,8 +253,9 @@ impl Groups {
                 until
             };
             let tally = self.tallies.take(job.ready, now);
+            tally.span.set(worker.span());
             let answered = Rc::new(Cell::new(0));
-            let upstream = template.part.upstream;
+            let (upstream, method) = (template.part.upstream, template.part.method);
             let running = call::start(Call {
                 worker: Rc::clone(worker),
                 made: Made::Template(Arc::clone(template)),
@@ -269,6 +272,7 @@ impl Groups {
                 token: job.token,
                 at: job.at,
                 upstream,
+                method,
                 until,
                 tally,
                 answered,
@@ -368,6 +372,7 @@ impl Groups {
             part: slot.upstream,
             item: slot.at,
             upstream: slot.upstream,
+            method: slot.method,
             other: false,
         };
         // First the call, which may be what still holds the tally.

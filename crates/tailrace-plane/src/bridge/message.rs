@@ -129,6 +129,8 @@ pub struct Asked {
     pub within: Nanos,
     /// Of the request the calls are made for; empty when there is none.
     pub request_id: Vec<u8>,
+    /// `traceparent` and `tracestate` of that request, as they came; empty where there is none.
+    pub trace: [Vec<u8>; 2],
 }
 
 /// From Python to the worker that holds the conversation.

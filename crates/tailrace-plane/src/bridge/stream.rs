@@ -203,7 +203,7 @@ fn render(worker: &Worker, wish: &Wish) -> Result<Rendered, Reason> {
     };
     template::render(&wish.template.part, values, &mut rendered)
         .map_err(|_| Reason::BadReference)?;
-    let line = alone::id_line(worker, &wish.asked.request_id);
+    let (line, _) = alone::lines(worker, &wish.asked);
     rendered.bytes.extend_from_slice(&line);
     Ok(rendered)
 }
@@ -223,6 +223,7 @@ async fn open(
     // Pieces are bounded by the window, not by the memory of a request; nobody reads the tally:
     // what belongs to no request has no receipt.
     let (memory, tally) = (Held::new(u64::MAX), Tally::default());
+    tally.span.set(worker.span());
     let begun = Begun::new(worker, part, chosen, &tally, Kind::First);
     let body_max = wish.body_max.unwrap_or(upstream.body_max);
     let request = begun.request(rendered, until, body_max, &memory);

@@ -143,6 +143,8 @@ pub(super) fn start(key: Key, flight: Flight, call: Call, keep: Keep) {
     // Its owner is another: it has a tally of its own, and tells its caller's what it met.
     let (asker, tally) = (Rc::clone(&call.tally), Rc::<Tally>::default());
     tally.begin(now, now);
+    // In the trace of who asked for it.
+    tally.span.set(asker.span.get());
     let call = Call {
         memory: Held::new(u64::from(memory)),
         until: now + time,

@@ -14,12 +14,14 @@ mod admission;
 mod process;
 mod python;
 mod requests;
+mod tracing;
 mod upstreams;
 
 pub use admission::*;
 pub use process::*;
 pub use python::*;
 pub use requests::*;
+pub use tracing::*;
 pub use upstreams::*;
 
 /// How a metric behaves.
@@ -80,6 +82,7 @@ pub const EVENTS: &[&[Event]] = &[
     upstreams::EVENTS,
     admission::EVENTS,
     python::EVENTS,
+    tracing::EVENTS,
     process::EVENTS,
 ];
 

@@ -47,6 +47,7 @@ impl FanOut {
             let until = if naive { Nanos::MAX } else { until };
             let tally = self.tallies.take(ready, now);
             tally.wake.set(call::AT_ONCE);
+            tally.span.set(worker.span());
             self.launched += 1;
             let running = call::start(Call {
                 worker: Rc::clone(worker),
@@ -127,10 +128,12 @@ impl FanOut {
 
     /// Takes down what a call noted, when it has landed or is dropped.
     fn ended(&mut self, worker: &Worker, view: &View, slot: Slot, ended: Ended) {
+        let called = view.parts[slot.part].called(slot.other);
         let whose = Whose {
             part: slot.part,
             item: slot.item,
-            upstream: view.parts[slot.part].called(slot.other).upstream,
+            upstream: called.upstream,
+            method: called.method,
             other: slot.other,
         };
         // First the call, which may be what still holds the tally.

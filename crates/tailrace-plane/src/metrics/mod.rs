@@ -16,6 +16,7 @@ mod requests;
 pub mod split;
 mod tail;
 pub mod text;
+mod tracing;
 mod upstreams;
 pub mod write;
 

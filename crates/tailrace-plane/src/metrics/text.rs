@@ -6,7 +6,9 @@
 
 use super::histogram::Ranks;
 use super::write::{Family, Format};
-use super::{admission, cache, process, python, requests, tail, upstreams, Count, WorkerMetrics};
+use super::{
+    admission, cache, process, python, requests, tail, tracing, upstreams, Count, WorkerMetrics,
+};
 use crate::events;
 use crate::shared::Shared;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ fn families(shared: &Shared) -> Vec<Family> {
     families.extend(admission::families(shared));
     families.extend(python::families(shared));
     families.extend(tail::families(shared));
+    families.extend(tracing::families(shared));
     families.extend(process::families(shared));
     let dropped = cap(&mut families, SERIES_MAX - 2);
     let series: usize = families.iter().map(Family::len).sum();

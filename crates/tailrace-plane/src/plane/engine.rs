@@ -7,7 +7,7 @@ use crate::metrics::text;
 use crate::metrics::write::Format;
 use crate::program::Program;
 use crate::shared::{Phase, Shared};
-use crate::{resolve, server};
+use crate::{resolve, server, trace};
 use std::sync::Arc;
 use tailrace_blueprint::Blueprint;
 
@@ -35,6 +35,7 @@ impl Engine {
         let bridge = Arc::new(Bridge::new(&program, workers).map_err(system)?);
         let mut shared = Shared::new(program, workers, source, b"{}".to_vec());
         shared.bridge = Some(Arc::clone(&bridge));
+        let target = trace::Target::find(blueprint).map_err(StartError::Blueprint)?;
         let shared = Arc::new(shared);
         let unresolved = resolve::resolve_all(&shared);
         let engine = Self {
@@ -45,6 +46,11 @@ impl Engine {
             workers: Threads::default(),
             helpers: Threads::default(),
         };
+        if let Some(target) = target {
+            let shared = Arc::clone(&engine.shared);
+            let export = move || trace::export(&target, &shared);
+            engine.helpers.spawn("tailrace-trace", export)?;
+        }
         for index in 0..workers {
             engine.spawn_worker(index)?;
         }

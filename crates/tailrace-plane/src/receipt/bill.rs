@@ -2,9 +2,11 @@
 
 use super::calls::Calls;
 use super::path::{Graph, Node};
+use crate::h1::Method;
 use crate::program::PARTS_MAX;
 use crate::reason::Reason;
 use crate::source::Source;
+use crate::trace::Context;
 use tailrace_policy::Nanos;
 
 /// Bytes kept of a request id.
@@ -73,6 +75,7 @@ pub struct Receipt {
     pub status: u16,
     /// The stable code of a refusal or failure; empty on success.
     pub code: &'static str,
+    pub method: Method,
     pub degraded: bool,
     pub epoch_ms: u64,
     pub started: Nanos,
@@ -93,6 +96,8 @@ pub struct Receipt {
     pub memory: Memory,
     pub delay: Option<Delay>,
     pub python: Option<Python>,
+    /// Where it belongs, when it is traced.
+    pub trace: Context,
     /// Bytes of the reply's body.
     pub bytes: u64,
     pub parts: Vec<PartBill>,

@@ -5,6 +5,7 @@
 //! the part took.
 
 use super::tally::{Mark, Tally, MARKS};
+use crate::h1::Method;
 use crate::reason::Reason;
 use crate::source::Source;
 use std::ops::Range;
@@ -24,6 +25,8 @@ pub struct CallBill {
     pub item: u16,
     /// Index of the upstream it went to.
     pub upstream: u16,
+    /// What it asked for.
+    pub method: Method,
     /// It is the part's `otherwise`.
     pub other: bool,
     /// It landed; else it was dropped: out of time, cancelled, nobody waited.
@@ -41,6 +44,8 @@ pub struct CallBill {
     pub queued: Nanos,
     pub ended: Nanos,
     pub attempts: u16,
+    /// In its trace; 0 without one.
+    pub span: u64,
     /// Which mark decided, counted from 1 within its own; 0 none.
     decided: u8,
     /// Where its marks are.
@@ -74,6 +79,7 @@ pub struct Whose {
     pub part: usize,
     pub item: usize,
     pub upstream: usize,
+    pub method: Method,
     pub other: bool,
 }
 
@@ -149,6 +155,7 @@ impl Calls {
             part: whose.part as u16,
             item: whose.item as u16,
             upstream: whose.upstream as u16,
+            method: whose.method,
             other: whose.other,
             landed: ended.is_some(),
             shared: tally.shared.get(),
@@ -160,6 +167,7 @@ impl Calls {
             queued: tally.queued.get(),
             ended: now,
             attempts: tally.attempts.get(),
+            span: tally.span.get(),
             decided: 0,
             first: 0,
             marks: 0,
@@ -239,6 +247,7 @@ mod tests {
         Whose {
             part,
             item,
+            method: crate::h1::Method::Get,
             upstream: part,
             other: false,
         }

@@ -25,6 +25,10 @@ pub fn receipt(program: &Program, receipt: &Receipt) -> Value {
     json!({
         "id": format!("{}-{}", receipt.worker, receipt.number),
         "request_id": String::from_utf8_lossy(receipt.id()),
+        "trace_id": match receipt.trace.trace {
+            0 => None,
+            trace => Some(format!("{trace:032x}")),
+        },
         "view": view.map(|view| &view.name),
         "route": view.map(|view| &view.route),
         "time_ms": receipt.epoch_ms,

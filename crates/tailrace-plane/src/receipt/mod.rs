@@ -54,6 +54,6 @@ pub use held::Held;
 pub use shelf::Shelf;
 pub use step::Step;
 pub use tail::{Judge, PartTail, ViewTail};
-pub use tally::{Kind, Noted, Tallies, Tally};
+pub use tally::{attempt_span, Kind, Mark, Noted, Tallies, Tally};
 pub use timeline::{Segment, Timeline};
 pub use turn::Turn;

@@ -163,21 +163,24 @@ impl Running {
 pub struct Judge(RefCell<(Vec<Running>, Vec<u32>, Scratch)>);
 
 impl Judge {
-    /// Compares a finished request with its view's P99, and takes it apart when it is above.
-    pub fn judge(&self, view: usize, tail: &ViewTail, receipt: &Receipt) {
+    /// Compares a finished request with its view's P99, and takes it apart when it is above; true
+    /// then.
+    pub fn judge(&self, view: usize, tail: &ViewTail, receipt: &Receipt) -> bool {
         let (running, sorted, scratch) = &mut *self.0.borrow_mut();
         if running.len() <= view {
             running.resize_with(view + 1, Running::default);
         }
         let us = u32::try_from(receipt.duration() / 1_000).unwrap_or(u32::MAX);
         let Some(p99) = running[view].add(us, sorted) else {
-            return;
+            return false;
         };
         tail.counted.add(1);
         tail.p99.set(u64::from(p99) * 1_000);
-        if us > p99 {
+        let slow = us > p99;
+        if slow {
             tail.add(receipt, scratch);
         }
+        slow
     }
 }
 

@@ -97,6 +97,8 @@ pub struct Tally {
     pub opened: Cell<u16>,
     /// Number of the attempt that ended last: what it met is what the call met.
     pub decided: Cell<u16>,
+    /// Of its trace; those of its attempts are counted on from it. 0: it has none.
+    pub span: Cell<u64>,
     marks: RefCell<[Mark; MARKS]>,
 }
 
@@ -113,6 +115,7 @@ impl Tally {
         self.hedges.set(0);
         self.opened.set(0);
         self.decided.set(0);
+        self.span.set(0);
     }
 
     /// Begins an attempt.
@@ -156,12 +159,25 @@ impl Tally {
     }
 }
 
+/// The span of an attempt of a call whose own is `call`.
+pub fn attempt_span(call: u64, number: u16) -> u64 {
+    match call {
+        0 => 0,
+        call => call + u64::from(number),
+    }
+}
+
 /// Where the attempt of this number is kept.
 fn slot(number: u16) -> usize {
     usize::from(number).saturating_sub(1).min(MARKS - 1)
 }
 
 impl Noted<'_> {
+    /// The attempt's span in its trace; 0 without one.
+    pub fn span(self) -> u64 {
+        attempt_span(self.tally.span.get(), self.number)
+    }
+
     /// Changes the mark, unless a later attempt has taken its place.
     fn note(self, change: impl FnOnce(&mut Mark)) {
         let mark = &mut self.tally.marks.borrow_mut()[slot(self.number)];

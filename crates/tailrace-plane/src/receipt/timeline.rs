@@ -187,6 +187,7 @@ mod tests {
         Whose {
             part,
             item: 0,
+            method: crate::h1::Method::Get,
             upstream: part,
             other,
         }

@@ -109,6 +109,7 @@ impl Exchange {
         receipt.view = self.view.map(|view| view as u16);
         receipt.status = status;
         receipt.code = code;
+        receipt.method = self.head.method;
         receipt.bytes = bytes as u64;
         receipt.ended = now;
         if receipt.done == 0 {

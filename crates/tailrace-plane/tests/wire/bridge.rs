@@ -329,6 +329,7 @@ fn a_client_makes_calls_without_a_port() {
         let asked = Asked {
             within: within.as_nanos() as u64,
             request_id: Vec::new(),
+            trace: Default::default(),
         };
         let post = bridge.alone(group, asked).expect("room");
         bridge.post(vec![(tailrace_plane::bridge::Ticket(ticket), post)]);

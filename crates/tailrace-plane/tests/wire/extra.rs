@@ -222,7 +222,7 @@ fn usually_fast(turns: impl Fn(usize) -> Vec<Step> + Send + Sync + 'static) -> U
 
 /// Ordinary traffic, then one slow call, until `done`: the percentile that decides a hedge is read
 /// anew every few seconds.
-fn until_hedged(plane: &Running, done: impl Fn() -> bool, check: impl Fn(&Reply)) {
+pub(crate) fn until_hedged(plane: &Running, done: impl Fn() -> bool, check: impl Fn(&Reply)) {
     let mut client = plane.client();
     let mut sent = 0;
     eventually("the percentile is known", || {

@@ -12,6 +12,7 @@
 mod corpus;
 
 mod client;
+mod collector;
 mod patience;
 mod service;
 mod upstream;
@@ -61,6 +62,8 @@ mod smuggling;
 mod spoofed;
 mod standing_in;
 mod streams;
+mod trace_export;
+mod tracing;
 mod turns;
 mod unread_bodies;
 mod upstream_limits;

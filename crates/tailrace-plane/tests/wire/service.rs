@@ -76,6 +76,21 @@ impl Service {
         self
     }
 
+    /// Traces go to the collector at `address`; every request is in the share.
+    pub(crate) fn tracing(mut self, address: std::net::SocketAddr) -> Self {
+        self.blueprint["tracing"] = json!({
+            "endpoint": format!("http://{address}/v1/traces"), "share": 1.0, "timeout_ms": 5_000,
+            "per_second": 1_000.0, "headers_variable": "TAILRACE_TEST_NO_SUCH_VARIABLE",
+        });
+        self
+    }
+
+    /// Fields of tracing replaced.
+    pub(crate) fn tracing_with(mut self, with: Value) -> Self {
+        merge(&mut self.blueprint["tracing"], with);
+        self
+    }
+
     pub(crate) fn workers(mut self, workers: u16) -> Self {
         self.blueprint["listen"]["workers"] = workers.into();
         self

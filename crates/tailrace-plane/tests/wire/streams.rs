@@ -29,6 +29,7 @@ fn begin(bridge: &Bridge, number: usize, body_max: u64) {
         asked: Asked {
             within: Duration::from_secs(60).as_nanos() as u64,
             request_id: b"r-1".to_vec(),
+            trace: Default::default(),
         },
         body_max: Some(body_max),
     };

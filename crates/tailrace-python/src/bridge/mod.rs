@@ -68,13 +68,17 @@ fn listed(py: Python<'_>, taken: Taken) -> PyResult<Bound<'_, PyList>> {
 }
 
 /// A stream as Python asks for it.
-type Wanted = (usize, Vec<Option<Vec<u8>>>, f64, u64, Vec<u8>);
+type Wanted = (usize, Vec<Option<Vec<u8>>>, f64, u64, Caller);
 
-fn told(seconds: f64, request_id: &[u8]) -> Asked {
+/// Whom calls are made for: request id, `traceparent` and `tracestate`; empty where unknown.
+type Caller = (Vec<u8>, Vec<u8>, Vec<u8>);
+
+fn told(seconds: f64, (request_id, parent, state): Caller) -> Asked {
     let within = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     Asked {
         within: u64::try_from(within.as_nanos()).unwrap_or(u64::MAX / 2),
-        request_id: request_id.to_vec(),
+        request_id,
+        trace: [parent, state],
     }
 }
 
@@ -145,24 +149,24 @@ impl Bridge {
         token: u64,
         calls_: &Bound<'_, PyList>,
         seconds: f64,
-        request_id: &[u8],
+        caller: Caller,
     ) -> PyResult<bool> {
         let calls = calls(&self.inner, calls_)?;
         let post = self
             .inner
-            .alone(Group { token, calls }, told(seconds, request_id));
+            .alone(Group { token, calls }, told(seconds, caller));
         Ok(self.begin(ticket, post))
     }
 
     /// A call whose body comes in pieces: (template, values, seconds, most bytes or 0 for what the
-    /// upstream declares, request id); false when there are too many conversations.
+    /// upstream declares, whom it is for); false when there are too many conversations.
     fn stream(&self, ticket: u64, token: u64, asked: Wanted) -> PyResult<bool> {
-        let (template, values, seconds, most, request_id) = asked;
+        let (template, values, seconds, most, caller) = asked;
         let post = self.inner.stream(Wish {
             token,
             template: convert::template(&self.inner, template)?,
             values,
-            asked: told(seconds, &request_id),
+            asked: told(seconds, caller),
             body_max: (most > 0).then_some(most),
         });
         Ok(self.begin(ticket, post))

@@ -1,0 +1,17 @@
+"""An address where tracing belongs."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms", tracing="http://collector:4318")
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

@@ -1,0 +1,18 @@
+"""A collector that is spoken to with TLS."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong
+from tailrace.policies import Tracing
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms", tracing=Tracing(endpoint="https://collector:4318"))
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

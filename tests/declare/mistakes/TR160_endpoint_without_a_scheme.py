@@ -1,0 +1,18 @@
+"""An address as gRPC has it."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong
+from tailrace.policies import Tracing
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms", tracing=Tracing(endpoint="collector:4317"))
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))

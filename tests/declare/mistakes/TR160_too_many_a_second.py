@@ -1,0 +1,18 @@
+"""More traces than anybody reads."""
+
+from pydantic import BaseModel
+from tailrace import Service, Upstream, View, strong
+from tailrace.policies import Tracing
+
+
+class Order(BaseModel):
+    id: str
+
+
+orders = Upstream("orders", "http://orders:9001")
+service = Service("shop", deadline="150ms", tracing=Tracing(per_second=1e6))
+
+
+@service.view("/orders/{order_id}")
+class OrderView(View):
+    order: Order = strong(orders.get("/orders/{order_id}"))
