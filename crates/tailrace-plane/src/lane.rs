@@ -1,13 +1,21 @@
-//! The lane of large bodies: one of them is looked at per turn of the worker.
+//! The lane: what is large, and what comes while a turn is long, waits for a turn of its own.
 //!
-//! The failure prevented: everybody behind the large. Validating a body of a megabyte takes a
-//! millisecond, and on one thread all that is ready waits for it: requests that could be refused or
-//! answered in microseconds too. So bodies from [`LARGE_BYTES`] on form a line; between one and the
-//! next the worker looks at its sockets and runs what is ready. A body that finds the lane empty
-//! goes on at once.
+//! The failure prevented: everybody behind the large, and behind the many. Validating a body of a
+//! megabyte takes a millisecond; beginning a request, a tenth of one; and on one thread all that is
+//! ready waits for it: requests that could be refused or answered in microseconds too. When many
+//! times more come than can be served, each turn lets in so many that the next one is longer still,
+//! and refusals are told after tens of milliseconds.
 //!
-//! Limits: first come, first served; who stands in line is a call, with its own end, and at most
-//! what bulkheads and admission let in.
+//! So there is one line. Bodies from [`LARGE_BYTES`] on stand in it, one per turn; who finds it
+//! empty goes on at once. While a crowd is inside, requests that were let in stand in it too before
+//! their first call is made, once the turn has lasted for [`TURN`] of this thread's work. Between
+//! one turn and the next the worker looks at its sockets and runs what is ready; a refusal stands
+//! in no line. How much work stands there is known at once, and admission refuses whoever would
+//! wait for it for too long, long before waits can be measured.
+//!
+//! Limits: first come, first served; who stands in line has its own end, and at most what bulkheads
+//! and admission let in. What is under way is not interrupted: a turn lasts longer by the longest
+//! step of it.
 
 use crate::clock;
 use std::cell::{Cell, RefCell};
@@ -19,11 +27,15 @@ use tailrace_policy::Nanos;
 
 /// Bodies below it cost less than the turn they would wait for.
 pub const LARGE_BYTES: usize = 32 * 1024;
+/// Work of one turn after which others are to run.
+const TURN: Nanos = clock::MILLI;
 
 #[derive(Debug, Default)]
 struct Ticket {
     /// On the clock of this thread's work.
     since: Nanos,
+    /// Nothing else is begun in its turn.
+    large: bool,
     granted: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -33,6 +45,12 @@ struct State {
     line: RefCell<VecDeque<Rc<Ticket>>>,
     moving: Cell<bool>,
     waited: Cell<Nanos>,
+    /// When the turn began, and this thread's work until then.
+    began: Cell<Nanos>,
+    worked: Cell<Nanos>,
+    /// How many the turn let go, and what it costs to let one go, lately.
+    granted: Cell<u64>,
+    cost: Cell<Nanos>,
 }
 
 /// One worker's lane.
@@ -40,18 +58,53 @@ struct State {
 pub struct Lane(Rc<State>);
 
 impl Lane {
-    /// Waits for this caller's turn. Dropped before that, it leaves the line.
+    /// Waits for a large body's turn. Dropped before that, it leaves the line.
     pub async fn turn(&self) {
-        let state = &self.0;
-        if !state.moving.replace(true) {
-            tokio::task::spawn_local(move_on(Rc::clone(state)));
-            return;
+        if !self.moves() {
+            self.stand(true).await;
         }
+    }
+
+    /// Whether what is about to be begun should stand in line. `now` is the time of this wake-up:
+    /// while that says no, nothing is asked of the system.
+    pub fn is_long(&self, now: Nanos) -> bool {
+        let state = &self.0;
+        if !state.line.borrow().is_empty() {
+            return true;
+        }
+        if now.saturating_sub(state.began.get()) < TURN {
+            return false;
+        }
+        let worked = state.worked();
+        if worked < TURN {
+            // This thread slept, or the machine gave its processor to others.
+            state.began.set(now.saturating_sub(worked));
+        }
+        worked >= TURN
+    }
+
+    /// Stands in line; for whom `is_long` says so.
+    pub async fn share(&self) {
+        self.moves();
+        self.stand(false).await;
+    }
+
+    /// Sees to it that the line moves; whether it did not.
+    fn moves(&self) -> bool {
+        let rested = !self.0.moving.replace(true);
+        if rested {
+            tokio::task::spawn_local(move_on(Rc::clone(&self.0)));
+        }
+        rested
+    }
+
+    async fn stand(&self, large: bool) {
         let ticket = Rc::new(Ticket {
             since: clock::thread_cpu(),
+            large,
             ..Ticket::default()
         });
-        state.line.borrow_mut().push_back(Rc::clone(&ticket));
+        self.0.line.borrow_mut().push_back(Rc::clone(&ticket));
         poll_fn(|cx| {
             if ticket.granted.get() {
                 return Poll::Ready(());
@@ -60,6 +113,11 @@ impl Lane {
             Poll::Pending
         })
         .await;
+    }
+
+    /// The work that stands in line before who comes now, as far as the turns so far tell.
+    pub fn ahead(&self) -> Nanos {
+        self.0.line.borrow().len() as u64 * self.0.cost.get()
     }
 
     /// The longest wait in line since this was last asked, of those that are over and of the one
@@ -71,91 +129,77 @@ impl Lane {
     }
 }
 
+impl State {
+    /// This thread's work since the turn began.
+    fn worked(&self) -> Nanos {
+        clock::thread_cpu().saturating_sub(self.worked.get())
+    }
+
+    /// Another turn begins; the one before says what one of those in line costs, refusals beside
+    /// them included.
+    fn begin(&self) {
+        if let Some(each) = self.worked().checked_div(self.granted.replace(0)) {
+            let known = self.cost.get();
+            let settled = known - known / 8 + each / 8;
+            self.cost.set(if known == 0 { each } else { settled });
+        }
+        self.began.set(clock::now());
+        self.worked.set(clock::thread_cpu());
+    }
+
+    /// Lets the next one go, and says whether it is large; none when nobody stands in line.
+    fn grant(&self) -> Option<bool> {
+        let next = loop {
+            let next = self.line.borrow_mut().pop_front()?;
+            // The other reference is the caller's: without it, it has left.
+            if Rc::strong_count(&next) > 1 {
+                break next;
+            }
+        };
+        let waited = clock::thread_cpu().saturating_sub(next.since);
+        self.waited.set(self.waited.get().max(waited));
+        self.granted.set(self.granted.get() + 1);
+        next.granted.set(true);
+        let waker = next.waker.borrow_mut().take();
+        waker.into_iter().for_each(Waker::wake);
+        Some(next.large)
+    }
+}
+
 /// Gives turns until the line is empty; the runtime looks at its sockets before each.
 async fn move_on(state: Rc<State>) {
     loop {
         tokio::task::yield_now().await;
-        let next = loop {
-            match state.line.borrow_mut().pop_front() {
-                // The other reference is the caller's: it has left.
-                Some(ticket) if Rc::strong_count(&ticket) == 1 => {}
-                next => break next,
-            }
-        };
-        let Some(ticket) = next else {
+        state.begin();
+        let Some(mut large) = state.grant() else {
             state.moving.set(false);
             return;
         };
-        let waited = clock::thread_cpu().saturating_sub(ticket.since);
-        state.waited.set(state.waited.get().max(waited));
-        ticket.granted.set(true);
-        let waker = ticket.waker.borrow_mut().take();
-        waker.into_iter().for_each(Waker::wake);
+        while !large {
+            after_what_is_ready().await;
+            if state.worked() >= TURN {
+                break;
+            }
+            match state.grant() {
+                Some(next) => large = next,
+                None => break,
+            }
+        }
     }
+}
+
+/// Waits until what is ready now has run, in the same turn.
+async fn after_what_is_ready() {
+    let mut waits = true;
+    poll_fn(|cx| {
+        if std::mem::take(&mut waits) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Lane;
-    use std::cell::RefCell;
-    use std::rc::Rc;
-    use std::time::Duration;
-    use tokio::task::{spawn_local, yield_now, LocalSet};
-
-    // req 9.1c: between two large bodies everything else runs.
-    #[tokio::test(start_paused = true)]
-    async fn one_goes_per_turn_in_order_and_others_run_in_between() {
-        let seen = Rc::new(RefCell::new(Vec::new()));
-        let lane = Rc::new(Lane::default());
-        let local = LocalSet::new();
-        local
-            .run_until(async {
-                let mut tasks = Vec::new();
-                for number in 0..4 {
-                    let (lane, seen) = (Rc::clone(&lane), Rc::clone(&seen));
-                    tasks.push(spawn_local(async move {
-                        lane.turn().await;
-                        seen.borrow_mut().push(number);
-                    }));
-                }
-                let other = Rc::clone(&seen);
-                tasks.push(spawn_local(async move {
-                    for _ in 0..6 {
-                        other.borrow_mut().push(-1);
-                        yield_now().await;
-                    }
-                }));
-                for task in tasks {
-                    task.await.unwrap();
-                }
-            })
-            .await;
-        let seen = seen.borrow();
-        let bodies: Vec<_> = seen.iter().copied().filter(|one| *one >= 0).collect();
-        assert_eq!(bodies, [0, 1, 2, 3]);
-        let together = seen.windows(2).any(|pair| pair[0] > 0 && pair[1] > 0);
-        assert!(!together, "two in one turn: {seen:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_leaves_the_line_holds_nobody_up_and_waits_are_told_once() {
-        let lane = Rc::new(Lane::default());
-        let local = LocalSet::new();
-        local
-            .run_until(async {
-                lane.turn().await;
-                let second = lane.turn();
-                let left = tokio::time::timeout(Duration::ZERO, lane.turn());
-                let (second, left) = tokio::join!(second, left);
-                let () = second;
-                drop(left);
-                yield_now().await;
-                yield_now().await;
-                lane.turn().await;
-                lane.0.waited.set(7);
-                assert_eq!(lane.take_waited(), 7);
-                assert_eq!(lane.take_waited(), 0);
-            })
-            .await;
-    }
-}
+mod tests;

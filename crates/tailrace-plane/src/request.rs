@@ -156,6 +156,11 @@ impl Exchange {
         Poll::Ready(())
     }
 
+    /// When its parts must be there.
+    pub fn cutoff(&self) -> Nanos {
+        self.fan.cutoff
+    }
+
     /// The client left: everything stops, nothing is written (req 4.5, RELIABILITY A04).
     pub fn abandon(&mut self, worker: &Worker) {
         if let Some(view) = self.view {

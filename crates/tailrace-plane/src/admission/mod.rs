@@ -56,6 +56,13 @@ use tailrace_policy::shed::room::Room;
 use tailrace_policy::shed::Level;
 use tailrace_policy::Nanos;
 
+/// Whoever would stand in line for more than this part of its time is refused: it stands there
+/// more than once. Room is measured forty times a second; when many times more come at once, too
+/// many are inside before it is.
+const LINE_SHARE: u64 = 4;
+/// Requests inside from which one that is let in looks how long the turn has lasted.
+const CROWD: u64 = 16;
+
 /// What all workers decide by together.
 #[derive(Debug)]
 pub struct Admission {
@@ -142,6 +149,11 @@ impl Gate {
     pub fn note_wait(&self, wait: Nanos) {
         self.room.set(self.room.get().after(wait, self.inside()));
         self.load.says_room(self.room.get().limit());
+    }
+
+    /// Whether so many are inside that their work may fill a turn (`lane.rs`).
+    pub fn is_crowded(&self) -> bool {
+        self.inside() >= CROWD
     }
 
     fn inside(&self) -> u64 {
@@ -324,7 +336,8 @@ fn decide(
     if rules.sheds {
         let shedder = &gate.load.shedder;
         let chance = if shedder.rate() > 0.0 { draw() } else { 0 };
-        let has_room = gate.room.get().has(worth.level.class(), gate.inside());
+        let has_room = gate.room.get().has(worth.level.class(), gate.inside())
+            && worker.lane.ahead() <= asking.deadline.left(now) / LINE_SHARE;
         if shedder.admit(worth.level, chance).is_err() || !has_room {
             gate.load.shed[worth.level.class() as usize].add(1);
             return Err(Refusal::soon(Limit::Shed));

@@ -2,6 +2,7 @@
 
 use super::load::Meter;
 use super::*;
+use crate::clock::made_up::work;
 use crate::h1::parse_request;
 use crate::request::Exchange;
 use crate::shared::Shared;
@@ -11,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use tailrace_blueprint::Blueprint;
 use tailrace_policy::shed::{Class, Signals};
+use tokio::task::{spawn_local, yield_now, JoinHandle, LocalSet};
 
 const MILLI: Nanos = crate::clock::MILLI;
 /// Between two looks.
@@ -263,6 +265,37 @@ fn the_room_follows_the_delay_in_force() {
         4,
         "nobody is inside, and the least is let in"
     );
+}
+
+// RELIABILITY A06: from the first moment of an overload, before room has been measured.
+#[tokio::test(start_paused = true)]
+async fn who_would_stand_in_line_for_too_long_is_refused_at_once() {
+    let first = worker(json!({}), json!({}));
+    let local = LocalSet::new();
+    local
+        .run_until(async {
+            // Each of them costs a millisecond; the deadline is a hundred.
+            let stands = |_| {
+                let worker = Rc::clone(&first);
+                spawn_local(async move {
+                    worker.lane.share().await;
+                    work(MILLI);
+                })
+            };
+            let tasks: Vec<_> = (0..60).map(stands).collect();
+            assert!(refused(&first, &mut request(&first, "")).is_none());
+            let mut shed = 0;
+            while !tasks.iter().all(JoinHandle::is_finished) {
+                yield_now().await;
+                let ahead = first.lane.ahead();
+                let reply = refused(&first, &mut request(&first, ""));
+                assert_eq!(reply.is_some(), ahead > 25 * MILLI, "{ahead} ns ahead");
+                shed += reply.map_or(0, |reply| i32::from(code(&reply) == "shed"));
+            }
+            assert!(shed >= 20, "{shed} refused");
+            assert!(refused(&first, &mut request(&first, "")).is_none());
+        })
+        .await;
 }
 
 #[test]

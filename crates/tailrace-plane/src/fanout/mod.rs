@@ -109,7 +109,8 @@ pub struct FanOut {
     /// Computed fields that have landed.
     computed: usize,
     deadline: Option<Deadline>,
-    cutoff: Nanos,
+    /// When the parts must be there.
+    pub cutoff: Nanos,
     memory: Rc<Held>,
     purse: Rc<Purse>,
     tallies: Tallies,

@@ -7,7 +7,7 @@
 //! caused stops.
 
 use crate::admission::caller::Peer;
-use crate::clock::limit;
+use crate::clock::{self, limit};
 use crate::h1::{self, BodyDecoder, Framing, Parsed};
 use crate::net::{self, TcpStream};
 use crate::request::Exchange;
@@ -202,6 +202,13 @@ impl Connection {
     /// Runs the fan-out; `false` when the client left first.
     async fn run(&mut self, exchange: &mut Exchange) -> bool {
         let worker = Rc::clone(&self.worker);
+        if worker.gate.is_crowded() && worker.lane.is_long(worker.now.get()) {
+            // Boxed: a connection that waits for its client must not be larger by it.
+            let end = clock::instant(exchange.cutoff());
+            let turn = Box::pin(tokio::time::timeout_at(end, worker.lane.share()));
+            // Without a turn until its end, it is told so by the first poll.
+            turn.await.ok();
+        }
         let mut gone = false;
         poll_fn(|cx| {
             if exchange.poll(&worker, cx).is_ready() {

@@ -179,7 +179,7 @@ fn play_one(seed: u64) -> (u64, Nanos) {
 // RELIABILITY A01; a thousand requests of each kind and part with `TAILRACE_COUNT_FULL=1`.
 #[test]
 fn no_fault_makes_a_reply_late() {
-    let full = std::env::var_os("TAILRACE_COUNT_FULL").is_some_and(|value| value == "1");
+    let full = seeds::is_full();
     let (replies, latest) = (Cell::new(0), Cell::new(0));
     seeds::each("simulation::faults", if full { 250 } else { 1 }, |seed| {
         let (many, late) = play_one(seed);
