@@ -2,9 +2,9 @@
 //!
 //! The failure prevented is a timer of the kernel that is armed and taken back each time the event
 //! loop sleeps, and a connection that is woken because of a request that ended long ago: together
-//! they cost the order view more than one timer and most of a wake-up per request. Here the kernel's
-//! timer stays armed for the earliest time anybody ever asked for. When it fires, who is due is
-//! woken, and it is armed for the earliest of the rest; who has ended is not among them.
+//! they cost the order view more than one timer and most of a wake-up per request. Here the
+//! kernel's timer stays armed for the earliest time anybody ever asked for. When it fires, who is
+//! due is woken, and it is armed for the earliest of the rest; who has ended is not among them.
 //!
 //! An alarm rings up to [`GRAIN`] late, so that however many times are asked for, the thread wakes
 //! at most so often. *Bound.* A row per timer that waits; looking through them costs a nanosecond
