@@ -63,6 +63,7 @@ mod smuggling;
 mod spoofed;
 mod standing_in;
 mod streams;
+mod task_dump_bounds;
 mod task_dumps;
 mod trace_export;
 mod tracing;

@@ -58,7 +58,7 @@ fn codes_of(request: &Value) -> Vec<String> {
 }
 
 /// A client that has sent a GET and waits.
-fn asking(plane: &Running, target: &str) -> Client {
+pub(crate) fn asking(plane: &Running, target: &str) -> Client {
     let mut client = plane.client();
     client.send(format!(
         "GET {target} HTTP/1.1\r\nHost: x\r\nX-Request-Id: mine-1\r\n\r\n"
@@ -66,7 +66,7 @@ fn asking(plane: &Running, target: &str) -> Client {
     client
 }
 
-fn hold() -> Upstream {
+pub(crate) fn hold() -> Upstream {
     Upstream::start(|_| vec![Step::Hold])
 }
 
@@ -346,43 +346,6 @@ fn computed_fields_are_waited_for() {
         (&told["parts"], &told["parts_done"]),
         (&json!(1), &json!(1))
     );
-}
-
-// Bounded: the oldest are told, the rest is counted.
-#[test]
-fn of_many_requests_the_oldest_are_told() {
-    let upstream = hold();
-    let plane = Service::new()
-        .upstream_with(
-            "up",
-            &upstream,
-            json!({"bulkhead": {"limit": 1, "queue": 400}}),
-        )
-        .view("one", "/one/{id}", vec![strong("it", "/one/{id}")])
-        .start();
-    let count = 300;
-    let clients: Vec<Client> = (0..count).map(|_| asking(&plane, "/one/7")).collect();
-    eventually("all are in flight", || plane.in_flight() == count);
-    // Who stands in line before its first call is counted, and told once it has had its turn.
-    let told_of = |dump: &Value| {
-        dump["workers"][0]["requests"]
-            .as_array()
-            .map_or(0, Vec::len)
-    };
-    let mut dump = Value::Null;
-    eventually("all have had their turn", || {
-        dump = profile(&plane, "/profile/tasks");
-        told_of(&dump) == 256
-    });
-    let worker = &dump["workers"][0];
-    let told = worker["requests"].as_array().expect("a list");
-    assert_eq!(worker["requests_left_out"], json!(44));
-    let numbers: Vec<u64> = told
-        .iter()
-        .filter_map(|one| one["number"].as_u64())
-        .collect();
-    assert_eq!(numbers, (1..=256).collect::<Vec<_>>());
-    drop(clients);
 }
 
 // A request that was looked at ends as if nobody had looked.
