@@ -48,9 +48,30 @@ struct State {
     /// When the turn began, and this thread's work until then.
     began: Cell<Nanos>,
     worked: Cell<Nanos>,
-    /// How many the turn let go, and what it costs to let one go, lately.
-    granted: Cell<u64>,
+    small: Kind,
+    large: Kind,
+    /// Whether the one that was let go last is large, and this thread's work until then.
+    last: Cell<Option<(bool, Nanos)>>,
+}
+
+/// Those in line that cost about the same.
+#[derive(Debug, Default)]
+struct Kind {
+    waiting: Cell<u64>,
+    /// What it costs to let one go, lately: until the next may go, all that runs beside included.
     cost: Cell<Nanos>,
+}
+
+impl Kind {
+    fn costs(&self, one: Nanos) {
+        let known = self.cost.get();
+        let settled = known - known / 8 + one / 8;
+        self.cost.set(if known == 0 { one } else { settled });
+    }
+
+    fn ahead(&self) -> Nanos {
+        self.waiting.get().saturating_mul(self.cost.get())
+    }
 }
 
 /// One worker's lane.
@@ -105,6 +126,8 @@ impl Lane {
             ..Ticket::default()
         });
         self.0.line.borrow_mut().push_back(Rc::clone(&ticket));
+        let waiting = &self.0.kind(large).waiting;
+        waiting.set(waiting.get() + 1);
         poll_fn(|cx| {
             if ticket.granted.get() {
                 return Poll::Ready(());
@@ -117,7 +140,7 @@ impl Lane {
 
     /// The work that stands in line before who comes now, as far as the turns so far tell.
     pub fn ahead(&self) -> Nanos {
-        self.0.line.borrow().len() as u64 * self.0.cost.get()
+        self.0.small.ahead() + self.0.large.ahead()
     }
 
     /// The longest wait in line since this was last asked, of those that are over and of the one
@@ -135,30 +158,44 @@ impl State {
         clock::thread_cpu().saturating_sub(self.worked.get())
     }
 
-    /// Another turn begins; the one before says what one of those in line costs, refusals beside
-    /// them included.
-    fn begin(&self) {
-        if let Some(each) = self.worked().checked_div(self.granted.replace(0)) {
-            let known = self.cost.get();
-            let settled = known - known / 8 + each / 8;
-            self.cost.set(if known == 0 { each } else { settled });
+    fn kind(&self, large: bool) -> &Kind {
+        if large {
+            &self.large
+        } else {
+            &self.small
         }
+    }
+
+    /// Takes note of what the one that was let go last has cost.
+    fn settle(&self) {
+        if let Some((large, since)) = self.last.take() {
+            self.kind(large)
+                .costs(clock::thread_cpu().saturating_sub(since));
+        }
+    }
+
+    fn begin(&self) {
+        self.settle();
         self.began.set(clock::now());
         self.worked.set(clock::thread_cpu());
     }
 
     /// Lets the next one go, and says whether it is large; none when nobody stands in line.
     fn grant(&self) -> Option<bool> {
+        self.settle();
         let next = loop {
             let next = self.line.borrow_mut().pop_front()?;
+            let waiting = &self.kind(next.large).waiting;
+            waiting.set(waiting.get() - 1);
             // The other reference is the caller's: without it, it has left.
             if Rc::strong_count(&next) > 1 {
                 break next;
             }
         };
-        let waited = clock::thread_cpu().saturating_sub(next.since);
+        let now = clock::thread_cpu();
+        let waited = now.saturating_sub(next.since);
         self.waited.set(self.waited.get().max(waited));
-        self.granted.set(self.granted.get() + 1);
+        self.last.set(Some((next.large, now)));
         next.granted.set(true);
         let waker = next.waker.borrow_mut().take();
         waker.into_iter().for_each(Waker::wake);

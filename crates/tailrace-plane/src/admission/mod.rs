@@ -57,9 +57,9 @@ use tailrace_policy::shed::Level;
 use tailrace_policy::Nanos;
 
 /// Whoever would stand in line for more than this part of its time is refused: it stands there
-/// more than once. Room is measured forty times a second; when many times more come at once, too
-/// many are inside before it is.
-const LINE_SHARE: u64 = 4;
+/// more than once, and so will those who are inside and wait for answers. Room is measured forty
+/// times a second; when many times more come at once, too many are inside before it is.
+const LINE_SHARE: u64 = 16;
 /// Requests inside from which one that is let in looks how long the turn has lasted.
 const CROWD: u64 = 16;
 

@@ -289,7 +289,7 @@ async fn who_would_stand_in_line_for_too_long_is_refused_at_once() {
                 yield_now().await;
                 let ahead = first.lane.ahead();
                 let reply = refused(&first, &mut request(&first, ""));
-                assert_eq!(reply.is_some(), ahead > 25 * MILLI, "{ahead} ns ahead");
+                assert_eq!(reply.is_some(), ahead > 6_250_000, "{ahead} ns ahead");
                 shed += reply.map_or(0, |reply| i32::from(code(&reply) == "shed"));
             }
             assert!(shed >= 20, "{shed} refused");

@@ -171,3 +171,43 @@ async fn a_large_one_has_its_turn_for_itself() {
         ["small", "large", "turn", "small", "small"]
     );
 }
+
+// What is large says nothing about what is small: nobody is refused for a body that has gone.
+#[tokio::test(start_paused = true)]
+async fn what_stands_ahead_is_counted_by_kind() {
+    let lane = Rc::new(Lane::default());
+    let local = LocalSet::new();
+    local
+        .run_until(async {
+            let stand = |large: bool, cost: u64| {
+                let lane = Rc::clone(&lane);
+                spawn_local(async move {
+                    if large {
+                        lane.turn().await;
+                    } else {
+                        lane.share().await;
+                    }
+                    work(cost);
+                })
+            };
+            // Each kind once, so that its cost is known; the first large one finds no line.
+            for (large, cost) in [(true, 0), (true, 8 * TURN), (false, STEP)] {
+                stand(large, cost);
+            }
+            while lane.0.moving.get() || lane.0.small.cost.get() == 0 {
+                yield_now().await;
+            }
+            let mut tasks: Vec<_> = (0..10).map(|_| stand(false, STEP)).collect();
+            yield_now().await;
+            let small = lane.ahead();
+            assert!(small > 0 && small <= 10 * STEP, "{small} ns");
+            tasks.push(stand(true, 8 * TURN));
+            yield_now().await;
+            assert!(lane.ahead() >= 8 * TURN, "{} ns", lane.ahead());
+            for task in tasks {
+                task.await.unwrap();
+            }
+            assert_eq!(lane.ahead(), 0);
+        })
+        .await;
+}
