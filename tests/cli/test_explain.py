@@ -131,6 +131,24 @@ def test_origins_name_the_source_of_each_value(run: Run, folder: Path) -> None:
     assert ["adaptive", "off", "default"] in lines
     assert ["extra_attempts", "3", "default"] in lines
     assert max(map(len, ended.out.splitlines())) <= 80
+    assert ["enabled", "off", "default"] in lines
+
+
+def test_origins_say_where_traces_go_and_who_said_so(run: Run) -> None:
+    """req 16.6: OpenTelemetry's own variables are an origin like any other."""
+    env = {
+        "TAILRACE_TRACING_SHARE": "5%",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=hunter2",
+    }
+    ended = run("explain", "--origin", env=env)
+    assert ended.code == 0
+    lines = [re.split(r"\s{2,}", line.strip()) for line in ended.out.splitlines()]
+    assert ["enabled", "on", "env TAILRACE_TRACING_SHARE"] in lines
+    assert ["share", "0.05", "env TAILRACE_TRACING_SHARE"] in lines
+    assert ["endpoint", "http://c:4318/v1/traces"] in lines
+    assert ["env OTEL_EXPORTER_OTLP_ENDPOINT"] in lines
+    assert "hunter2" not in ended.out
 
 
 def test_json_is_the_blueprint_and_its_analysis(run: Run) -> None:

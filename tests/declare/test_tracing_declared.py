@@ -36,7 +36,7 @@ def test_it_is_off_unless_it_is_declared() -> None:
     assert effective(None) is None
     assert effective(None, {f"{OTEL}ENDPOINT": "http://collector:4318"}) is None
     found = resolved(None)
-    assert found.origin("tracing") == "default"
+    assert found.origin("tracing.enabled") == "default"
 
 
 def test_a_declaration_is_enough() -> None:
@@ -69,13 +69,14 @@ def test_an_option_turns_it_on(tmp_path: Path) -> None:
     found = resolve(declared(None), str(path))
     assert found.blueprint["tracing"]["share"] == 0.05
     assert found.origin("tracing.share") == f"{path}:2"
+    assert found.origin("tracing.enabled") == f"{path}:2"
 
 
 def test_each_way_to_turn_it_off() -> None:
     assert effective(Tracing(), {"TAILRACE_TRACING_ENABLED": "off"}) is None
     found = resolved(Tracing(), {"OTEL_SDK_DISABLED": "true"})
     assert "tracing" not in found.blueprint
-    assert found.origin("tracing") == "env OTEL_SDK_DISABLED"
+    assert found.origin("tracing.enabled") == "env OTEL_SDK_DISABLED"
     both = {"OTEL_SDK_DISABLED": "true", "TAILRACE_TRACING_ENABLED": "on"}
     assert effective(Tracing(), both) is not None, "what is said to tailrace is stronger"
     assert effective(Tracing(), {"OTEL_SDK_DISABLED": "false"}) is not None

@@ -128,6 +128,20 @@ def service(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield running
 
 
+def test_the_time_of_computed_fields_is_in_the_receipt(service: Service) -> None:
+    """req 3.1, 3.6: after the parts and before the reply, with what they waited for Python."""
+    path = "/sum/7/3?day=2026-01-02"
+    assert get(service.port, path, **{"X-Request-Id": "billed"}).status == 200
+    rows = get(service.admin_port, "/receipts?view=sum").json["receipts"]
+    (one,) = [row for row in rows if row["request_id"] == "billed"]
+    steps = [step["step"] for step in one["tail"]["steps"]]
+    assert "python" in steps and "python" not in steps[: steps.index("upstream")], steps
+    python = sum(step["took_ms"] for step in one["tail"]["steps"] if step["step"] == "python")
+    assert 0 < one["python"]["loop_wait_ms"] <= python
+    nanos = sum(round(step["took_ms"] * 1e6) for step in one["tail"]["steps"])
+    assert nanos == round(one["duration_ms"] * 1e6)
+
+
 def test_fields_stand_in_declared_order_and_are_made_of_typed_values(service: Service) -> None:
     reply = get(service.port, "/sum/503/20?day=2026-11-24", **{"x-tenant": "shop"})
     assert reply.status == 200

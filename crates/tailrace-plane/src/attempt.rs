@@ -15,6 +15,7 @@ use crate::receipt::Kind;
 use crate::splice::{self, MismatchCode};
 use crate::upstream::AddressSet;
 use crate::worker::Worker;
+use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use tailrace_policy::balance;
@@ -60,31 +61,39 @@ pub struct Chosen {
 }
 
 /// One wire attempt, bounded by its own time and by the call's. One that runs out of time is
-/// dropped, which closes its connection.
-pub async fn attempt(call: &Call, part: &Part, chosen: Chosen, kind: Kind) -> Attempted {
+/// dropped, which closes its connection. It counts as begun at once, not at its first poll.
+// Not an `async fn`, whose state would hold `chosen` twice.
+pub fn attempt<'a>(
+    call: &'a Call,
+    part: &'a Part,
+    chosen: Chosen,
+    kind: Kind,
+) -> impl Future<Output = Attempted> + 'a {
     let worker = &*call.worker;
-    let upstream = &worker.program.upstreams[part.upstream];
     let picked = chosen.index;
     let begun = Begun::new(worker, part, chosen, &call.tally, kind);
-    let noted = begun.noted;
-    let until = upstream.policies.attempt_until(begun.started, call.until);
-    let request = begun.request(&call.rendered, until, upstream.body_max, &call.memory);
-    call.line_up().await;
-    let answered = {
-        let exchange = pin!(client::exchange(worker, request));
-        call.before(until, exchange).await
-    };
-    let result = begun.ended(answered, call.cut && until == call.until);
-    let status = result.as_ref().map_or(0, |response| response.status);
-    let large = |response: &Response| response.body.range.len() >= LARGE_BYTES;
-    let attempted = if result.as_ref().is_ok_and(large) && !has_turn(call).await {
-        conclude(call, picked, Err(out_of_time(call.cut)))
-    } else {
-        conclude(call, picked, result)
-    };
-    let failed = attempted.landed.as_ref().err().copied();
-    noted.ended(status, failed, worker.now.get());
-    attempted
+    async move {
+        let upstream = &worker.program.upstreams[part.upstream];
+        let noted = begun.noted;
+        let until = upstream.policies.attempt_until(begun.started, call.until);
+        let request = begun.request(&call.rendered, until, upstream.body_max, &call.memory);
+        call.line_up().await;
+        let answered = {
+            let exchange = pin!(client::exchange(worker, request));
+            call.before(until, exchange).await
+        };
+        let result = begun.ended(answered, call.cut && until == call.until);
+        let status = result.as_ref().map_or(0, |response| response.status);
+        let large = |response: &Response| response.body.range.len() >= LARGE_BYTES;
+        let attempted = if result.as_ref().is_ok_and(large) && !has_turn(call).await {
+            conclude(call, picked, Err(out_of_time(call.cut)))
+        } else {
+            conclude(call, picked, result)
+        };
+        let failed = attempted.landed.as_ref().err().copied();
+        noted.ended(status, failed, worker.now.get());
+        attempted
+    }
 }
 
 /// Waits for a turn in the lane of large bodies; false when the call's end comes first.

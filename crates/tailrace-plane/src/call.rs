@@ -10,7 +10,7 @@
 //! bulkhead, a connection, a pending count) is a value whose drop gives it back. So a call that is
 //! dropped, because it timed out, a sibling failed or the client left, needs no clean-up code.
 
-use crate::attempt::{choose, Attempted};
+use crate::attempt::{attempt, choose, Attempted};
 use crate::bridge::Template;
 use crate::cache::{self, Keep};
 use crate::clock::MILLI;
@@ -179,8 +179,9 @@ async fn attempts(call: &Call) -> Landed {
         // the round trip starts at dispatch, not while queueing; nothing sent is no round trip.
         let attempted = match chosen {
             Ok(chosen) => {
-                let sent = worker.now.get();
-                let attempted = extra::hedged(call, part, upstream, chosen, kind).await;
+                let (sent, picked) = (worker.now.get(), chosen.index);
+                let first = pin!(attempt(call, part, chosen, kind));
+                let attempted = extra::hedged(call, part, &addresses, picked, first).await;
                 permit.settle(worker.now.get().saturating_sub(sent));
                 attempted
             }
@@ -295,9 +296,14 @@ impl Call {
     /// The output of `future` if it comes before `at`, or before the call's own end. Waits may
     /// stand inside one another and side by side: each that goes on waiting brings the next poll
     /// forward to its own end, and the owner puts it back to the call's end before every poll.
-    pub async fn before<F: Future>(&self, at: Nanos, mut future: Pin<&mut F>) -> Option<F::Output> {
+    // Not an `async fn`, whose state would hold its arguments twice.
+    pub fn before<'a, F: Future>(
+        &'a self,
+        at: Nanos,
+        mut future: Pin<&'a mut F>,
+    ) -> impl Future<Output = Option<F::Output>> + 'a {
         let at = at.min(self.until);
-        poll_fn(|cx| match future.as_mut().poll(cx) {
+        poll_fn(move |cx| match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending if self.worker.now.get() >= at => Poll::Ready(None),
             Poll::Pending => {
@@ -306,7 +312,6 @@ impl Call {
                 Poll::Pending
             }
         })
-        .await
     }
 }
 

@@ -7,7 +7,13 @@
 
 #![allow(clippy::disallowed_methods)]
 
+#[cfg(target_os = "linux")]
+pub mod alarms;
+#[cfg(not(target_os = "linux"))]
+#[path = "clock/no_alarms.rs"]
+pub mod alarms;
 pub mod manual;
+pub mod timer;
 
 use rustix::time::{clock_gettime, ClockId};
 use std::sync::OnceLock;
@@ -82,7 +88,8 @@ pub async fn reach(due: Nanos) -> Nanos {
         manual::moved(due).await;
         return now();
     }
-    tokio::time::sleep_until(instant(due)).await;
+    let mut timer = timer::Timer::default();
+    std::future::poll_fn(|context| timer.poll_until(due, context)).await;
     due
 }
 

@@ -16,9 +16,10 @@ use crate::call::Call;
 use crate::metrics::UpstreamMetrics;
 use crate::program::Part;
 use crate::receipt::Kind;
+use crate::upstream::AddressSet;
 use crate::upstream::Upstream;
 use std::future::{poll_fn, Future};
-use std::pin::{pin, Pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use tailrace_policy::bulkhead::Permit;
@@ -46,15 +47,13 @@ pub struct Next {
 pub async fn hedged(
     call: &Call,
     part: &Part,
-    upstream: &Upstream,
-    chosen: Chosen,
-    kind: Kind,
+    addresses: &Rc<AddressSet>,
+    picked: usize,
+    mut first: Pin<&mut impl Future<Output = Attempted>>,
 ) -> Attempted {
     let worker = &*call.worker;
-    let addresses = Rc::clone(&chosen.addresses);
-    let picked = chosen.index;
+    let upstream = &worker.program.upstreams[part.upstream];
     let started = worker.now.get();
-    let mut first = pin!(attempt(call, part, chosen, kind));
     let policy = upstream.policies.hedge.as_ref().filter(|_| part.hedgeable);
     let Some((hedge, delay)) = policy.and_then(|one| Some((one, one.delay(started)?))) else {
         return first.await;
@@ -63,7 +62,7 @@ pub async fn hedged(
         return done;
     }
     // The address first: nothing is taken or counted for an attempt that has none.
-    let Ok(other) = choose(worker, &addresses, Some(picked)) else {
+    let Ok(other) = choose(worker, addresses, Some(picked)) else {
         return first.await;
     };
     let Some(place) = may_hedge(call, part, upstream) else {

@@ -34,6 +34,7 @@ TEXT_MAX: Final = 1_024
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _USUAL: Final = Tracing()
 _KEY: Final = "tracing"
+_ENABLED: Final = "tracing.enabled"
 
 
 def lower_tracing(context: Context, place: Place, declared: object) -> dict[str, Any]:
@@ -61,11 +62,14 @@ def lower_tracing(context: Context, place: Place, declared: object) -> dict[str,
 def _is_on(context: Context, place: Place, declared: Tracing | None) -> bool:
     find = context.overrides.find
     switch = find((_KEY, "enabled")) or find((OTEL, "enabled"))
-    touched = any(find((_KEY, name)) for name in SECTIONS[_KEY] if name != "enabled")
+    options = (find((_KEY, name)) for name in SECTIONS[_KEY] if name != "enabled")
+    touched = next((option for option in options if option is not None), None)
     if switch is None:
-        context.origins[_KEY] = DEFAULT if declared is None else f"code {at(place, _KEY)}"
-        return declared is not None or touched
-    context.origins[_KEY] = switch.origin
+        name = "" if touched is None else touched.origin
+        said = DEFAULT if declared is None else f"code {at(place, _KEY)}"
+        context.origins[_ENABLED] = name if declared is None and name else said
+        return declared is not None or touched is not None
+    context.origins[_ENABLED] = switch.origin
     return bool(switch.value)
 
 

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/otelcol"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
+	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 )
 
 func factories() (otelcol.Factories, error) {
@@ -20,6 +21,7 @@ func factories() (otelcol.Factories, error) {
 	return otelcol.Factories{
 		Receivers: map[component.Type]receiver.Factory{take.Type(): take},
 		Exporters: map[component.Type]exporter.Factory{write.Type(): write},
+		Telemetry: otelconftelemetry.NewFactory(),
 	}, nil
 }
 
@@ -29,7 +31,9 @@ func main() {
 		BuildInfo: component.BuildInfo{Command: "collector", Version: "test"},
 		Factories: factories,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{
-			ResolverSettings: confmap.ResolverSettings{ProviderFactories: providers},
+			ResolverSettings: confmap.ResolverSettings{
+				ProviderFactories: providers, DefaultScheme: "yaml",
+			},
 		},
 	})
 	if err := command.Execute(); err != nil {

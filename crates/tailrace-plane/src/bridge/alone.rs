@@ -3,7 +3,7 @@
 use super::groups::{Bounds, Groups};
 use super::message::{Asked, Group, Letter, Ticket};
 use super::{Bridge, Mailbox};
-use crate::fanout::timer::Timer;
+use crate::clock::timer::Timer;
 use crate::receipt::Receipt;
 use crate::trace::{self, Carried};
 use crate::worker::Worker;

@@ -7,7 +7,7 @@
 use super::message::{Event, Letter, Made, Start, Ticket};
 use super::waits::Waits;
 use super::{Bridge, Full, Mailbox};
-use crate::fanout::timer::Timer;
+use crate::clock::timer::Timer;
 use crate::receipt::Receipt;
 use crate::worker::Worker;
 use std::rc::Rc;

@@ -8,7 +8,7 @@ use super::groups::{Bounds, Groups, Stale};
 use super::message::{End, Event, Letter, Start, Ticket};
 use super::waits::Waits;
 use super::{Bridge, Full, Mailbox};
-use crate::fanout::timer::Timer;
+use crate::clock::timer::Timer;
 use crate::receipt::Receipt;
 use crate::worker::Worker;
 use std::rc::Rc;

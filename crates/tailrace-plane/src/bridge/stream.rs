@@ -16,7 +16,7 @@ use crate::attempt::{self, Begun};
 use crate::call;
 use crate::client::{self, Opened};
 use crate::clock;
-use crate::fanout::timer::Timer;
+use crate::clock::timer::Timer;
 use crate::reason::Reason;
 use crate::receipt::{Held, Kind, Tally};
 use crate::template::{self, Rendered, Values};

@@ -14,7 +14,7 @@ use super::meeting::Meeting;
 use super::store::Landing;
 use super::{Cache, Fetched, Keep};
 use crate::call::{governed, Call};
-use crate::fanout::timer::Timer;
+use crate::clock::timer::Timer;
 use crate::json::Json;
 use crate::metrics::CacheMetrics;
 use crate::reason::Reason;

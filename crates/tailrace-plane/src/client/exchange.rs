@@ -15,7 +15,7 @@ use crate::worker::Worker;
 use std::future::{poll_fn, Future};
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::task::ready;
+use std::task::{ready, Poll};
 use tailrace_policy::{retry_after, Nanos};
 
 /// What to send and how much may come back.
@@ -145,7 +145,8 @@ pub(super) async fn send(
         Some(connection) => connection,
         None => {
             metrics.connects.add(1);
-            pool::connect(request.socket)
+            // Apart, as in `Reader::answer`: few calls need it.
+            Box::pin(pool::connect(request.socket))
                 .await
                 .map_err(|_| ExchangeError::Connect)?
         }
@@ -212,7 +213,7 @@ impl Reader {
                 let end = start + length as usize;
                 self.buffer.reserve(end.saturating_sub(self.buffer.len()));
                 while self.buffer.len() < end {
-                    if self.read_noted(worker, request).await? == 0 {
+                    if self.read_some(worker, Some(request.noted)).await? == 0 {
                         return Err(ExchangeError::Reset);
                     }
                 }
@@ -220,7 +221,8 @@ impl Reader {
             }
             framing => {
                 let decoder = BodyDecoder::new(framing, request.body_max)?;
-                let decoded = self.decode(worker, request, decoder, start).await?;
+                // Apart: what few answers need must not be room in the state of every call.
+                let decoded = Box::pin(self.decode(worker, request, decoder, start)).await?;
                 Ok((0..decoded.len(), Some(decoded)))
             }
         }
@@ -252,41 +254,38 @@ impl Reader {
                     Parsed::Partial => {}
                 }
             }
-            if self.read_noted(worker, request).await? == 0 {
+            if self.read_some(worker, Some(request.noted)).await? == 0 {
                 return Err(ExchangeError::Reset);
             }
         }
     }
 
-    /// As `read_some`; notes when bytes came.
-    async fn read_noted(
-        &mut self,
-        worker: &Worker,
-        request: &Request<'_>,
-    ) -> Result<usize, ExchangeError> {
-        let count = self.read_some(worker).await?;
-        if count > 0 {
-            request.noted.read(count, worker.now.get());
-        }
-        Ok(count)
-    }
-
+    /// Reads what has come, and notes when that was; 0 at the end.
+    ///
     /// Takes no buffer before there is something to put into it: a call that waits holds none, and
     /// answers that come one after another land in the same memory, which is in the cache.
-    pub(super) async fn read_some(&mut self, worker: &Worker) -> Result<usize, ExchangeError> {
+    // Not an `async fn`, whose state would be a layer more in every call.
+    pub(super) fn read_some<'a>(
+        &'a mut self,
+        worker: &'a Worker,
+        noted: Option<Noted<'a>>,
+    ) -> impl Future<Output = Result<usize, ExchangeError>> + 'a {
         let (stream, buffer) = (&mut self.connection.stream, &mut self.buffer);
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
             if buffer.capacity() == 0 {
-                ready!(stream.poll_read_ready(cx))?;
+                ready!(stream.poll_read_ready(cx)).map_err(|_| ExchangeError::Reset)?;
                 *buffer = worker.buffers.take();
             }
             if buffer.capacity() == buffer.len() {
                 buffer.reserve(buffer.len().max(crate::buffers::FRESH_BYTES));
             }
-            net::poll_read(stream, cx, buffer)
+            let count = ready!(net::poll_read(stream, cx, buffer));
+            let count = count.map_err(|_| ExchangeError::Reset)?;
+            if let (Some(noted), true) = (noted, count > 0) {
+                noted.read(count, worker.now.get());
+            }
+            Poll::Ready(Ok(count))
         })
-        .await
-        .map_err(|_| ExchangeError::Reset)
     }
 
     /// Bytes past the end of the body belong to nobody: the peer is not to be trusted.
@@ -317,7 +316,7 @@ impl Reader {
             }
             self.buffer.drain(..from);
             from = 0;
-            if self.read_noted(worker, request).await? == 0 {
+            if self.read_some(worker, Some(request.noted)).await? == 0 {
                 decoder.finish().map_err(|_| ExchangeError::Reset)?;
                 return Ok(decoded);
             }

@@ -85,7 +85,7 @@ impl Opened {
             if room < PIECE_MAX && reader.buffer.is_empty() {
                 reader.buffer.reserve(PIECE_MAX);
             }
-            let count = reader.read_some(worker).await?;
+            let count = reader.read_some(worker, None).await?;
             worker.metrics.upstreams[self.upstream]
                 .bytes_in
                 .add(count as u64);

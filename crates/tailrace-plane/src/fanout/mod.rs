@@ -9,7 +9,6 @@ mod computed;
 mod land;
 mod prepare;
 mod running;
-pub mod timer;
 
 #[cfg(test)]
 mod chain;
@@ -18,6 +17,7 @@ mod tests;
 
 use crate::access_log::PartEnd;
 use crate::call::{self, Running};
+use crate::clock::timer::Timer;
 use crate::json::Json;
 use crate::program::{Program, View};
 use crate::reason::Reason;
@@ -33,7 +33,6 @@ use tailrace_policy::purse::Purse;
 use tailrace_policy::Nanos;
 
 use prepare::{Prepared, Refused};
-use timer::Timer;
 
 /// Why a request ends without its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

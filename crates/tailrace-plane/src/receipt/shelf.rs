@@ -1,7 +1,7 @@
 //! Receipts kept for reading: the last ones, and of each view the slowest and the troubled.
 //!
 //! The failure prevented is evidence that is gone when somebody looks: at 2 000 requests a second a
-//! ring of the last 256 is an eighth of a second. So each view keeps its slowest and its degraded
+//! ring of the last 64 is a thirtieth of a second. So each view keeps its slowest and its degraded
 //! and failed requests apart. A receipt is not copied: the one that goes back to the worker for its
 //! next request is the one that had to make room.
 //!
@@ -19,8 +19,9 @@ use crate::program::Program;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use tailrace_policy::Nanos;
 
-/// Last receipts kept per worker, whatever became of them.
-pub const RECENT: usize = 256;
+/// Last receipts kept per worker, whatever became of them. Each is written again when it is this
+/// many requests old: more of them are more memory that is not in the cache.
+pub const RECENT: usize = 64;
 /// Slowest kept per view and worker.
 pub const SLOW: usize = 16;
 /// Degraded and failed ones kept per view and worker, the latest.

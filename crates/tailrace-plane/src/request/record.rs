@@ -24,6 +24,7 @@ impl Exchange {
         let took = now.saturating_sub(self.started);
         worker.metrics.in_flight.sub(1);
         self.passed.clear();
+        self.fan.timer.stop();
         self.settle(worker, (now, status, bytes, code));
         match self.view {
             Some(view) => &worker.metrics.views[view].durations,

@@ -11,7 +11,7 @@ pub mod slots;
 use crate::admission::caller::Peer;
 use crate::admission::load::Meter;
 use crate::bridge;
-use crate::clock::{self, manual, MILLI};
+use crate::clock::{self, alarms, manual, MILLI};
 use crate::net::{self, TcpListener, TcpStream};
 use crate::shared::{ConnectionPermit, Phase, Shared};
 use crate::worker::Worker;
@@ -70,6 +70,10 @@ pub fn run(
     let runtime = builder.build_local(LocalOptions::default())?;
     shared.watch_runtime(runtime.handle().metrics());
     runtime.block_on(async {
+        let (_here, alarms) = alarms::start()?;
+        if let Some(alarms) = alarms {
+            tokio::task::spawn_local(alarms.ring());
+        }
         if let Some(round) = running.round() {
             tokio::task::spawn_local(Arc::clone(round).answer());
         }

@@ -257,13 +257,13 @@ fn one_request_in_sixty_four_is_measured_closely() {
     let upstream = Upstream::echo();
     let plane = Service::one(&upstream).start();
     let mut client = plane.client();
-    for id in 0..130 {
+    for id in 0..64 {
         assert_eq!(client.get(&format!("/one/{id}")).status, 200);
     }
     let all = receipts(&plane, "limit=200");
     let measured = all.iter().filter(|one| !one["cpu"]["thread_ms"].is_null());
     let measured: Vec<_> = measured.collect();
-    assert_eq!((all.len(), measured.len()), (130, 2));
+    assert_eq!((all.len(), measured.len()), (64, 1));
     for one in measured {
         assert!(number(&one["cpu"]["thread_ms"]) > 0.0, "{one}");
         let (total, worst) = (

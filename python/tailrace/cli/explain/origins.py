@@ -62,11 +62,23 @@ def _rows(blueprint: dict[str, Any]) -> Iterator[Row]:
         yield table, "forward_headers", ", ".join(upstream["forward_headers"]) or "none"
         yield table, "body_max_bytes", size(body_default if own is None else own)
     yield from _admission(blueprint["admission"])
+    yield from _tracing(blueprint.get("tracing"))
     for section, values in limits.items():
         for name, value in values.items():
             yield section, name, _shown(name, value)
     for name, value in blueprint["envelope"].items():
         yield "envelope", name, str(value)
+
+
+def _tracing(found: dict[str, Any] | None) -> Iterator[Row]:
+    table = "tracing"
+    yield table, "enabled", "off" if found is None else "on"
+    for name, value in (found or {}).items():
+        if name == "resource":
+            shown = ", ".join(f"{key}={text}" for key, text in value.items()) or "none"
+        else:
+            shown = f"{value:g}" if isinstance(value, float) else str(value)
+        yield table, name, shown
 
 
 def _admission(rules: dict[str, Any]) -> Iterator[Row]:

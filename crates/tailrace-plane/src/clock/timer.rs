@@ -1,10 +1,12 @@
 //! The one timer of a request.
 //!
-//! It is kept from request to request and only moved when it would fire too late: firing early
-//! costs one look, moving it costs a lock.
+//! On a worker's thread it waits among the worker's alarms ([`super::alarms`]). Elsewhere, in
+//! tests with a paused clock and on systems without them, it waits in the runtime: there it is kept
+//! from request to request and only moved when it would fire too late, for firing early costs one
+//! look and moving it costs a lock.
 
-use crate::clock;
-use crate::clock::manual::{self, Alarm};
+use super::alarms::{self, Place};
+use super::manual::{self, Alarm};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,6 +15,7 @@ use tokio::time::Sleep;
 
 #[derive(Debug, Default)]
 pub struct Timer {
+    place: Option<Place>,
     sleep: Option<Pin<Box<Sleep>>>,
     armed: Nanos,
     /// Instead of the two, where a test moves the clock.
@@ -25,13 +28,28 @@ impl Timer {
         if manual::is_on() {
             return self.alarm.poll_until(next, context);
         }
+        if self.place.is_none() && self.sleep.is_none() {
+            self.place = alarms::place();
+        }
+        match &mut self.place {
+            Some(place) => place.poll_until(next, context.waker()),
+            None => self.poll_sleep(next, context),
+        }
+    }
+
+    /// Waits for nothing any more: who has ended is not woken.
+    pub fn stop(&mut self) {
+        self.place = None;
+    }
+
+    fn poll_sleep(&mut self, next: Nanos, context: &mut Context<'_>) -> Poll<()> {
         let sleep = self.sleep.get_or_insert_with(|| {
             self.armed = next;
-            Box::pin(tokio::time::sleep_until(clock::instant(next)))
+            Box::pin(tokio::time::sleep_until(super::instant(next)))
         });
         if self.armed > next {
             self.armed = next;
-            sleep.as_mut().reset(clock::instant(next));
+            sleep.as_mut().reset(super::instant(next));
         }
         while sleep.as_mut().poll(context).is_ready() {
             if self.armed >= next {
@@ -39,7 +57,7 @@ impl Timer {
                 return Poll::Ready(());
             }
             self.armed = next;
-            sleep.as_mut().reset(clock::instant(next));
+            sleep.as_mut().reset(super::instant(next));
         }
         Poll::Pending
     }
