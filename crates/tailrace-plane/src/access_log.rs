@@ -97,6 +97,8 @@ pub struct Record {
     pub method: &'static str,
     pub bytes: u32,
     pub request_id: ShortText,
+    /// The trace it belongs to; 0 without one.
+    pub trace: u128,
     pub path: ShortText,
     /// The stable code of a refusal or failure; empty on success.
     pub code: &'static str,

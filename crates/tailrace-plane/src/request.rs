@@ -254,7 +254,10 @@ impl Exchange {
         let line = &mut self.fan.id_line;
         let carried = Carried::read(self.head.headers(&self.input), line);
         match &worker.shared.traces {
-            None => carried.push_line(line),
+            None => {
+                carried.push_line(line);
+                self.fan.receipt.trace.trace = carried.parent.map_or(0, |parent| parent.trace);
+            }
             Some(traces) => {
                 let context = traces.open(&carried, || worker.draw());
                 context.push_line(line);

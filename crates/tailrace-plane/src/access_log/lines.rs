@@ -154,6 +154,9 @@ fn json_line(record: &Record, path: &str, program: &Program, out: &mut Vec<u8>) 
         out.extend_from_slice(name.as_bytes());
         push_text(value, out);
     }
+    if record.trace != 0 {
+        push(out, format_args!(",\"trace_id\":\"{:032x}\"", record.trace));
+    }
     field(out, ",\"status\":", u64::from(record.status));
     field(out, ",\"duration_us\":", u64::from(record.duration_us));
     field(out, ",\"bytes\":", u64::from(record.bytes));
@@ -203,6 +206,9 @@ fn text_line(record: &Record, path: &str, program: &Program, out: &mut Vec<u8>) 
     let (status, us, bytes) = (record.status, record.duration_us, record.bytes);
     push(out, format_args!(" {view} {status} {us}us {bytes}B id="));
     push_text(&record.request_id.text(), out);
+    if record.trace != 0 {
+        push(out, format_args!(" trace={:032x}", record.trace));
+    }
     for (name, end) in parts(record, program) {
         let failed = end.failed.map_or("", Reason::code);
         let sign = if end.failed.is_some() { "!" } else { "" };

@@ -25,6 +25,7 @@ events! {
         fields {
             "time_ms" milliseconds "end of the request, since 1970";
             "request_id" text "as in the reply";
+            "trace_id" text "of the trace it belongs to; absent without one";
             "method" text "of the request; `_OTHER` when it has no name here";
             "view" text "`_unmatched` when no view was reached";
             "route" text "the view's path as it is declared";

@@ -21,6 +21,8 @@ impl Exchange {
         code: &'static str,
     ) {
         let now = worker.tick();
+        // The receipt is handed over before the line is written.
+        let trace = self.fan.receipt.trace.trace;
         let took = now.saturating_sub(self.started);
         worker.metrics.in_flight.sub(1);
         self.passed.clear();
@@ -51,6 +53,7 @@ impl Exchange {
             method: self.head.method.as_str(),
             bytes: bytes as u32,
             request_id: ShortText::new(&self.request_id),
+            trace,
             path: ShortText::new(path),
             code,
             parts,

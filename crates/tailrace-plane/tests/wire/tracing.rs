@@ -105,6 +105,9 @@ fn without_tracing_a_context_is_passed_on_as_it_came() {
         said("traceparent"),
         expected.map(|one| Some(one.to_owned()))
     );
+    let receipts = plane.admin("/receipts?view=chain").json();
+    let one = &receipts["receipts"][0];
+    assert_eq!(one["trace_id"], TRACE, "a receipt knows it all the same");
     let states = [Some("a=1,b=2".to_owned()), None];
     assert_eq!(said("tracestate")[..4], vec![states[0].clone(); 4]);
     assert_eq!(said("tracestate")[4..], vec![states[1].clone(); 2]);

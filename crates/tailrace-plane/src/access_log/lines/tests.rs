@@ -43,6 +43,7 @@ fn record(path: &[u8], id: &[u8]) -> Record {
         method: "GET",
         bytes: 5,
         request_id: ShortText::new(id),
+        trace: 0x4bf9_2f35_77b3_4da6,
         path: ShortText::new(path),
         code: "client_gone",
         parts,
