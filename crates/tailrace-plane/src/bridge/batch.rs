@@ -4,9 +4,9 @@
 //! the deadline: what is late is missing, and the code that is late keeps its place until it has
 //! really ended ([`super::gate`], RELIABILITY A09).
 
-use super::message::{Event, Letter, Made, Start, Ticket};
-use super::waits::Waits;
-use super::{Bridge, Full, Mailbox};
+use super::conversation::Conversation;
+use super::message::{Event, Letter, Made};
+use super::{Bridge, Full};
 use crate::clock::timer::Timer;
 use crate::receipt::Receipt;
 use crate::worker::Worker;
@@ -18,16 +18,9 @@ use tailrace_policy::Nanos;
 /// A request whose fields are being made.
 #[derive(Debug)]
 pub struct Batch {
-    worker: Rc<Worker>,
-    bridge: Arc<Bridge>,
-    ticket: Ticket,
-    mailbox: Rc<Mailbox>,
-    waits: Arc<Waits>,
+    conversation: Conversation,
     /// When Python was asked.
     pub began: Nanos,
-    cutoff: Nanos,
-    /// Python has answered.
-    ended: bool,
 }
 
 impl Batch {
@@ -40,71 +33,49 @@ impl Batch {
         request_id: &[u8],
         cutoff: Nanos,
     ) -> Result<Self, Full> {
-        let gate = bridge.gates[view].as_ref().ok_or(Full)?;
-        if !gate.enter() {
-            return Err(Full);
-        }
-        let (ticket, mailbox) = worker.conversations.open(worker.index);
-        let start = Start {
-            ticket,
+        let conversation = Conversation::begin(
+            worker,
+            bridge,
             view,
             values,
-            request_id: request_id.to_vec(),
+            request_id,
             cutoff,
-        };
-        let began = worker.now.get();
-        worker.metrics.views[view].entries.add(1);
-        let waits = Arc::<Waits>::default();
-        bridge.push(began, Event::Compute(start), Some(&waits));
+            Event::Compute,
+        )?;
         Ok(Self {
-            worker: Rc::clone(worker),
-            bridge: Arc::clone(bridge),
-            ticket,
-            mailbox,
-            waits,
-            began,
-            cutoff,
-            ended: false,
+            conversation,
+            began: worker.now.get(),
         })
     }
 
     /// When it is given up.
     pub fn cutoff(&self) -> Nanos {
-        self.cutoff
+        self.conversation.cutoff
     }
 
     /// Ready when Python has answered; `None` when the time is over. The timer is the request's.
     pub fn poll(&mut self, timer: &mut Timer, context: &mut Context<'_>) -> Poll<Option<Made>> {
+        let conversation = &mut self.conversation;
         loop {
-            for letter in self.mailbox.take(context.waker()) {
+            for letter in conversation.mailbox.take(context.waker()) {
                 if let Letter::Computed(made) = letter {
-                    self.ended = true;
+                    conversation.ended = true;
                     return Poll::Ready(Some(made));
                 }
             }
-            if self.worker.now.get() >= self.cutoff {
+            if conversation.worker.now.get() >= conversation.cutoff {
                 return Poll::Ready(None);
             }
-            if timer.poll_until(self.cutoff, context).is_pending() {
+            if timer.poll_until(conversation.cutoff, context).is_pending() {
                 return Poll::Pending;
             }
-            self.worker.tick();
+            conversation.worker.tick();
         }
     }
 
     /// Writes what the fields cost into the receipt.
     pub fn settle(self, now: Nanos, receipt: &mut Receipt) {
         receipt.computed = now;
-        receipt.python = Some(self.waits.python());
-    }
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        self.worker.conversations.close(self.ticket);
-        if !self.ended {
-            let now = self.worker.now.get();
-            self.bridge.push(now, Event::Cancel(self.ticket), None);
-        }
+        receipt.python = Some(self.conversation.waits.python());
     }
 }

@@ -19,6 +19,7 @@
 //! groups    calls of one conversation, run through `call.rs`
 //! run       a request in a handler  alone     a client's calls, without a request
 //! batch     computed fields         gate      how many of either
+//! conversation  what run and batch have in common: begun, and ended once
 //! stream    a client's call whose body comes in pieces
 //! mailbox   letters from Python, handed to their conversations
 //! waits     what a request waited for Python
@@ -27,6 +28,7 @@
 mod alone;
 mod batch;
 mod bell;
+mod conversation;
 mod gate;
 pub mod groups;
 mod mailbox;

@@ -4,10 +4,10 @@
 //! Whatever ends the request first, its answer, its deadline or its client, ends the calls with it
 //! by dropping them, and the handler is told (RELIABILITY A04, A09).
 
+use super::conversation::Conversation;
 use super::groups::{Bounds, Groups, Stale};
-use super::message::{End, Event, Letter, Start, Ticket};
-use super::waits::Waits;
-use super::{Bridge, Full, Mailbox};
+use super::message::{End, Event, Letter};
+use super::{Bridge, Full};
 use crate::clock::timer::Timer;
 use crate::profile::survey::{Request, Wait, Waiting};
 use crate::receipt::Receipt;
@@ -15,20 +15,12 @@ use crate::worker::Worker;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tailrace_policy::Nanos;
 
 /// A request that a handler answers.
 #[derive(Debug)]
 pub struct Run {
-    worker: Rc<Worker>,
-    bridge: Arc<Bridge>,
-    ticket: Ticket,
-    mailbox: Rc<Mailbox>,
+    conversation: Conversation,
     groups: Groups,
-    waits: Arc<Waits>,
-    cutoff: Nanos,
-    /// Python has said that the handler is over.
-    ended: bool,
 }
 
 impl Run {
@@ -41,32 +33,19 @@ impl Run {
         request_id: &[u8],
         bounds: Bounds,
     ) -> Result<Self, Full> {
-        let gate = bridge.gates[view].as_ref().ok_or(Full)?;
-        if !gate.enter() {
-            return Err(Full);
-        }
-        let (ticket, mailbox) = worker.conversations.open(worker.index);
         let reserve = crate::clock::limit(worker.program.limits.reserve_ms);
         let cutoff = bounds.deadline.at.saturating_sub(reserve);
-        let start = Start {
-            ticket,
-            view,
-            values,
-            request_id: request_id.to_vec(),
-            cutoff,
-        };
-        worker.metrics.views[view].entries.add(1);
-        let waits = Arc::<Waits>::default();
-        bridge.push(worker.now.get(), Event::Start(start), Some(&waits));
         Ok(Self {
-            worker: Rc::clone(worker),
-            bridge: Arc::clone(bridge),
-            ticket,
-            mailbox,
+            conversation: Conversation::begin(
+                worker,
+                bridge,
+                view,
+                values,
+                request_id,
+                cutoff,
+                Event::Start,
+            )?,
             groups: Groups::new(worker, bounds),
-            waits,
-            cutoff,
-            ended: false,
         })
     }
 
@@ -75,7 +54,7 @@ impl Run {
         self.groups.note_waits(into);
         if into.waits.is_empty() {
             into.push(Waiting {
-                until: self.cutoff,
+                until: self.conversation.cutoff,
                 ..Waiting::of(Wait::Handler, None, 0)
             });
         }
@@ -89,14 +68,14 @@ impl Run {
     /// Drives the handler's calls; ready when it has ended, `None` when its time is over. The timer
     /// is the request's.
     pub fn poll(&mut self, timer: &mut Timer, context: &mut Context<'_>) -> Poll<Option<End>> {
-        let worker = Rc::clone(&self.worker);
+        let worker = Rc::clone(&self.conversation.worker);
         loop {
-            for letter in self.mailbox.take(context.waker()) {
+            for letter in self.conversation.mailbox.take(context.waker()) {
                 match letter {
                     Letter::Calls(group) => self.groups.add(&worker, group),
                     Letter::Withdraw(token) => self.groups.withdraw(&worker, token),
                     Letter::End(end) => {
-                        self.ended = true;
+                        self.conversation.ended = true;
                         return Poll::Ready(Some(end));
                     }
                     // A handler has neither streams nor fields.
@@ -106,14 +85,18 @@ impl Run {
             let now = worker.now.get();
             if self.groups.poll(&worker, context) {
                 for landed in self.groups.take_over() {
-                    self.bridge.push(now, landed, Some(&self.waits));
+                    self.conversation
+                        .bridge
+                        .push(now, landed, Some(&self.conversation.waits));
                 }
             }
-            if now >= self.cutoff {
+            if now >= self.conversation.cutoff {
                 return Poll::Ready(None);
             }
             let next = self.groups.wake();
-            let next = next.map_or(self.cutoff, |wake| wake.min(self.cutoff));
+            let next = next.map_or(self.conversation.cutoff, |wake| {
+                wake.min(self.conversation.cutoff)
+            });
             if timer.poll_until(next, context).is_pending() {
                 return Poll::Pending;
             }
@@ -125,17 +108,8 @@ impl Run {
 impl Run {
     /// Ends the calls, and writes what they cost into the receipt.
     pub fn settle(mut self, receipt: &mut Receipt) {
-        self.groups.settle(self.worker.now.get(), receipt);
-        receipt.python = Some(self.waits.python());
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.worker.conversations.close(self.ticket);
-        if !self.ended {
-            let now = self.worker.now.get();
-            self.bridge.push(now, Event::Cancel(self.ticket), None);
-        }
+        self.groups
+            .settle(self.conversation.worker.now.get(), receipt);
+        receipt.python = Some(self.conversation.waits.python());
     }
 }
