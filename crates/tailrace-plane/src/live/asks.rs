@@ -4,7 +4,8 @@
 //! only one who knows what a change is made of (declaration, file, environment), so everybody else
 //! puts an ask into a bounded queue and waits for its reply; asks are answered one after the other.
 //! An owner that never comes, or leaves, answers 503 at once. A look inside that nobody waits for
-//! any more is not taken: an owner that was stuck must not begin to trace for somebody who has left.
+//! any more is not taken: an owner that was stuck must not begin to trace for somebody who has
+//! left.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
