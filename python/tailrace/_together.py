@@ -113,6 +113,10 @@ class Together:
         """Notes that a weak call failed."""
         raise NotImplementedError
 
+    def stood_in(self, upstream: str, reason: str, age_s: int) -> None:
+        """Notes that a kept answer stood in for a call that failed, weak or not."""
+        raise NotImplementedError
+
 
 async def make(maker: Together, calls: Sequence[Any]) -> list[Any]:
     """Makes `calls` together and turns answers into models or errors."""
@@ -166,6 +170,8 @@ def _result(maker: Together, known: Known, answer: Answer) -> Any:
                 raise failed from error
             answer = ("model_mismatch", 502, 0)
         else:
+            if reason is not None:
+                maker.stood_in(bound.upstream.name, reason, age_s)
             return Sourced(value, source, age_s, reason) if sourced else value
     if isinstance(answer, tuple):
         # A strong one has raised before.
@@ -174,6 +180,8 @@ def _result(maker: Together, known: Known, answer: Answer) -> Any:
         if not sourced:
             return weak.default
         return Sourced(weak.default, _stand_in(weak.default), 0, answer[0])
+    if reason is not None:
+        maker.stood_in(bound.upstream.name, reason, age_s)
     empty = b"" if bound.model is bytes else None  # 204
     return Sourced(empty, source, age_s, reason) if sourced else empty
 
