@@ -5,7 +5,8 @@ Prevents a promise that nobody can find in the code, or that no test proves. Ids
 docs/reference/requirements.md; places are comments and docs that cite one (`req 4.3`, or several:
 `req 4.3, 4.4`). An id is *done* when it stands in requirements-done.txt: with `--check` it must
 then have code and test, and a cited id must exist. A citation says where to look, not that it
-holds: that is the test's word.
+holds: that is the test's word. What of an id is not there yet stands in requirements-open.txt, and
+such an id is met in part, whatever cites it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from house.tree import Tree
 
 IDS = "docs/reference/requirements.md"
 DONE = "docs/reference/requirements-done.txt"
+OPEN = "docs/reference/requirements-open.txt"
 ROW = re.compile(r"\|\s*(\d+\.\d+[a-d]?)\s*\|\s*(.+?)\s*\|\s*$")
 CITED = re.compile(r"\breqs?\.?\s+(\d+\.\d+[a-d]?(?:(?:\s*,\s*|\s+and\s+)\d+\.\d+[a-d]?)*)", re.I)
 # The naive aggregation cites what it breaks, to show its faults are meant; only 2.* is its own.
@@ -39,10 +41,12 @@ class Requirement:
     text: str
     code: list[str] = field(default_factory=list)
     test: list[str] = field(default_factory=list)
+    open: str = ""
+    """What of it is not there yet."""
 
     @property
     def met(self) -> bool:
-        return bool(self.code and self.test)
+        return bool(self.code and self.test) and not self.open
 
 
 def read_ids(tree: Tree) -> dict[str, Requirement]:
@@ -55,6 +59,14 @@ def read_done(tree: Tree) -> list[str]:
     """The ids that must have code and test."""
     lines = (line.split("#")[0].split() for line in tree.text(DONE).splitlines())
     return [word for line in lines for word in line]
+
+
+def read_open(tree: Tree) -> Iterator[tuple[str, str]]:
+    """(id, what of it is not there yet)."""
+    for line in tree.text(OPEN).splitlines():
+        if line and not line.startswith("#"):
+            name, _, what = line.partition(" ")
+            yield name, what.strip()
 
 
 def citations(tree: Tree, path: str) -> Iterator[tuple[int, str]]:
@@ -89,6 +101,11 @@ def collect(tree: Tree) -> tuple[dict[str, Requirement], list[str]]:
             kind = "test" if tests is None or line in tests else "code"
             places = getattr(requirements[cited], kind)
             places.append(f"{path}:{line}")
+    for name, what in read_open(tree):
+        if name in requirements:
+            requirements[name].open = what
+        else:
+            unknown.append(f"{OPEN}: {name} is not listed in {IDS}")
     return requirements, unknown
 
 
@@ -111,6 +128,8 @@ def report(requirements: dict[str, Requirement]) -> Iterator[str]:
         yield f"{one.id:<6} {'ok  ' if one.met else 'part'}  {one.text}"
         yield f"         code  {_places(one.code) or 'open'}"
         yield f"         test  {_places(one.test) or 'open'}"
+        if one.open:
+            yield f"         open  {one.open}"
 
 
 def problems(requirements: dict[str, Requirement], done: list[str]) -> Iterator[str]:

@@ -114,6 +114,10 @@ class Together:
         """Notes that a weak call failed."""
         raise NotImplementedError
 
+    def stood_in(self, upstream: str, reason: str, age_s: int) -> None:
+        """Notes that a kept answer stood in for a call that failed, weak or not."""
+        raise NotImplementedError
+
 
 async def make(maker: Together, calls: Sequence[Any]) -> tuple[Any, ...]:
     """Makes `calls` together and turns answers into models or errors."""
@@ -168,6 +172,8 @@ def _result(maker: Together, known: Known, answer: Answer) -> Any:
                 raise failed from error
             answer = ("model_mismatch", 502, 0)
         else:
+            if reason is not None:
+                maker.stood_in(bound.upstream.name, reason, age_s)
             return Sourced(value, source, age_s, reason) if sourced else value
     if isinstance(answer, tuple):
         # A strong one has raised before.
@@ -176,6 +182,8 @@ def _result(maker: Together, known: Known, answer: Answer) -> Any:
         if not sourced:
             return weak.default
         return Sourced(weak.default, _stand_in(weak.default), 0, answer[0])
+    if reason is not None:
+        maker.stood_in(bound.upstream.name, reason, age_s)
     empty = b"" if bound.model is bytes else None  # 204
     return Sourced(empty, source, age_s, reason) if sourced else empty
 

@@ -235,10 +235,9 @@ class _Reply:
         """The app's headers, ours instead of its own of that name."""
         own = [(b"x-request-id", self._inbound.request_id)]
         dropped: tuple[bytes, ...] = _OWN
-        missing = self._inbound.degraded
-        if missing and self.status < 400:
+        told = self._inbound.told()
+        if told and self.status < 400:
             self.degraded = True
-            told = ", ".join(f"{name};reason={reason}" for name, reason in missing)
             own += [(b"tailrace-degraded", told.encode()), (b"cache-control", b"no-store")]
             dropped = (*_OWN, b"cache-control")
         return [*(pair for pair in given if pair[0].lower() not in dropped), *own]

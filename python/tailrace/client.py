@@ -211,6 +211,12 @@ class Client(Together):
         if inbound is not None:
             inbound.missing(name, reason)
 
+    def stood_in(self, upstream: str, reason: str, age_s: int) -> None:
+        """Notes that a kept answer stood in, for the reply of the request it was made in."""
+        inbound = INBOUND.get()
+        if inbound is not None:
+            inbound.stood_in(upstream, reason, age_s)
+
     def pump(self) -> Pump:
         """The way to the plane from the loop that runs now, which must be the client's."""
         pump = self._opened()

@@ -67,3 +67,6 @@ class Scope(Together):
     def missing(self, name: str, reason: str) -> None:
         """Notes that a weak call failed."""
         self.degraded.append((name, reason))
+
+    def stood_in(self, upstream: str, reason: str, age_s: int) -> None:
+        """Nothing: the plane has seen it itself (`request/handled.rs`)."""

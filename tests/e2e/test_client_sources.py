@@ -7,12 +7,15 @@ until the caller asks for its source.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 import tailrace
+from asgi_side import Got, ask, with_calls
 from pydantic import BaseModel
 from python_side import PATIENCE_SECONDS, Upstream
+from tailrace.asgi import Middleware
 from tailrace.bound import Sourced
 
 pytestmark = pytest.mark.e2e
@@ -91,3 +94,42 @@ def test_a_weak_call_says_what_stands_in_for_it(scripted: Upstream) -> None:
         Sourced(None, "missing", 0, "server_error"),
         Sourced(Thing(id="a"), "fresh", 0, None),
     )
+
+
+def test_the_middleware_says_that_a_kept_answer_stood_in(scripted: Upstream) -> None:
+    """The words of a handler's reply (docs/concepts/handlers.md), though nobody asked for them."""
+    up = declared(scripted, tailrace.Cache(ttl="1ms", stale="0s", stale_if_error="1h"))
+
+    async def make(client: tailrace.Client, path: str) -> Any:
+        call = up.get("/things/{id}", Thing, id="shown")
+        if path == "/plain":
+            return (await client.call(call)).id
+        name = None if path == "/same-name" else "odd"
+        shown, odd = await client.all(
+            call, client.weak(up.get("/status/{n}", Thing, n=409), name=name)
+        )
+        return [shown.id, odd]
+
+    async def main(app: Middleware) -> list[Got]:
+        whole = await ask(app, "/plain")
+        scripted.failing.set()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while "tailrace-degraded" not in (got := await ask(app, "/plain")).headers:
+                assert got.json == "shown"  # Within its time to live, of a millisecond.
+        return [whole, got, await ask(app, "/named"), await ask(app, "/same-name")]
+
+    try:
+        whole, stale, named, same = with_calls(up, make)(main)
+    finally:
+        scripted.failing.clear()
+    assert "tailrace-degraded" not in whole.headers
+    assert whole.headers["cache-control"] == "max-age=9"
+    assert (stale.status, stale.json) == (200, "shown")
+    kept = r"up;reason=server_error;served=stale;age=\d+"
+    assert re.fullmatch(kept, stale.headers["tailrace-degraded"])
+    assert stale.headers["cache-control"] == "no-store"
+    assert named.json == ["shown", None]
+    told = named.headers["tailrace-degraded"]
+    assert re.fullmatch(rf"odd;reason=client_error, {kept}", told)
+    # One name, one entry: what is missing says more than what stood in.
+    assert same.headers["tailrace-degraded"] == "up;reason=client_error"

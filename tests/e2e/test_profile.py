@@ -10,7 +10,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,13 +17,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from looks import TAILRACE, asking, profile, told, until
 from python_side import Upstream, get, serving
 
-from examples.orders.processes import PATIENCE_SECONDS, Service
+from examples.orders.processes import Service
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
-
-TAILRACE = [sys.executable, "-m", "tailrace.cli"]
 
 CODE = """
 import asyncio
@@ -79,36 +77,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     upstream.close()
 
 
-def profile(service: Service, *words: str) -> subprocess.CompletedProcess[str]:
-    """The verb, run to its end."""
-    return subprocess.run(
-        [*TAILRACE, "profile", *words, "--admin", f"127.0.0.1:{service.admin_port}"],
-        capture_output=True,
-        text=True,
-        timeout=2 * PATIENCE_SECONDS,
-        check=False,
-    )
-
-
-def told(service: Service, *words: str) -> dict[str, Any]:
-    ended = profile(service, *words, "--json")
-    assert ended.returncode == 0, ended.stderr
-    found: dict[str, Any] = json.loads(ended.stdout)
-    assert found["format_version"] == 1
-    return found
-
-
-@contextmanager
-def asking(service: Service, path: str, request_id: str) -> Iterator[None]:
-    """A request that is on its way, and given up at the end."""
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE_SECONDS)
-    connection.request("GET", path, headers={"X-Request-Id": request_id})
-    try:
-        yield
-    finally:
-        connection.close()
-
-
 @contextmanager
 def load(service: Service, path: str) -> Iterator[None]:
     """One request after the other, until the end."""
@@ -126,16 +94,6 @@ def load(service: Service, path: str) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-
-
-def until(found: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
-    """Looks until it is there; the machine may be slow."""
-    end = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < end:
-        seen = found()
-        if seen is not None:
-            return seen
-    raise AssertionError("it never came")
 
 
 def with_request(service: Service, request_id: str) -> Callable[[], dict[str, Any] | None]:

@@ -226,6 +226,19 @@ def test_queries_of_runbooks_ask_for_what_there_is() -> None:
     assert asked > 25
 
 
+def test_rules_are_played_in_one_order_and_records_before_alerts() -> None:
+    """promtool takes groups without a place in a random order; then alerts read old records."""
+    groups = [
+        group["name"]
+        for name in ("recording.yml", "alerts.yml")
+        for group in yaml.safe_load((RULES / name).read_text(encoding="utf-8"))["groups"]
+    ]
+    assert len(groups) == len(set(groups)), "a name in both files has one place for two groups"
+    for name in ("tests.yml", "slow_tests.yml"):
+        played = yaml.safe_load((RULES / name).read_text(encoding="utf-8"))
+        assert played["group_eval_order"] == groups, name
+
+
 def test_each_alert_is_seen_to_fire_and_to_be_silent() -> None:
     """`promtool test rules` plays these; here it is seen that none is left out."""
     played: list[dict[str, Any]] = []

@@ -10,18 +10,17 @@ import json
 import re
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import live
 import pytest
 import rows
+import shop
 
 sys.path.insert(0, str(rows.ROOT))
 
-from examples.orders.processes import PATIENCE_SECONDS, Program, Service, free_ports
+from examples.orders.processes import PATIENCE_SECONDS, Program, free_ports
 
 PROGRAM: Final = rows.ROOT / ".venv" / "collector" / "collector"
 
@@ -32,29 +31,6 @@ pytestmark = [
 ]
 
 TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
-_SERVICE: Final = """
-from pydantic import BaseModel
-from tailrace import Service, Upstream, View, strong, weak
-
-up = Upstream("up", {url!r}, timeout="10s", bulkhead=64)
-gone = Upstream("gone", "http://127.0.0.1:9", timeout="1s", retry=None)
-service = Service("shop", deadline="15s")
-
-
-class Thing(BaseModel):
-    id: str
-
-
-@service.view("/partial/{{id}}")
-class Partial(View):
-    it: Thing = strong(up.get("/{{id}}"))
-    extra: Thing | None = weak(gone.get("/{{id}}"), default=None)
-
-
-@service.get("/handled/{{id}}")
-async def handled(id: str) -> Thing:
-    return await up.get("/{{id}}", Thing, id=id)
-"""
 
 
 def configuration(port: int) -> str:
@@ -93,14 +69,6 @@ def collector(tmp_path: Path) -> Iterator[tuple[int, Path]]:
         yield port, log
 
 
-def ask(service: Service, path: str) -> int:
-    headers = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
-    request = urllib.request.Request(f"http://127.0.0.1:{service.port}{path}", headers=headers)
-    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as reply:
-        reply.read()
-        return int(reply.status)
-
-
 def spans(text: str) -> dict[str, dict[str, str]]:
     """The spans of a collector's log by their name; of several the last."""
     found: dict[str, dict[str, str]] = {}
@@ -113,21 +81,16 @@ def spans(text: str) -> dict[str, dict[str, str]]:
 def test_the_collector_reads_a_tree(tmp_path: Path, collector: tuple[int, Path]) -> None:
     """Ids, parents, kinds, names and statuses, as the collector has understood them."""
     port, log = collector
-    upstream = live.Upstream()
-    program = tmp_path / "service.py"
-    program.write_text(_SERVICE.format(url=upstream.url), encoding="utf-8")
     given = {
         "TAILRACE_TRACING_ENABLED": "on",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
         "TAILRACE_ACCESS_LOG_FORMAT": "off",
     }
-    try:
-        with Service(str(program), log=tmp_path / "service.log", environment=given) as service:
-            assert ask(service, "/partial/7") == 200
-            assert ask(service, "/handled/8") == 200
-            text = wait_for(log, ["GET /partial/{id}", "GET /handled/{id}"])
-    finally:
-        upstream.close()
+    parent = f"00-{TRACE}-00f067aa0ba902b7-01"
+    with shop.serving(tmp_path, given) as service:
+        paths = ("/partial/7", "/handled/8")
+        assert shop.ask(service, *paths, traceparent=parent) == [200, 200]
+        text = wait_for(log, ["GET /partial/{id}", "GET /handled/{id}"])
     found = spans(text)
     root, handled = found["GET /partial/{id}"], found["GET /handled/{id}"]
     assert {root["Trace ID"], handled["Trace ID"]} == {TRACE}

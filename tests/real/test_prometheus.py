@@ -15,9 +15,9 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any, Final
 
-import live
 import pytest
 import rows
+import shop
 
 sys.path.insert(0, str(rows.ROOT))
 
@@ -42,37 +42,6 @@ pytestmark = [
     pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing (apt install prometheus)"),
     pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is missing (apt install prometheus)"),
 ]
-
-_SERVICE: Final = """
-import asyncio
-
-from pydantic import BaseModel
-from tailrace import Service, Upstream, View, strong, weak
-
-up = Upstream("up", {url!r}, timeout="10s", bulkhead=64)
-gone = Upstream("gone", "http://127.0.0.1:9", timeout="1s", retry=None)
-service = Service("shop", deadline="15s")
-
-
-class Thing(BaseModel):
-    id: str
-
-
-@service.view("/whole/{{id}}")
-class Whole(View):
-    it: Thing = strong(up.get("/{{id}}"))
-
-
-@service.view("/partial/{{id}}")
-class Partial(View):
-    it: Thing = strong(up.get("/{{id}}"))
-    extra: Thing | None = weak(gone.get("/{{id}}"), default=None)
-
-
-@service.get("/handled/{{id}}")
-async def handled(id: str) -> Thing:
-    return Thing(id=id)
-"""
 
 _CONFIGURATION: Final = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
@@ -107,15 +76,9 @@ def test_each_alert_fires_when_it_should_and_only_then() -> None:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("scraped")
-    upstream = live.Upstream()
-    program = folder / "service.py"
-    program.write_text(_SERVICE.format(url=upstream.url), encoding="utf-8")
     given = {"TAILRACE_LISTEN_WORKERS": "2", "TAILRACE_ACCESS_LOG_PATH": str(folder / "access.log")}
-    try:
-        with Service(str(program), log=folder / "service.log", environment=given) as running:
-            yield running
-    finally:
-        upstream.close()
+    with shop.serving(folder, given) as running:
+        yield running
 
 
 def scraped(service: Service, accept: str) -> bytes:
@@ -125,16 +88,9 @@ def scraped(service: Service, accept: str) -> bytes:
     return body
 
 
-def ask(service: Service, *paths: str) -> None:
-    connection = service.connect()
-    for path in paths:
-        connection.request("GET", path)
-        connection.getresponse().read()
-    connection.close()
-
-
 def test_promtool_finds_nothing_to_say_about_the_metrics(service: Service) -> None:
-    ask(service, "/whole/1", "/partial/1", "/handled/1", "/nowhere")
+    paths = ("/whole/1", "/partial/1", "/handled/1", "/nowhere")
+    assert shop.ask(service, *paths) == [200, 200, 200, 404]
     assert promtool("check", "metrics", given=scraped(service, "text/plain")) == ""
 
 
@@ -191,7 +147,7 @@ def test_a_real_prometheus_scrapes_all_workers(service: Service, prometheus: Ask
     assert (target["health"], target["lastError"]) == ("up", "")
 
     def counted() -> bool:
-        ask(service, "/whole/1", "/partial/1", "/handled/1")
+        shop.ask(service, "/whole/1", "/partial/1", "/handled/1")
         rates = prometheus.query("sum by (outcome) (rate(tailrace_replies_total[30s])) > 0")
         return {one["metric"]["outcome"] for one in rates} >= {"complete", "degraded"}
 
@@ -210,7 +166,7 @@ def test_a_real_prometheus_scrapes_all_workers(service: Service, prometheus: Ask
 
 def test_exemplars_arrive_with_the_requests_name(service: Service, prometheus: Asked) -> None:
     def seen() -> bool:
-        ask(service, "/whole/1")
+        shop.ask(service, "/whole/1")
         now = time.time()
         found = prometheus.api(
             "query_exemplars",

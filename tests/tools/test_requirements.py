@@ -95,3 +95,18 @@ def test_the_report_names_what_is_open(project: Write, capsys: pytest.CaptureFix
 
 def test_every_done_id_of_this_repository_has_code_and_test() -> None:
     assert requirements.main(["--check", "--root", str(ROOT)]) == 0
+
+
+def test_what_is_still_open_of_an_id_makes_it_part(
+    project: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree(project, "4.3", **{"crates/a/src/lib.rs": CODE + TESTS})
+    (root / requirements.OPEN).write_text("# Why.\n4.3   the audit\n", encoding="utf-8")
+    assert requirements.main(["--root", str(root)]) == 0
+    out = capsys.readouterr().out
+    assert "4.3    part" in out
+    assert "         open  the audit\n" in out
+    assert out.endswith("requirements: 0 with code and test, 3 in part, 0 open\n")
+    (root / requirements.OPEN).write_text("7.7 nothing\n", encoding="utf-8")
+    assert requirements.main(["--check", "--root", str(root)]) == 1
+    assert "7.7 is not listed" in capsys.readouterr().out

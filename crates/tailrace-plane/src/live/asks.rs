@@ -3,7 +3,9 @@
 //! The failure prevented: a change made by whoever happens to run. The owner of the plane is the
 //! only one who knows what a change is made of (declaration, file, environment), so everybody else
 //! puts an ask into a bounded queue and waits for its reply; asks are answered one after the other.
-//! An owner that never comes, or leaves, answers 503 at once.
+//! An owner that never comes, or leaves, answers 503 at once. A look inside that nobody waits for
+//! any more is not taken: an owner that was stuck must not begin to trace for somebody who has
+//! left.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -51,6 +53,16 @@ struct Queue {
     closed: bool,
 }
 
+impl Queue {
+    /// Drops looks whose asker has left. A change is made all the same.
+    fn forget_left(&mut self) {
+        self.waiting.retain(|(ask, asker)| {
+            let left = asker.as_ref().is_some_and(oneshot::Sender::is_closed);
+            !(left && matches!(ask.wanted, Wanted::Profile(_)))
+        });
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Asks {
     queue: Mutex<Queue>,
@@ -71,6 +83,16 @@ impl Asks {
 
     fn push(&self, ask: Ask, asker: Asker) -> bool {
         let mut queue = self.lock();
+        queue.forget_left();
+        // Who is stuck need not be told the same twice.
+        if asker.is_none()
+            && queue
+                .waiting
+                .iter()
+                .any(|(told, by)| by.is_none() && *told == ask)
+        {
+            return !queue.closed;
+        }
         if !queue.owned || queue.closed || queue.waiting.len() >= WAITING_MAX {
             return false;
         }
@@ -89,7 +111,10 @@ impl Asks {
     pub fn next(&self, patience: Option<Duration>) -> Next {
         let mut queue = self.lock();
         queue.owned = true;
-        let idle = |queue: &mut Queue| !queue.closed && queue.waiting.is_empty();
+        let idle = |queue: &mut Queue| {
+            queue.forget_left();
+            !queue.closed && queue.waiting.is_empty()
+        };
         queue = match patience {
             None => self.arrived.wait_while(queue, idle),
             Some(patience) => self
@@ -181,6 +206,34 @@ mod tests {
             assert_eq!(receiver.try_recv(), Ok(ok()));
         }
         assert_eq!(asks.next(Some(Duration::ZERO)), Next::Nothing);
+    }
+
+    // req 12.2: an owner that was stuck does not look for who has left, and its queue has room.
+    #[test]
+    fn a_look_whose_asker_has_left_is_not_taken() {
+        let asks = Asks::default();
+        asks.own();
+        let look = || Ask {
+            source: "admin".to_owned(),
+            wanted: Wanted::Profile(b"{}".to_vec()),
+        };
+        for _ in 0..2 * WAITING_MAX {
+            drop(asks.ask(look()).unwrap());
+        }
+        drop(asks.ask(reload("a change is made all the same")).unwrap());
+        for _ in 0..2 * WAITING_MAX {
+            assert!(asks.tell(look()), "told by nobody who waits, and once");
+        }
+        let waits = asks.ask(look()).unwrap();
+        let taken: Vec<_> = (0..4).map(|_| asks.next(Some(Duration::ZERO))).collect();
+        let expected = [
+            Next::Ask(reload("a change is made all the same")),
+            Next::Ask(look()),
+            Next::Ask(look()),
+            Next::Nothing,
+        ];
+        assert_eq!(taken, expected);
+        drop(waits);
     }
 
     #[test]

@@ -10,8 +10,9 @@
 //! grammar, has at most [`MEMBERS_MAX`] members and [`STATE_MAX`] bytes; else it is left out, which
 //! the recommendation allows, and the trace goes on without it.
 //!
-//! Limits: a context of a later version is read as version 00 and written as such. Of the flags
-//! `sampled` and `random` are handed on.
+//! Limits: a context of a later version is read as version 00 and handed on as such; what stood
+//! behind it, which nothing bounds, goes nowhere. Of the flags of a request's own context `sampled`
+//! and `random` are told.
 
 /// Members a `tracestate` may have (W3C trace context 3.3.1.1).
 pub const MEMBERS_MAX: usize = 32;
@@ -25,6 +26,8 @@ const RANDOM: u8 = 2;
 
 const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";
+/// The version whose fields are known.
+const VERSION: &[u8] = b"00";
 /// `00-` trace `-` span `-` flags.
 const PARENT_LEN: usize = 55;
 /// From the end of a line to the place of its span: digits, `-`, flags and the line's end.
@@ -153,7 +156,7 @@ fn hex(digits: &[u8]) -> Option<u128> {
 /// What a request's headers say, and where it is handed on.
 #[derive(Debug)]
 pub struct Carried<'a> {
-    /// As it came.
+    /// As it came, from its version to the end of its flags.
     line: Option<&'a [u8]>,
     pub parent: Option<Parent>,
 }
@@ -179,8 +182,9 @@ impl<'a> Carried<'a> {
         } else {
             out.extend_from_slice(b"\r\n");
         }
+        let line = line.filter(|_| parent.is_some());
         Self {
-            line: line.filter(|_| parent.is_some()),
+            line: line.and_then(|line| line.get(..PARENT_LEN)),
             parent,
         }
     }
@@ -188,7 +192,8 @@ impl<'a> Carried<'a> {
     /// Appends the caller's own line, when this process adds no span.
     pub fn push_line(&self, out: &mut Vec<u8>) {
         if let Some(line) = self.line {
-            for bytes in [PARENT.as_bytes(), b": ", line, b"\r\n"] {
+            let fields = &line[VERSION.len()..];
+            for bytes in [PARENT.as_bytes(), b": ", VERSION, fields, b"\r\n"] {
                 out.extend_from_slice(bytes);
             }
         }

@@ -40,6 +40,7 @@ mod endings;
 mod extra;
 mod headers;
 mod honest;
+mod hop_by_hop;
 mod identity;
 mod in_time;
 mod keepalive;

@@ -4,6 +4,7 @@ use crate::collector::{
     ask, attempts, attribute, chain, collector, find, hex, is, named, names, number, requests,
     spans, text, traced,
 };
+use crate::counts::count;
 use crate::extra::until_hedged;
 use crate::patience::eventually;
 use crate::service::{strong, weak, Service};
@@ -91,6 +92,8 @@ fn without_tracing_a_context_is_passed_on_as_it_came() {
     let upstream = Upstream::echo();
     let plane = chain(&upstream).start();
     let later = "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-09-more";
+    // What nobody knows of a later version goes nowhere.
+    let known = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-09";
     for parent in [PARENT, later] {
         let lines = format!("tracestate: a=1\r\ntraceparent: {parent}\r\ntracestate: b=2\r\n");
         assert_eq!(ask(&plane, "/chain/7", &lines), 200);
@@ -100,7 +103,7 @@ fn without_tracing_a_context_is_passed_on_as_it_came() {
     assert_eq!(ask(&plane, "/chain/7", &stripped), 200);
     let seen = upstream.seen();
     let said = |name: &str| seen.iter().map(|one| one.header(name)).collect::<Vec<_>>();
-    let expected = [PARENT, PARENT, later, later, PARENT, PARENT];
+    let expected = [PARENT, PARENT, known, known, PARENT, PARENT];
     assert_eq!(
         said("traceparent"),
         expected.map(|one| Some(one.to_owned()))
@@ -137,6 +140,69 @@ fn what_is_no_context_is_passed_on_to_nobody_and_hurts_nobody() {
             "{text}"
         );
     }
+}
+
+/// A header value of any bytes that HTTP lets through, and of some that it does not.
+fn any_value(random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut value = match random.u8(..3) {
+        0 => PARENT.as_bytes().to_vec(),
+        1 => b"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x".to_vec(),
+        _ => (0..random.usize(..300)).map(|_| random.u8(..)).collect(),
+    };
+    for _ in 0..random.usize(..3) {
+        if let Some(byte) = random.choice(value.iter_mut()) {
+            *byte = random.u8(..);
+        }
+    }
+    // These end a line, and then it is another request that is asked for.
+    value.retain(|byte| !b"\r\n".contains(byte));
+    value
+}
+
+// RELIABILITY 7, trace headers: whatever they say, the reply comes, and upstreams are told a whole
+// context or none. `Baggage` is nobody's business but the caller's.
+#[test]
+fn no_bytes_in_trace_headers_reach_an_upstream_or_hurt_a_request() {
+    let upstream = Upstream::echo();
+    let collector = collector();
+    let planes = [
+        chain(&upstream).start(),
+        chain(&upstream).tracing(collector.address()).start(),
+    ];
+    let mut random = fastrand::Rng::with_seed(166);
+    let requests = count(1_000, 20_000);
+    let mut served = 0;
+    for index in 0..requests {
+        let mut client = planes[index % 2].client();
+        let mut request = b"GET /chain/7 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".to_vec();
+        for name in ["traceparent", "tracestate", "baggage", "TraceParent"] {
+            if random.u8(..4) > 0 {
+                let value = any_value(&mut random);
+                request.extend_from_slice(&[name.as_bytes(), b": ", &value, b"\r\n"].concat());
+            }
+        }
+        client.send([&request[..], b"\r\n"].concat());
+        let status = client.reply().status;
+        assert!(matches!(status, 200 | 400), "{status}");
+        served += usize::from(status == 200);
+    }
+    let mut contexts = 0;
+    for seen in upstream.seen() {
+        assert_eq!(seen.header("baggage"), None);
+        if let Some(told) = seen.header("traceparent") {
+            let whole = told.len() == PARENT.len() && told.starts_with("00-");
+            let hex = |one: u8| b"0123456789abcdef-".contains(&one);
+            assert!(whole && told.bytes().all(hex), "{told}");
+            contexts += 1;
+        }
+        let state = seen.header("tracestate").unwrap_or_default();
+        assert!(
+            state.bytes().all(|one| matches!(one, b' '..=b'~')),
+            "{state}"
+        );
+    }
+    assert!(served > requests / 10 && contexts > requests / 10);
+    println!("{requests} requests, {served} served, {contexts} contexts told, all of them whole");
 }
 
 #[test]

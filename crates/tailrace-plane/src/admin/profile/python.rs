@@ -47,15 +47,26 @@ pub(super) struct Begun<'a> {
     cancel: Option<Value>,
 }
 
-impl<'a> Begun<'a> {
-    /// `cancel` is told when nobody asks for the result.
-    pub fn new(shared: &'a Shared, cancel: Value) -> Self {
-        Self {
-            shared,
-            cancel: Some(cancel),
-        }
+/// Begins something in Python; `cancel` is told when nobody asks for its result. What Python says
+/// when it does not begin: a begin that it took and answers too late is cancelled too.
+pub(super) async fn begin<'a>(
+    shared: &'a Shared,
+    wish: &Value,
+    cancel: Value,
+) -> Result<Begun<'a>, Value> {
+    let begun = Begun {
+        shared,
+        cancel: Some(cancel),
+    };
+    let said = ask(shared, wish, WAIT).await;
+    if said["answered"] == true {
+        Ok(begun)
+    } else {
+        Err(said)
     }
+}
 
+impl Begun<'_> {
     /// Ends it and gives what it found.
     pub async fn end(mut self, wish: &Value, patience: Duration) -> Value {
         self.cancel = None;

@@ -80,16 +80,16 @@ pub(super) async fn heap(
         Some(places) => {
             let seconds = asked.seconds;
             let begin = json!({"do": "heap_begin", "seconds": seconds});
-            let begun = python::ask(shared, &begin, python::WAIT).await;
-            if begun["answered"] == true {
-                let begun = python::Begun::new(shared, json!({"do": "heap_cancel"}));
-                if !passes(stream, input, shared, seconds).await? {
-                    return Ok(None);
+            let cancel = json!({"do": "heap_cancel"});
+            match python::begin(shared, &begin, cancel).await {
+                Ok(begun) => {
+                    if !passes(stream, input, shared, seconds).await? {
+                        return Ok(None);
+                    }
+                    let end = json!({"do": "heap_end", "places": places});
+                    begun.end(&end, python::COUNT_WAIT).await
                 }
-                let end = json!({"do": "heap_end", "places": places});
-                begun.end(&end, python::COUNT_WAIT).await
-            } else {
-                begun
+                Err(silence) => silence,
             }
         }
     };
@@ -117,13 +117,11 @@ pub(super) async fn cpu(
 ) -> io::Result<Option<Answer>> {
     let seconds = asked.seconds;
     let begin = json!({"do": "cpu_begin", "seconds": seconds, "hz": PYTHON_HZ});
-    let begun = if shared.bridge.is_some() {
-        python::ask(shared, &begin, python::WAIT).await
+    let there = if shared.bridge.is_some() {
+        python::begin(shared, &begin, json!({"do": "cpu_cancel"})).await
     } else {
-        json!({"answered": false, "why": "nothing of this service runs in Python"})
+        Err(json!({"answered": false, "why": "nothing of this service runs in Python"}))
     };
-    let begun_there = begun["answered"] == true;
-    let there = begun_there.then(|| python::Begun::new(shared, json!({"do": "cpu_cancel"})));
     let stop = Stop(Arc::default());
     let (threads, told) = (shared.profiler.threads.all(), Arc::clone(&stop.0));
     let lasts = Duration::from_secs(seconds);
@@ -134,8 +132,8 @@ pub(super) async fn cpu(
     drop(stop);
     let native = native.await.unwrap_or_else(|error| Err(error.to_string()));
     let python = match there {
-        Some(there) => there.end(&json!({"do": "cpu_end"}), python::WAIT).await,
-        None => begun,
+        Ok(there) => there.end(&json!({"do": "cpu_end"}), python::WAIT).await,
+        Err(silence) => silence,
     };
     Ok(Some(written(shared, asked.format, &native, &python)))
 }

@@ -206,20 +206,83 @@ proptest! {
         prop_assert_eq!(parse(value.as_bytes()), Some(Parent { trace, span, flags: sampled }));
     }
 
-    // Whatever bytes come, reading them ends, and only whole lines are handed on.
+    // Whatever bytes come, reading them ends, and only whole lines of ours are handed on: what a
+    // caller wrote is in them when it is harmless, else not at all.
     #[test]
-    fn no_bytes_break_it(
-        values in proptest::collection::vec(
-            (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..700)), 0..5),
-    ) {
+    fn no_bytes_break_it(values in proptest::collection::vec(said(), 0..5), tracing: bool) {
         let names: [&[u8]; 2] = [b"traceparent", b"tracestate"];
         let headers = values.iter();
         let headers =
             headers.map(|(state, value)| (names[usize::from(*state)], value.as_slice()));
         let mut out = Vec::new();
         let carried = Carried::read(headers, &mut out);
-        prop_assert!(out.is_empty() || carried.parent.is_some());
-        prop_assert!(out.len() <= STATE_MAX + 14);
-        prop_assert!(out.is_empty() || out.ends_with(b"\r\n"));
+        let state = out.clone();
+        let mut draws = 1..;
+        let mut draw = || draws.next().unwrap_or_default();
+        if tracing {
+            Context::open(carried.parent, &mut draw, |_| true).push_line(&mut out);
+            fill(&mut out, 7);
+        } else {
+            carried.push_line(&mut out);
+        }
+        harmless(&out)?;
+        let lines = String::from_utf8(out).unwrap();
+        let parent = lines.lines().find_map(|line| line.strip_prefix("traceparent: "));
+        prop_assert_eq!(parent.is_some(), tracing || carried.parent.is_some());
+        if let Some(parent) = parent {
+            let told = parse(parent.as_bytes());
+            prop_assert!(parent.len() == 55 && parent.starts_with("00-"), "{}", parent);
+            prop_assert!(told.is_some(), "{}", parent);
+            if let (Some(told), Some(given)) = (told, carried.parent) {
+                prop_assert_eq!(told.trace, given.trace);
+            }
+        }
+        // A state without its parent is nobody's; what is told is read again as it was told.
+        prop_assert!(state.is_empty() || carried.parent.is_some());
+        prop_assert!(state.len() <= STATE_MAX + 14);
+        if let Some(list) = lines.lines().find_map(|line| line.strip_prefix("tracestate: ")) {
+            let (_, again) = read(&[
+                ("traceparent", &format!("00-{TRACE}-{SPAN}-01")),
+                ("tracestate", list),
+            ]);
+            prop_assert_eq!(again.lines().next(), lines.lines().next());
+        }
     }
+}
+
+/// Lines of printable ASCII, each with its end and with a name of ours.
+fn harmless(out: &[u8]) -> Result<(), TestCaseError> {
+    let mut lines = out.split_inclusive(|byte| *byte == b'\n');
+    lines.try_for_each(|line| {
+        let text = line.strip_suffix(b"\r\n").unwrap_or(b"\0");
+        prop_assert!(text.iter().all(|byte| matches!(byte, b' '..=b'~')));
+        let own = [&b"traceparent: "[..], b"tracestate: "];
+        prop_assert!(own.iter().any(|name| text.starts_with(name)));
+        Ok(())
+    })
+}
+
+/// A header, `true` for a `tracestate`: of any bytes, or of a good one that was hurt.
+fn said() -> impl Strategy<Value = (bool, Vec<u8>)> {
+    let bytes = proptest::collection::vec(any::<u8>(), 0..700);
+    let good = prop_oneof![
+        Just(format!("00-{TRACE}-{SPAN}-01")),
+        Just(format!("cc-{TRACE}-{SPAN}-09-what the future is like")),
+        "[a-z0-9]{1,8}=[!-+:-<>-~]{1,30}(,[a-z0-9]{1,9}@[a-z]{1,3}=[ -+]{0,9}[!-+]){0,40}",
+    ];
+    // From 0 to 3 places get another byte, and as often none: then it is whole.
+    let hurt = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+    let hurt = (good, hurt).prop_map(|(good, hurt)| {
+        let mut bytes = good.into_bytes();
+        for (place, byte) in hurt {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes
+    });
+    (any::<bool>(), any::<bool>(), prop_oneof![bytes, hurt]).prop_map(|(state, sure, value)| {
+        // Mostly under the name it was made for.
+        let made_for = value.contains(&b'=');
+        (if sure { made_for } else { state }, value)
+    })
 }
