@@ -81,7 +81,7 @@ def watched(admin_port: int, core: int) -> Iterator[None]:
     os.sched_setaffinity(0, {core})
     over = threading.Event()
     base = f"http://127.0.0.1:{admin_port}"
-    for url, every_s in ((f"{base}/metrics", 1.0), (f"{base}/tap?slower-than=50ms", 0.1)):
+    for url, every_s in ((f"{base}/metrics", 1.0), (f"{base}/tap?slower_than=50ms", 0.1)):
         threading.Thread(target=read_on, args=(url, over, every_s), daemon=True).start()
     try:
         yield
