@@ -28,6 +28,9 @@ from harness.peers import Peer, Start
 from harness.server import Server, running
 
 IDLE_CONNECTIONS = 5000
+# Of the scaling measure: seconds of load per turn, and turns of each per round.
+TURN_S = 2.0
+TURNS_PER_ROUND = 3
 
 
 @dataclass(frozen=True)
@@ -115,20 +118,28 @@ def one_round(bench: Bench, peer: Peer, seed: int) -> dict[str, Any]:
 def scaling(bench: Bench, peer: Peer, rounds: int) -> dict[str, Any]:
     """Processor time per request with two workers against one, both cores open to both.
 
-    Two readings: two workers that share the rate of one, and two workers that each have it. The
-    rounds are interleaved over the three runs, and each ratio is one of medians.
+    Two readings: two workers that share the rate of one, and two workers that each have it. Both
+    services run from the beginning and take turns, so that a slow minute of the machine is shared
+    by all three, and each ratio is one of medians.
     """
     rate = bench.load_for(peer).rate
     settings = {"one": (1, rate), "two_same_rate": (2, rate), "two_twice_the_rate": (2, 2 * rate)}
     used: dict[str, list[float]] = {name: [] for name in settings}
     faults: list[str] = []
-    for seed in range(1, rounds + 1):
-        for name, (workers, wanted) in settings.items():
-            asked = replace(bench, load=replace(bench.load, rate=wanted))
-            with started(asked, peer, bench.lab.cores.both, workers) as server:
-                result = measure(asked, peer, server, seed)
-            used[name].append(result["cpu_us_per_request"])
-            faults += [f"{name}: {fault}" for fault in result["faults"]]
+    with contextlib.ExitStack() as stack:
+        servers = {
+            workers: stack.enter_context(started(bench, peer, bench.lab.cores.both, workers))
+            for workers in (1, 2)
+        }
+        names = list(settings)
+        for seed in range(1, rounds * TURNS_PER_ROUND + 1):
+            first = seed % len(names)
+            for name in names[first:] + names[:first]:
+                workers, wanted = settings[name]
+                load = replace(bench.load, rate=wanted, seconds=TURN_S)
+                result = measure(replace(bench, load=load), peer, servers[workers], seed)
+                used[name].append(result["cpu_us_per_request"])
+                faults += [f"{name}: {fault}" for fault in result["faults"]]
     one = statistics.median(used["one"])
 
     def reading(name: str) -> dict[str, Any]:

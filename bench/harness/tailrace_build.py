@@ -72,14 +72,19 @@ def profdata_tool() -> Path | None:
     return own if own.exists() else Path(found) if found else None
 
 
-def wheel(venv: Path, name: str, flags: str) -> Path:
-    """Build a wheel with these compiler flags, in a target folder of that name."""
+def wheel(venv: Path, name: str, flags: str, *features: str) -> Path:
+    """Build a wheel with these compiler flags and cargo features, in a target folder of that name.
+
+    Without flags it is the ordinary target folder.
+    """
     out = WORK / "wheels" / name
     shutil.rmtree(out, ignore_errors=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     env = {"RUSTFLAGS": flags, "CARGO_TARGET_DIR": str(target / name)} if flags else {}
     maturin = [str(venv / "bin" / "python"), "-m", "maturin", "build"]
-    step([*maturin, "--profile", "dist", "--locked", "--out", str(out)], env)
+    # Given on the command line, features take the place of those in pyproject.toml.
+    asked = ["--features", ",".join(["pyo3/abi3-py311", *features])]
+    step([*maturin, "--profile", "dist", "--locked", *asked, "--out", str(out)], env)
     return next(out.glob("*.whl"))
 
 

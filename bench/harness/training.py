@@ -1,7 +1,8 @@
 """The training run of a profiled build: what the compiler learns which code is hot from.
 
 A wheel that counts its own branches serves the order view the three ways a user can write it,
-declared, as a handler and through `tailrace.Client`, under a load far below its limit. What comes
+declared, as a handler and through `tailrace.Client`, and once more with every policy on, under a
+load far below its limit. What comes
 out is a file for `-Cprofile-use`; it is made once per state of the sources.
 """
 
@@ -41,14 +42,15 @@ def profile(venv: Path, tool: Path) -> Path:
 def train() -> None:
     """Serve the order view in every way, with what is installed now."""
     from harness.peers import ALL  # whose builds come back here
+    from harness.tail.stage import tailrace_with
 
     before = os.sched_getaffinity(0)
     lab = Lab(build_lab(), choose_cores())
     try:
         with lab.upstreams() as upstreams:
             bench = measures.Bench(lab, LOAD, 1, upstreams)
-            for peer in ALL:
-                if peer.name in TRAINED:
-                    measures.one_round(bench, peer, 1)
+            trained = [peer for peer in ALL if peer.name in TRAINED]
+            for peer in [*trained, tailrace_with("on")]:
+                measures.one_round(bench, peer, 1)
     finally:
         os.sched_setaffinity(0, before)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
@@ -172,6 +172,9 @@ class Pump:
             sink.put(("cancelled", 502, 0), over=True)
         self._flows.clear()
 
+    running = staticmethod(asyncio.get_running_loop)
+    """The loop that runs now."""
+
     @property
     def forked(self) -> bool:
         return self._forks != _generation[0]
@@ -181,24 +184,31 @@ class Pump:
         if self.forked:
             raise ForkedError
 
-    async def ask(self, ticket: int, items: list[Item]) -> list[Answer]:
+    def ask(self, ticket: int, items: list[Item]) -> Coroutine[Any, Any, list[Answer]]:
         """Calls of the conversation `ticket`, answered together."""
         self.check()
         token = next(self._tokens)
         self.bridge.calls(ticket, token, items)
-        return await self._answers(ticket, token)
+        self.schedule()
+        return self._answers(ticket, token)
 
-    async def ask_alone(
+    def ask_alone(
         self, items: list[Item], seconds: float, caller: Caller = NOBODY
-    ) -> list[Answer] | None:
-        """Calls of no conversation; `None` when there are too many already. Without a request id
-        the plane makes one."""
-        self.check()
+    ) -> Coroutine[Any, Any, list[Answer]] | None:
+        """Calls of no conversation, after a `check`; `None` when there are too many already.
+
+        Without a request id the plane makes one.
+        """
         token = next(self._tokens)
         ticket = (token % self._workers) << 48 | token
         if not self.bridge.alone(ticket, token, items, seconds, caller):
             return None
-        return await self._answers(ticket, token)
+        if len(items) > 1 and not self._flushing:
+            # These are a batch already: not worth another turn of the loop.
+            self.bridge.flush()
+        else:
+            self.schedule()
+        return self._answers(ticket, token)
 
     def open_flow(self, sink: Sink, asked: Wish) -> bool:
         """Begins a stream; false when there are too many conversations already."""
@@ -227,7 +237,6 @@ class Pump:
     async def _answers(self, ticket: int, token: int) -> list[Answer]:
         future: asyncio.Future[list[Answer]] = self.loop.create_future()
         self._waiting[token] = future
-        self.schedule()
         try:
             return await future
         finally:

@@ -60,10 +60,11 @@ class Together:
         The reply's `Tailrace-Degraded` says `name`, which is the upstream's unless given: a letter,
         then letters, digits, `-` and `_`. Raises `ValueError` for another name.
         """
-        shown = call.upstream.name if name is None else name
-        if not _NAME.fullmatch(shown):
-            raise ValueError(f"{shown!r} cannot be a name: a letter, then letters, digits, - and _")
-        return WeakCall(call, None if default is MISSING else default, shown)
+        if name is None:
+            name = call.upstream.name
+        elif not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be a name: a letter, then letters, digits, - and _")
+        return WeakCall(call, None if default is MISSING else default, name)
 
     def sourced(self, call: Plain[A]) -> SourcedCall[Sourced[A]]:
         """`call`, whose result says where it is from: `Sourced` with `value`, `source`, `age_s` and
@@ -90,18 +91,18 @@ class Together:
     @overload
     def all(self, *calls: Asked[A]) -> Coroutine[Any, Any, tuple[A, ...]]: ...
 
-    async def all(self, *calls: Any) -> Any:
+    def all(self, *calls: Any) -> Any:
         """The results of `calls`, submitted together and come back in one wake-up.
 
         The first strong call that fails ends the others and raises `CallFailed`.
         """
-        return tuple(await make(self, calls))
+        return make(self, calls)
 
     async def one(self, call: Any) -> Any:
         """The result of one call; awaiting the call itself does the same."""
         return (await make(self, (call,)))[0]
 
-    async def ask(self, items: list[Any]) -> list[Answer]:
+    def ask(self, items: list[Any]) -> Coroutine[Any, Any, list[Answer]]:
         """Hands registered calls to the plane."""
         raise NotImplementedError
 
@@ -118,7 +119,7 @@ class Together:
         raise NotImplementedError
 
 
-async def make(maker: Together, calls: Sequence[Any]) -> list[Any]:
+async def make(maker: Together, calls: Sequence[Any]) -> tuple[Any, ...]:
     """Makes `calls` together and turns answers into models or errors."""
     items = []
     known = []
@@ -140,7 +141,8 @@ async def make(maker: Together, calls: Sequence[Any]) -> list[Any]:
     answers = await maker.ask(items)
     if tuple in map(type, answers):
         _raise_first_failure(known, answers)
-    return [_result(maker, one, answer) for one, answer in zip(known, answers, strict=True)]
+    results = [_result(maker, one, answer) for one, answer in zip(known, answers, strict=True)]
+    return tuple(results)
 
 
 def _raise_first_failure(known: Sequence[Known], answers: Sequence[Answer]) -> None:

@@ -7,7 +7,7 @@ parts: deadline, throttle, bulkhead, retry, hedge, model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from tailrace._inbound import INBOUND
@@ -187,7 +187,7 @@ class Client(Together):
         assert self._registry is not None
         return self._registry.find
 
-    async def ask(self, items: list[Any]) -> list[Answer]:
+    def ask(self, items: list[Any]) -> Coroutine[Any, Any, list[Answer]]:
         """Hands registered calls to the plane."""
         pump = self.pump()
         inbound = INBOUND.get()
@@ -196,10 +196,7 @@ class Client(Together):
         else:
             seconds = self.within(self._seconds, inbound, pump)
             asked = pump.ask_alone(items, seconds, inbound.caller)
-        answers = await asked
-        if answers is None:
-            return [("bulkhead_full", 503, 0) for _ in items]
-        return answers
+        return _too_many(items) if asked is None else asked
 
     @staticmethod
     def within(seconds: float, inbound: Inbound, pump: Pump) -> float:
@@ -222,10 +219,8 @@ class Client(Together):
 
     def pump(self) -> Pump:
         """The way to the plane from the loop that runs now, which must be the client's."""
-        import asyncio
-
         pump = self._opened()
-        if asyncio.get_running_loop() is not pump.loop:
+        if pump.running() is not pump.loop:
             message = (
                 "this client was opened on another event loop; open one per loop: "
                 "async with tailrace.Client(...) as client"
@@ -258,3 +253,7 @@ class Client(Together):
 
 def _unknown_upstream(name: str) -> str:
     return f"give it to the client: tailrace.Client({name}, ...)"
+
+
+async def _too_many(items: list[Any]) -> list[Answer]:
+    return [("bulkhead_full", 503, 0) for _ in items]

@@ -48,7 +48,8 @@ class Hedge:
     """A second attempt while the first one is slower than usual (req 8.3).
 
     It starts when the first has taken as long as the percentile `after` of recent attempts, and
-    never before `delay_min`. Over ten seconds at most `extra` hedges per call are sent.
+    never before twice their median or `delay_min`. Over ten seconds at most `extra` hedges per
+    call are sent.
     """
 
     after: Percentile = "p95"

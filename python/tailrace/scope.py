@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tailrace._together import Together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from tailrace._pump import Answer, Pump
     from tailrace._registry import Registered, Registry
@@ -56,9 +56,9 @@ class Scope(Together):
             future.cancel()
         return result
 
-    async def ask(self, items: list[Any]) -> list[Answer]:
+    def ask(self, items: list[Any]) -> Coroutine[Any, Any, list[Answer]]:
         """Hands registered calls to the plane."""
-        return await self._pump.ask(self._ticket, items)
+        return self._pump.ask(self._ticket, items)
 
     def finder(self) -> Callable[[BoundCall[Any]], Registered]:
         """What finds calls as the plane knows them."""

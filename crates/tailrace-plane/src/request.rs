@@ -117,7 +117,9 @@ impl Exchange {
             Some(waker) => self.drive(worker, &mut Context::from_waker(&waker)),
         };
         if polled.is_pending() {
-            self.end_turn(worker, clock::now());
+            if self.turn.is_some() {
+                self.end_turn(worker, clock::now());
+            }
             if worker.survey.is_on() {
                 self.note_waits(worker);
             }

@@ -23,11 +23,15 @@ pub mod write;
 use crate::cache::Stored;
 use crate::program::Program;
 use crate::reason::Reason;
+use crate::receipt::Receipt;
 use crate::source::Source;
 use histogram::Histogram;
 use split::{Ended, Replied, Split};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tailrace_policy::freshness::Use;
+
+/// Whether this build counts nothing, to measure what counting costs.
+pub const MUTED: bool = cfg!(feature = "mute");
 
 /// A number with one writer and any number of readers.
 #[derive(Debug, Default)]
@@ -36,6 +40,9 @@ pub struct Count(AtomicU64);
 impl Count {
     /// Adds; only the owning worker may call this.
     pub fn add(&self, amount: u64) {
+        if MUTED {
+            return;
+        }
         self.0.store(
             self.0.load(Ordering::Relaxed).wrapping_add(amount),
             Ordering::Relaxed,
@@ -44,6 +51,9 @@ impl Count {
 
     /// Takes back; only the owning worker may call this.
     pub fn sub(&self, amount: u64) {
+        if MUTED {
+            return;
+        }
         self.0.store(
             self.0.load(Ordering::Relaxed).wrapping_sub(amount),
             Ordering::Relaxed,
@@ -71,6 +81,31 @@ pub struct ViewMetrics {
     pub entries: Count,
     /// For a view with computed fields.
     pub computed: Option<Box<ComputedMetrics>>,
+    /// What was measured of one request in so many.
+    pub measured: Measured,
+}
+
+/// Sums over the requests that were measured closely.
+#[derive(Debug, Default)]
+pub struct Measured {
+    pub requests: Count,
+    pub cpu_ns: Count,
+    pub allocations: Count,
+    pub allocated_bytes: Count,
+}
+
+impl Measured {
+    /// Adds a finished request, when it was measured.
+    pub fn add(&self, receipt: &Receipt) {
+        let Some(cpu) = receipt.cpu.thread else {
+            return;
+        };
+        let allocated = receipt.memory.allocated.unwrap_or_default();
+        self.requests.add(1);
+        self.cpu_ns.add(cpu);
+        self.allocations.add(allocated.count);
+        self.allocated_bytes.add(allocated.bytes);
+    }
 }
 
 /// What making the computed fields of a request took.

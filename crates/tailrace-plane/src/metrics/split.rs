@@ -149,6 +149,9 @@ impl<E> Default for Split<E> {
 impl<E: Ending> Split<E> {
     /// Only the owning worker may call this.
     pub fn record(&self, method: Method, ending: E, nanos: u64) {
+        if super::MUTED {
+            return;
+        }
         let us = nanos / 1_000;
         let own = self.methods[method as usize].get_or_init(endings::<E>);
         own[ending.index()].record(us);

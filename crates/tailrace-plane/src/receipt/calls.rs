@@ -6,6 +6,7 @@
 
 use super::tally::{Mark, Tally, MARKS};
 use crate::h1::Method;
+use crate::metrics::MUTED;
 use crate::reason::Reason;
 use crate::source::Source;
 use std::ops::Range;
@@ -150,6 +151,9 @@ impl Calls {
 
     /// Takes what a call noted, when it has ended.
     pub fn add(&mut self, whose: Whose, tally: &Tally, now: Nanos, ended: Ended) {
+        if MUTED {
+            return;
+        }
         let (source, failed) = ended.unwrap_or_default();
         let mut bill = CallBill {
             part: whose.part as u16,

@@ -4,6 +4,7 @@ use super::Exchange;
 use crate::access_log::{PartEnd, Record, ShortText, PARTS_SHOWN};
 use crate::clock;
 use crate::metrics::split::Replied;
+use crate::metrics::MUTED;
 use crate::receipt::turn::Alarm;
 use crate::receipt::Turn;
 use crate::worker::Worker;
@@ -67,6 +68,10 @@ impl Exchange {
     pub(super) fn open_receipt(&mut self, worker: &Worker) {
         let (number, sampled) = worker.count_request();
         let receipt = &mut self.fan.receipt;
+        if MUTED {
+            receipt.begin(number, worker.index, false, self.started);
+            return;
+        }
         receipt.begin(number, worker.index, sampled, self.started);
         receipt.traced = worker.shared.taps.is_traced();
         self.turn = Some(Turn::begin(worker, receipt, self.started));
@@ -75,6 +80,9 @@ impl Exchange {
 
     /// A poll begins.
     pub(super) fn begin_turn(&mut self, worker: &Worker, now: Nanos) {
+        if MUTED {
+            return;
+        }
         self.end_turn(worker, now);
         let receipt = &mut self.fan.receipt;
         if receipt.fanned == 0 {
@@ -107,6 +115,9 @@ impl Exchange {
 
     /// Finishes the receipt and hands it over (req 3.6).
     fn settle(&mut self, worker: &Worker, (now, status, bytes, code): End) {
+        if MUTED {
+            return;
+        }
         self.end_turn(worker, now);
         self.fan.fill_receipt(worker);
         let receipt = &mut self.fan.receipt;
@@ -123,6 +134,7 @@ impl Exchange {
         if let (Some(view), true) = (self.view, receipt.fanned > 0) {
             receipt.epoch_ms = clock::epoch_ms();
             receipt.set_id(&self.request_id);
+            worker.metrics.views[view].measured.add(receipt);
             let finished = std::mem::take(&mut self.fan.receipt);
             self.fan.receipt = worker.keep_receipt(view, finished);
         }
