@@ -189,9 +189,14 @@ def test_labels_of_a_waterfall_are_never_on_one_another(page: Seen) -> None:
     page.page.get_by_role("link", name="Requests").click()
     page.page.locator("#receipt-kind").select_option("failed")
     page.page.locator("#receipts tbody a").first.click()
-    labels = page.page.locator("#waterfall .mark span")
-    labels.first.wait_for()
-    reply, deadline = (labels.nth(number).bounding_box() for number in (0, 1))
+    page.page.locator("#waterfall .mark span").first.wait_for()
+    # In one turn of the page: it draws anew with each look.
+    reply, deadline = page.page.evaluate(
+        """() => [...document.querySelectorAll("#waterfall .mark span")].map((label) => {
+          const { x, y, width, height } = label.getBoundingClientRect();
+          return { x, y, width, height };
+        })"""
+    )
     assert deadline["y"] + deadline["height"] <= reply["y"]
     for box in (reply, deadline):
         assert box["x"] >= 0 and box["x"] + box["width"] <= 420
@@ -221,6 +226,13 @@ def test_a_request_is_a_waterfall_with_its_deadline(page: Seen) -> None:
     assert page.page.locator("#waterfall .bar.attempt").count() >= 3
     for dimension in ("CPU", "Memory", "Concurrency", "IO", "Tail"):
         assert dimension in page.text("#waterfall .bill")
+
+
+def test_a_link_to_a_request_that_is_gone_says_so(page: Seen) -> None:
+    page.page.evaluate("location.hash = '#/requests/0-999999999'")
+    page.page.locator("#waterfall", has_text="no longer kept").wait_for()
+    page.page.locator("#receipts tbody a").first.click()
+    page.page.locator("#waterfall .lane").first.wait_for()
 
 
 def test_page_and_terminal_say_the_same(page: Seen) -> None:

@@ -64,7 +64,10 @@ export class Requests {
       mark(node, "aria-selected", one.key === this.key ? "true" : null);
     });
     const chosen = this.list.find((one) => one.key === this.key) ?? (this.shown?.key === this.key ? this.shown : null);
-    this.one.hidden = !chosen;
+    // A link to a request outlives it: then that is said, and nothing else is shown in its place.
+    const gone = !chosen && Boolean(this.key) && this.list.length > 0;
+    this.one.hidden = !chosen && !gone;
+    if (gone) this.fall.replaceChildren(el("p", { class: "quiet none" }, "This request is no longer kept."));
     if (chosen && chosen !== this.shown) this.draw(chosen);
   }
 
