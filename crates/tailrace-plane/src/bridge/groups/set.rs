@@ -1,0 +1,61 @@
+//! What holds the calls of one conversation, kept from conversation to conversation.
+//!
+//! The failure prevented is a dozen allocations for every batch of calls that Python code makes.
+//! At most [`KEPT`] are kept per worker, each with the tallies of as many calls as it has had at
+//! most (`Tallies` has a bound of its own).
+
+use super::{Job, Open, Slot, Stale};
+use crate::bridge::message::Event;
+use crate::receipt::{Calls, Tallies};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+/// Sets kept per worker.
+const KEPT: usize = 64;
+
+#[derive(Default)]
+pub(super) struct Set {
+    pub ready: VecDeque<Job>,
+    pub running: Vec<Slot>,
+    pub open: Vec<Open>,
+    /// Groups that are over and not yet told.
+    pub over: VecDeque<Event>,
+    /// The first of each upstream: the reply names upstreams.
+    pub stale: Vec<Stale>,
+    pub tallies: Tallies,
+    /// The calls that have ended.
+    pub calls: Calls,
+}
+
+/// The sets of one worker that are free.
+#[derive(Default)]
+pub struct Sets(RefCell<Vec<Set>>);
+
+impl std::fmt::Debug for Sets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sets").finish_non_exhaustive()
+    }
+}
+
+impl Sets {
+    pub(super) fn take(&self) -> Set {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Ends what the set still holds, and keeps it.
+    pub(super) fn give(&self, mut set: Set) {
+        set.ready.clear();
+        while let Some(slot) = set.running.pop() {
+            drop(slot.running);
+            set.tallies.give(slot.tally);
+        }
+        set.open.clear();
+        set.over.clear();
+        set.stale.clear();
+        set.calls.clear();
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < KEPT {
+            kept.push(set);
+        }
+    }
+}
