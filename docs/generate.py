@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""The tables of docs/reference that stand in code: `python docs/generate.py`, `--check` compares.
+"""What pages repeat of code and of recorded runs: `python docs/generate.py`, `--check` compares.
 
 Prevents a page that says one word while the plane says another. A page holds pairs of markers; what
 stands between them is written from the sources. Rust is read by regular expressions, which works
-because it is formatted by rustfmt; a table that comes out empty is an error. Prose is written by
-hand. Needs the Python environment of tailrace, but not the built plane.
+because it is formatted by rustfmt; a table that comes out empty is an error. What a verb has said
+comes from the file that `docs/record.py` wrote. Prose is written by hand. Needs the Python
+environment of tailrace, but not the built plane.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -21,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import catalogue
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-PAGES: Final = ROOT / "docs" / "reference"
+PAGES: Final = ROOT / "docs"
+RECORDED: Final = PAGES / "recorded"
 PLANE: Final = ROOT / "crates" / "tailrace-plane" / "src"
 BLOCK: Final = re.compile(r"(<!-- begin:(\w+) -->\n).*?(<!-- end:\2 -->)", re.DOTALL)
 
@@ -139,6 +142,20 @@ def verbs() -> str:
     return "\n".join(blocks)
 
 
+def recorded_why_p99() -> str:
+    """A run of the demo with a fault, and what `tailrace why p99` said of it."""
+    told = json.loads((RECORDED / "why-p99.json").read_text(encoding="utf-8"))
+    *before, last = told["commands"]
+    lines = [*(f"$ {one} &" if "--hold" in one else f"$ {one}" for one in before)]
+    lines += [f"$ {last}    # after {told['seconds']:g} s", told["output"].rstrip()]
+    shown = "\n".join(lines)
+    return (
+        f"```console\n{shown}\n```\n\n"
+        f"Recorded {told['date']} by `{told['written_by']}`: tailrace {told['version']}, "
+        f"{told['profile']} build,\n{told['machine']}.\n"
+    )
+
+
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "reasons": reasons,
     "heads": heads,
@@ -147,6 +164,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "events": events,
     "codes": codes,
     "verbs": verbs,
+    "recorded_why_p99": recorded_why_p99,
 }
 
 
@@ -158,7 +176,7 @@ def written(text: str) -> str:
 def main(argv: list[str]) -> int:
     """Writes the pages, or with `--check` names those that are out of date."""
     stale = []
-    for page in sorted(PAGES.glob("*.md")):
+    for page in sorted(PAGES.rglob("*.md")):
         text = page.read_text(encoding="utf-8")
         new = written(text)
         if new == text:

@@ -9,7 +9,7 @@ port, flag, environment, file, code, default; each effective value knows where i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -84,6 +84,38 @@ def resolve(
         raise ConfigError(layers.problems)
     built = build(service, Overrides(otel_settings(environ) | layers.settings))
     return Resolved(built.blueprint, built.origins, built.models, toml)
+
+
+def host_tracing(
+    environ: Mapping[str, str], endpoint: Setting | None = None
+) -> dict[str, Any] | None:
+    """A blueprint of the tracing that file and environment ask for, and of nothing else.
+
+    `endpoint` is stronger than both. None when nothing is said of tracing, or that it is off; what
+    a service's code declares is not known here. Raises `ConfigError` and `DeclarationError`.
+    """
+    from tailrace._lower import lower_collector
+    from tailrace.service import Service
+
+    table = "tracing"
+    layers = _Layers(Service("host", deadline="1s"))
+    path = config_file(None, environ)
+    file = _toml.read(path) if path is not None else None
+    if file is not None and table in file.data:
+        layers.file(_toml.TomlFile(file.path, {table: file.data[table]}, file.places))
+    own = f"{PREFIX}{table.upper()}_"
+    layers.environment(
+        {name: text for name, text in environ.items() if name.startswith(own)}, set()
+    )
+    if layers.problems:
+        raise ConfigError(layers.problems)
+    settings = otel_settings(environ) | layers.settings
+    if endpoint is not None:
+        settings[table, "endpoint"] = endpoint
+        settings[table, "enabled"] = replace(endpoint, value=True)
+    if ("otel", "endpoint") not in settings and all(key[0] != table for key in settings):
+        return None
+    return lower_collector(Overrides(settings))
 
 
 def config_file(given: str | None, environ: Mapping[str, str], *, here: bool = True) -> str | None:

@@ -58,6 +58,7 @@ __all__ = [
     "check_blueprint",
     "end_engine",
     "engine",
+    "probe_traces",
     "problems",
 ]
 
@@ -125,6 +126,12 @@ def _end_engines() -> None:
 def asked_seconds(name: bytes, value: bytes) -> float | None:
     """How long a caller says it waits, by one header of its request, in seconds."""
     return _plane.asked_seconds(name, value)
+
+
+def probe_traces(blueprint: bytes) -> tuple[str, str]:
+    """Sends one span to the blueprint's collector: `taken`, `refused`, `left_out` or `silent`, and
+    the trace id, the status or the reason. Raises `PlaneError` when none can be asked."""
+    return _plane.probe_traces(blueprint)
 
 
 def problems() -> list[tuple[str, str, int, str]]:

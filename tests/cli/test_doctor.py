@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 import resource
+import socket
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from running import TAILRACE, Run, clean_environment
@@ -24,7 +30,7 @@ def test_every_check_is_there_and_the_code_follows(run: Run) -> None:
     names = [check["name"] for check in found["checks"]]
     assert names == [
         *("python", "plane", "descriptors", "somaxconn", "cpus", "memory"),
-        *("port 1", "port 2", "clock"),
+        *("port 1", "port 2", "clock", "collector"),
     ]
     failed = [check for check in found["checks"] if check["status"] == "fail"]
     assert ended.code == (3 if failed else 0)
@@ -109,3 +115,121 @@ def test_no_group_means_no_limit(cgroup: Path) -> None:
     (cgroup / "self").write_text("")
     assert machine.cpu_quota() is None
     assert machine.memory_limit() is None
+
+
+class Taken(BaseHTTPRequestHandler):
+    """A collector that answers every POST with what its server holds."""
+
+    server: Collector
+
+    def do_POST(self) -> None:
+        length = int(self.headers["content-length"])
+        seen = {"path": self.path, "headers": dict(self.headers), "body": self.rfile.read(length)}
+        self.server.seen.append(seen)
+        self.send_response(self.server.status)
+        self.send_header("content-length", str(len(self.server.answer)))
+        self.end_headers()
+        self.wfile.write(self.server.answer)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class Collector(HTTPServer):
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Taken)
+        self.seen: list[dict[str, Any]] = []
+        self.status = 200
+        self.answer = b""
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+@contextmanager
+def listening() -> Iterator[Collector]:
+    server = Collector()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def collector_check(run: Run, *words: str, **environment: str) -> dict[str, str]:
+    ended = run("doctor", "--json", *free_ports(), *words, env=environment)
+    checks = {check["name"]: check for check in json.loads(ended.out)["checks"]}
+    found: dict[str, str] = checks["collector"]
+    return found
+
+
+# req 16.6: one span, as a service sends its own, and what became of it.
+def test_a_named_collector_is_sent_a_span(run: Run) -> None:
+    secret = "authorization=Bearer%20s3cret"
+    with listening() as server:
+        found = collector_check(run, "--collector", server.url, OTEL_EXPORTER_OTLP_HEADERS=secret)
+        (sent,) = server.seen
+        assert found["status"] == "ok"
+        assert f"{server.url}/v1/traces took a span, trace " in found["found"]
+        trace = found["found"].rpartition(" ")[2]
+        assert (sent["path"], sent["headers"]["content-type"]) == (
+            *("/v1/traces", "application/x-protobuf"),
+        )
+        assert sent["headers"]["authorization"] == "Bearer s3cret"
+        assert b"tailrace doctor" in sent["body"] and bytes.fromhex(trace) in sent["body"]
+        for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "TAILRACE_TRACING_ENDPOINT"):
+            assert collector_check(run, **{name: server.url})["status"] == "ok"
+        assert len(server.seen) == 3
+        off = {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url, "OTEL_SDK_DISABLED": "true"}
+        assert "none was asked" in collector_check(run, **off)["found"]
+        assert len(server.seen) == 3, "nobody is asked that nobody has named"
+
+
+def test_a_file_names_the_collector_and_its_other_tables_are_not_looked_at(
+    run: Run, folder: Path
+) -> None:
+    with listening() as server:
+        (folder / "tailrace.toml").write_text(
+            f'[upstreams.orders]\nurl = "http://x"\n\n[tracing]\nendpoint = "{server.url}"\n'
+        )
+        assert collector_check(run)["status"] == "ok"
+        assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "said", "fix"),
+    [
+        (401, b"", "answered 401", "OTEL_EXPORTER_OTLP_HEADERS: authorization="),
+        (404, b"", "answered 404", "/v1/traces"),
+        (503, b"", "answered 503", "see its log"),
+        # partial_success { rejected_spans: 1 }
+        (200, b"\x0a\x02\x08\x01", "left the span out", "see its log"),
+    ],
+)
+def test_a_collector_that_does_not_want_it_is_told_with_what_to_do(
+    status: int, answer: bytes, said: str, fix: str, run: Run
+) -> None:
+    with listening() as server:
+        server.status, server.answer = status, answer
+        found = collector_check(run, "--collector", server.url)
+    assert found["status"] == "warn"
+    assert said in found["found"]
+    assert fix in found["fix"]
+
+
+def test_silence_and_mistakes_are_told(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        gone = f"http://127.0.0.1:{held.getsockname()[1]}"
+    silent = collector_check(run, "--collector", gone)
+    assert silent["status"] == "warn"
+    assert "does not answer: " in silent["found"] and "refused" in silent["found"].lower()
+    wrong = collector_check(run, "--collector", "https://collector:4318")
+    assert wrong["status"] == "fail"
+    assert "option --collector" in wrong["found"] and "for TLS" in wrong["fix"]
+    unknown = collector_check(run, TAILRACE_TRACING_ENDPONT="http://127.0.0.1:4318")
+    assert unknown["status"] == "fail"
+    assert "TAILRACE_TRACING_ENDPOINT" in unknown["fix"]
+    headers = collector_check(run, "--collector", gone, OTEL_EXPORTER_OTLP_HEADERS="s3cret")
+    assert headers["status"] == "fail"
+    assert "s3cret" not in headers["found"] + headers["fix"]

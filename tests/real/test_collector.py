@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -107,3 +108,14 @@ def test_the_collector_reads_a_tree(tmp_path: Path, collector: tuple[int, Path])
     assert extra["error.type"] == "Str(connect)"
     assert it["Status code"] == "Unset"
     assert "service.name: Str(shop)" in text
+
+
+def test_the_collector_reads_the_span_of_the_doctor(collector: tuple[int, Path]) -> None:
+    port, log = collector
+    words = ("doctor", "--json", "--port", "1", "--collector", f"http://127.0.0.1:{port}")
+    command = [sys.executable, "-m", "tailrace.cli", *words]
+    told = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout)
+    (found,) = [one for one in told["checks"] if one["name"] == "collector"]
+    assert found["status"] == "ok", found
+    text = wait_for(log, ["tailrace doctor"])
+    assert spans(text)["tailrace doctor"]["Trace ID"] == found["found"].rpartition(" ")[2]

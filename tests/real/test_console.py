@@ -173,6 +173,32 @@ def test_everything_is_reached_by_keyboard(page: Seen) -> None:
     page.page.locator("#phase", has_text="running").wait_for()
 
 
+def test_whoever_has_just_broken_something_goes_on_by_keyboard(page: Seen) -> None:
+    row = page.page.get_by_role("group", name="users")
+    row.get_by_text("slow", exact=True).click()
+    for key, name in (("2", "requests"), ("1", "overview")):
+        page.page.keyboard.press(key)
+        page.page.locator(f"#{name}").wait_for()
+
+
+def test_labels_of_a_waterfall_are_never_on_one_another(page: Seen) -> None:
+    """On a telephone too, and when the reply comes just before its deadline."""
+    page.page.set_viewport_size({"width": 420, "height": 900})
+    row = page.page.get_by_role("group", name="orders")
+    row.get_by_text("hang", exact=True).click()
+    page.page.get_by_role("link", name="Requests").click()
+    page.page.locator("#receipt-kind").select_option("failed")
+    page.page.locator("#receipts tbody a").first.click()
+    labels = page.page.locator("#waterfall .mark span")
+    labels.first.wait_for()
+    reply, deadline = (labels.nth(number).bounding_box() for number in (0, 1))
+    assert deadline["y"] + deadline["height"] <= reply["y"]
+    for box in (reply, deadline):
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 420
+    width = page.page.evaluate("document.documentElement.scrollWidth")
+    assert width == 420, "nothing but tables is wider than the page"
+
+
 def test_limits_say_what_is_in_force_and_who_said_so(page: Seen) -> None:
     page.page.get_by_role("link", name="Limits").click()
     page.page.get_by_label("Filter").fill("orders.timeout_ms")

@@ -61,3 +61,4 @@ pub use profile::heap::set_allocator;
 pub use reason::Reason;
 pub use request::asked_time;
 pub use shared::Phase;
+pub use trace::{probe, Probed};

@@ -7,11 +7,13 @@
 
 mod bridge;
 mod clock;
+mod probe;
 
 use bridge::Bridge;
 use clock::{
     clock_advance, clock_next, clock_read, clock_reads, clock_settle, clock_start, clock_stop,
 };
+use probe::probe_traces;
 use pyo3::prelude::*;
 use std::time::Duration;
 use tailrace_plane::{Ask, Next, Pages, Reply, Said, Wanted};
@@ -388,7 +390,7 @@ mod _plane {
     #[pymodule_export]
     use super::{
         asked_seconds, build_info, catalogue, check_blueprint, clock_advance, clock_next,
-        clock_read, clock_reads, clock_settle, clock_start, clock_stop, problems, run_lab, Bridge,
-        Engine, Plane, PlaneError,
+        clock_read, clock_reads, clock_settle, clock_start, clock_stop, probe_traces, problems,
+        run_lab, Bridge, Engine, Plane, PlaneError,
     };
 }

@@ -89,3 +89,21 @@ def lower_client(
         "shapes": [],
         **traced,
     }
+
+
+def lower_collector(overrides: Overrides) -> dict[str, Any] | None:
+    """A blueprint that has tracing and nothing else; none when it is turned off. Raises
+    `DeclarationError` with every problem found."""
+    from tailrace._lower.service import FORMAT_VERSION
+    from tailrace._lower.tracing import lower_tracing
+    from tailrace._source import Place
+    from tailrace.policies import Tracing
+
+    context = Context(overrides)
+    traced = lower_tracing(context, Place("the environment"), Tracing())
+    if context.problems:
+        raise DeclarationError(context.problems)
+    if not traced:
+        return None
+    empty: dict[str, Any] = {"upstreams": [], "views": [], "shapes": []}
+    return {"format_version": FORMAT_VERSION, "service": "tailrace-doctor", **empty, **traced}

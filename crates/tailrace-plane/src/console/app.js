@@ -82,8 +82,9 @@ class Console {
   }
 
   press(event) {
-    const typing = event.target.closest?.("input, select, textarea");
-    if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.target.type !== "range")) return;
+    // Sliders and choices take arrows, not letters: whoever has just broken an upstream stands there.
+    const typing = event.target.closest?.("input:not([type=range], [type=radio]), select, textarea");
+    if (event.ctrlKey || event.metaKey || event.altKey || typing) return;
     if (event.key === "p") this.pause();
     if (event.key === "t") this.turn();
     const link = document.querySelectorAll("nav a:not([hidden])")[Number(event.key) - 1];

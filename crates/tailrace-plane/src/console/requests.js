@@ -76,7 +76,7 @@ export class Requests {
     const missing = one.missing.map(({ name, why }) => `${name} (${why})`).join(", ");
     const status = el("td", { class: "n", "data-state": one.status >= 500 ? "bad" : null }, one.status);
     return el("tr", {}, el("th", { scope: "row" }, link), el("td", {}, el("bdi", {}, one.view)), status, took,
-      el("td", {}, el("bdi", {}, missing || "–")), el("td", {}, el("bdi", {}, one.held_up_by ?? "–")));
+      el("td", {}, el("bdi", {}, missing || "–")), el("td", { class: "held" }, el("bdi", {}, one.held_up_by ?? "–")));
   }
 
   draw(one) {
@@ -101,7 +101,7 @@ export class Requests {
     ]);
     const head = el("p", {}, el("strong", {}, el("bdi", {}, one.view)), ` ${one.status} ${one.code ?? ""} · ${duration(one.duration_ms)} of ${duration(one.deadline_ms)} · `, el("code", {}, one.id));
     const line = (kind, at, words) => place(el("div", { class: `mark ${kind}` }, el("span", {}, words)), at, at);
-    const marks = el("div", { class: "marks" }, line("reply", one.duration_ms, `reply ${duration(one.duration_ms)}`), line("deadline", one.deadline_ms, `deadline ${duration(one.deadline_ms)}`));
+    const marks = el("div", { class: "marks" }, line(one.duration_ms < end / 2 ? "reply early" : "reply", one.duration_ms, `reply ${duration(one.duration_ms)}`), line("deadline", one.deadline_ms, `deadline ${duration(one.deadline_ms)}`));
     const key = el("p", { class: "quiet key" }, Object.keys(KEY).map((kind) => el("span", {}, el("i", { class: `bar ${kind}` }), KEY[kind])));
     const bill = el("dl", { class: "bill" }, one.bill.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
     this.fall.replaceChildren(head, el("div", { class: "lanes" }, rows, marks), key, bill);
@@ -178,14 +178,20 @@ function attemptsOf(call) {
   });
 }
 
+function size(bytes) {
+  return bytes < 2 ** 20 ? `${(bytes / 2 ** 10).toFixed(1)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
 /** The five dimensions of the receipt. */
-function bill({ cpu, memory, concurrency, io, tail }) {
-  const kib = (bytes) => `${(bytes / 1024).toFixed(1)} KiB`;
+function bill({ cpu, memory, concurrency, io, tail, python }) {
+  const thread = cpu.thread_ms === null ? "" : `, ${duration(cpu.thread_ms)} of it on the processor`;
+  const waits = python && `; in Python ${duration(python.loop_wait_ms)} for its loop, ${duration(python.lock_wait_ms)} for its lock`;
+  const made = `${memory.buffer_hits} buffers from the pool, ${memory.buffer_misses} new`;
   return [
-    ["CPU", `${duration(cpu.poll_ms)} in ${cpu.polls} polls`],
-    ["Memory", `${kib(memory.peak_bytes)} of ${kib(memory.limit_bytes)} at most`],
+    ["CPU", `${duration(cpu.poll_ms)} in ${cpu.polls} polls${thread}${waits ?? ""}`],
+    ["Memory", `${size(memory.peak_bytes)} of ${size(memory.limit_bytes)} at most; ${made}`],
     ["Concurrency", `${concurrency.calls} calls, ${concurrency.in_flight_max} at once; waited ${duration(concurrency.fanout_wait_ms)} for the fan-out cap, ${duration(concurrency.bulkhead_wait_ms)} for places`],
-    ["IO", `${io.attempts} attempts (${io.retries} retries, ${io.hedges} hedges), ${io.connects} connects, ${kib(io.bytes_out)} out, ${kib(io.bytes_in)} in`],
+    ["IO", `${io.attempts} attempts (${io.retries} retries, ${io.hedges} hedges), ${io.connects} connects, ${size(io.bytes_out)} out, ${size(io.bytes_in)} in`],
     ["Tail", tail.path.map((one) => `${one.part} saves ${duration(one.saving_ms)}`).join(", ") || "no part on the critical path"],
   ];
 }

@@ -20,7 +20,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -126,7 +126,7 @@ impl Exporter<'_> {
             lost: Some(&sent.unreachable),
         };
         for number in 1..=TRIES {
-            let answer = post(self.target, &bytes).await;
+            let answer = post(self.target, &bytes).await.ok();
             let wait = match answer.as_ref().map(|answer| (answer.status, answer)) {
                 Some((200..=299, answer)) => {
                     add(&sent.ok, 1);
@@ -201,8 +201,13 @@ fn encode(target: &Target, program: &Program, finished: &[Finished]) -> (Vec<u8>
         spans::push(program, one, &mut spans);
     }
     let count = spans.len() as u64;
+    (request(target, spans).encode_to_vec(), count)
+}
+
+/// What the collector is sent, with the names of the process.
+pub(super) fn request(target: &Target, spans: Vec<Span>) -> ExportTraceServiceRequest {
     let resource = target.resource.iter();
-    let request = ExportTraceServiceRequest {
+    ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
             resource: Some(Resource {
                 attributes: resource.map(|(name, value)| text(name, value)).collect(),
@@ -219,6 +224,5 @@ fn encode(target: &Target, program: &Program, finished: &[Finished]) -> (Vec<u8>
             }],
             schema_url: SCHEMA.to_owned(),
         }],
-    };
-    (request.encode_to_vec(), count)
+    }
 }

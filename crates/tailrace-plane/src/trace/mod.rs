@@ -16,6 +16,7 @@
 //! target    where they are sent, and what with                       at the start
 //! post      one HTTP exchange with the collector                     on the exporter's thread
 //! exporter  batches, retries, the last look before the end           on the exporter's thread
+//! probe     one span on trial                                        in a verb, without a plane
 //! ```
 //!
 //! *Without tracing* a request's context is passed on as it came, `tracestate` with it: this
@@ -32,11 +33,13 @@
 pub mod context;
 mod exporter;
 mod post;
+mod probe;
 mod spans;
 mod target;
 
 pub use context::{Carried, Context};
 pub use exporter::export;
+pub use probe::{probe, Probed};
 pub use target::Target;
 
 use crate::metrics::Count;

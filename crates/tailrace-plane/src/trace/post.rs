@@ -32,12 +32,14 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// Sends `body`, encoded as OTLP, and reads the answer; `None` when there was none that can be
+/// Sends `body`, encoded as OTLP, and reads the answer; an error when there was none that can be
 /// read in time.
-pub async fn post(target: &Target, body: &[u8]) -> Option<Answer> {
+pub async fn post(target: &Target, body: &[u8]) -> io::Result<Answer> {
     let exchange = exchange(target, body);
-    let answered = tokio::time::timeout(target.timeout, exchange).await;
-    answered.ok()?.ok()
+    match tokio::time::timeout(target.timeout, exchange).await {
+        Ok(answered) => answered,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
 }
 
 async fn exchange(target: &Target, body: &[u8]) -> io::Result<Answer> {

@@ -16,14 +16,14 @@ import typer
 from tailrace.cli import _output
 from tailrace.cli._exit import Exit
 from tailrace.cli._output import WIDTH, emit_json
-from tailrace.cli.doctor import machine, ours
+from tailrace.cli.doctor import collector, machine, ours
 from tailrace.cli.doctor.finding import Finding
 
 PURPOSE = "check what this machine allows"
 EXAMPLES = (
     "tailrace doctor",
     "tailrace doctor --port 8081",
-    "tailrace doctor --json",
+    "tailrace doctor --collector http://127.0.0.1:4318 --json",
 )
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 _INK = {"ok": "\x1b[32m", "warn": "\x1b[33m", "fail": "\x1b[31;1m"}
@@ -38,11 +38,22 @@ AdminPort = Annotated[
     typer.Option(metavar="N", help="Admin port to check.", envvar="TAILRACE_LISTEN_ADMIN_PORT"),
 ]
 
+Collector = Annotated[
+    str | None,
+    typer.Option(
+        "--collector",
+        metavar="URL",
+        help="Send a span there; else to the one that file or environment name.",
+        envvar="TAILRACE_DOCTOR_COLLECTOR",
+    ),
+]
+
 
 def doctor(
     *,
     port: Port = 8080,
     admin_port: AdminPort = 9900,
+    collector_url: Collector = None,
 ) -> int:
     """Checks the environment."""
     findings = [
@@ -55,6 +66,7 @@ def doctor(
         ours.port(port, "--port"),
         ours.port(admin_port, "--admin-port"),
         machine.clock(),
+        collector.collector(collector_url),
     ]
     counts = Counter(finding.status for finding in findings)
     if _output.choices.json:
