@@ -15,7 +15,7 @@ use crate::clock;
 use crate::h1::Method;
 use crate::json::Json;
 use crate::reason::Reason;
-use crate::receipt::{Ended, Held, Receipt, Tally, Whose};
+use crate::receipt::{Ended, Held, Tally, Whose};
 use crate::template::{self, Rendered, Values};
 use crate::worker::Worker;
 use set::Set;
@@ -382,24 +382,5 @@ impl Groups {
             self.own.calls.add(whose, &slot.tally, now, ended);
         }
         self.own.tallies.give(slot.tally);
-    }
-
-    /// Ends all calls, and writes what they cost into the receipt.
-    pub fn settle(&mut self, now: Nanos, receipt: &mut Receipt) {
-        self.own.ready.clear();
-        while let Some(slot) = self.own.running.pop() {
-            self.ended(now, slot, None);
-        }
-        std::mem::swap(&mut receipt.calls, &mut self.own.calls);
-        receipt.memory.peak = self.memory.peak();
-        receipt.memory.limit = self.memory.limit();
-    }
-
-    /// The conversation is over: ends all calls, and keeps what held them for the next one.
-    pub fn end(&mut self, worker: &Worker) {
-        worker
-            .conversations
-            .sets
-            .give(std::mem::take(&mut self.own));
     }
 }

@@ -4,11 +4,13 @@
 //! At most [`KEPT`] are kept per worker, each with the tallies of as many calls as it has had at
 //! most (`Tallies` has a bound of its own).
 
-use super::{Job, Open, Slot, Stale};
+use super::{Groups, Job, Open, Slot, Stale};
 use crate::bridge::message::Event;
-use crate::receipt::{Calls, Tallies};
+use crate::receipt::{Calls, Receipt, Tallies};
+use crate::worker::Worker;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use tailrace_policy::Nanos;
 
 /// Sets kept per worker.
 const KEPT: usize = 64;
@@ -57,5 +59,26 @@ impl Sets {
         if kept.len() < KEPT {
             kept.push(set);
         }
+    }
+}
+
+impl Groups {
+    /// Ends all calls, and writes what they cost into the receipt.
+    pub fn settle(&mut self, now: Nanos, receipt: &mut Receipt) {
+        self.own.ready.clear();
+        while let Some(slot) = self.own.running.pop() {
+            self.ended(now, slot, None);
+        }
+        std::mem::swap(&mut receipt.calls, &mut self.own.calls);
+        receipt.memory.peak = self.memory.peak();
+        receipt.memory.limit = self.memory.limit();
+    }
+
+    /// The conversation is over: ends all calls, and keeps what held them for the next one.
+    pub fn end(&mut self, worker: &Worker) {
+        worker
+            .conversations
+            .sets
+            .give(std::mem::take(&mut self.own));
     }
 }
