@@ -61,7 +61,6 @@ struct Slot {
     method: Method,
     until: Nanos,
     tally: Rc<Tally>,
-    answered: Rc<Cell<u16>>,
     running: Running,
 }
 
@@ -255,7 +254,6 @@ impl Groups {
             };
             let tally = self.own.tallies.take(job.ready, now);
             tally.span.set(worker.span());
-            let answered = Rc::new(Cell::new(0));
             let (upstream, method) = (template.part.upstream, template.part.method);
             let running = call::start(Call {
                 worker: Rc::clone(worker),
@@ -267,7 +265,6 @@ impl Groups {
                 tally: Rc::clone(&tally),
                 together: Cell::new(together),
                 purse: Rc::clone(&self.purse),
-                answered: Some(Rc::clone(&answered)),
             });
             self.own.running.push(Slot {
                 token: job.token,
@@ -276,7 +273,6 @@ impl Groups {
                 method,
                 until,
                 tally,
-                answered,
                 running,
             });
             self.own.calls.in_flight(self.own.running.len());
@@ -296,7 +292,7 @@ impl Groups {
                 continue;
             };
             let slot = self.own.running.swap_remove(index);
-            let (token, at, answered) = (slot.token, slot.at, slot.answered.get());
+            let (token, at, answered) = (slot.token, slot.at, slot.tally.answered.get());
             let failed = ended.landed.as_ref().err().copied();
             if let Some(reason) = ended.failed {
                 self.served_stale(slot.upstream, reason, ended.age_s);

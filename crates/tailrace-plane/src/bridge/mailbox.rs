@@ -39,7 +39,8 @@ impl Mailbox {
 pub struct Conversations {
     open: RefCell<HashMap<Ticket, Rc<Mailbox>>>,
     next: Cell<u64>,
-    pub(super) sets: Sets,
+    /// What holds their calls, while it is free.
+    pub sets: Sets,
 }
 
 impl Conversations {

@@ -1,8 +1,8 @@
 //! What holds the calls of one conversation, kept from conversation to conversation.
 //!
 //! The failure prevented is a dozen allocations for every batch of calls that Python code makes.
-//! At most [`KEPT`] are kept per worker, each with the tallies of as many calls as it has had at
-//! most (`Tallies` has a bound of its own).
+//! At most [`KEPT`] are kept per worker, none that has grown beyond [`ROOM`] calls or groups; the
+//! tallies that go with it have a bound of their own (`Tallies`).
 
 use super::{Groups, Job, Open, Slot, Stale};
 use crate::bridge::message::Event;
@@ -13,7 +13,9 @@ use std::collections::VecDeque;
 use tailrace_policy::Nanos;
 
 /// Sets kept per worker.
-const KEPT: usize = 64;
+pub const KEPT: usize = 64;
+/// Calls or groups that a set may have room for and be kept.
+const ROOM: usize = 64;
 
 #[derive(Default)]
 pub(super) struct Set {
@@ -27,6 +29,14 @@ pub(super) struct Set {
     pub tallies: Tallies,
     /// The calls that have ended.
     pub calls: Calls,
+}
+
+impl Set {
+    /// The most that any of its lists has room for.
+    fn room(&self) -> usize {
+        let calls = self.ready.capacity().max(self.running.capacity());
+        calls.max(self.open.capacity()).max(self.over.capacity())
+    }
 }
 
 /// The sets of one worker that are free.
@@ -44,6 +54,11 @@ impl Sets {
         self.0.borrow_mut().pop().unwrap_or_default()
     }
 
+    /// Sets that are free now.
+    pub fn free(&self) -> usize {
+        self.0.borrow().len()
+    }
+
     /// Ends what the set still holds, and keeps it.
     pub(super) fn give(&self, mut set: Set) {
         set.ready.clear();
@@ -56,7 +71,7 @@ impl Sets {
         set.stale.clear();
         set.calls.clear();
         let mut kept = self.0.borrow_mut();
-        if kept.len() < KEPT {
+        if kept.len() < KEPT && set.room() <= ROOM {
             kept.push(set);
         }
     }
