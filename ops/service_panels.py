@@ -27,6 +27,7 @@ from panels import (
 from trace_panels import TRACES
 
 SLOW: Final = rate("tailrace_tail_requests_total", VIEW, "view")
+MEASURED: Final = rate("tailrace_measured_requests_total", VIEW, "view")
 
 SERVICE: Final = (
     Row(
@@ -302,6 +303,22 @@ SERVICE: Final = (
                     ),
                 ),
             ),
+        ),
+    ),
+    Row(
+        "What one request costs",
+        tuple(
+            Panel(
+                title,
+                unit,
+                ((share(rate(metric, VIEW, "view"), MEASURED), "{{view}}"),),
+                "Measured of one request in 64, in its polls; without Python's own.",
+            )
+            for title, unit, metric in (
+                ("Processor time", SECONDS, "tailrace_measured_cpu_seconds_total"),
+                ("Allocations", COUNT, "tailrace_measured_allocations_total"),
+                ("Bytes allocated", BYTES, "tailrace_measured_allocated_bytes_total"),
+            )
         ),
     ),
     Row(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from python_side import Upstream, get, serving
+from python_side import Upstream, get, metric, serving
 
 from examples.orders.processes import PATIENCE_SECONDS, Service
 
@@ -39,6 +39,34 @@ def receipts(service: Service, query: str) -> list[dict[str, Any]]:
     assert reply.status == 200, reply.body
     found: list[dict[str, Any]] = reply.json["receipts"]
     return found
+
+
+# req 3.2, 7.1, 12.1: what a request allocates is counted where it is polled.
+def test_one_request_in_64_tells_what_it_allocated(service: Service) -> None:
+    told = "tailrace_measured_"
+    view = 'view="declared"'
+
+    def measured() -> float:
+        return metric(service, f"{told}requests_total", view)
+
+    before = measured()
+    found: list[dict[str, Any]] = []
+    for _ in range(2 * 64 + 2):
+        assert get(service.port, "/declared/7").status == 200
+    for one in receipts(service, "view=declared&limit=100"):
+        close = one["cpu"]["thread_ms"] is not None
+        assert close is (one["memory"]["allocations"] is not None), one["memory"]
+        found += [one["memory"]] if close else []
+    # Each of two workers measures one in 64 of its own.
+    assert before + 1 <= measured() <= before + 4
+    assert len(found) >= 1
+    for one in found:
+        assert one["allocated_bytes"] >= one["allocations"] > 0, "a call keeps its answer at least"
+    count, size = (
+        metric(service, f"{told}{what}_total", view) for what in ("allocations", "allocated_bytes")
+    )
+    assert size >= count >= sum(one["allocations"] for one in found)
+    assert metric(service, f"{told}cpu_seconds_total", view) > 0
 
 
 def test_a_handlers_time_is_its_calls_and_python(service: Service) -> None:

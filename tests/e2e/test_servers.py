@@ -139,6 +139,9 @@ def serving(
 
     try:
         eventually("the server answers", answers)
+        if server == "granian":  # It never ends a worker that was not up when it was told to end.
+            up = "Started worker-"
+            eventually("all workers are up", lambda: log.read_text().count(up) == workers)
         yield port
         process.send_signal(signal.SIGTERM)
         code = process.wait(PATIENCE_SECONDS)

@@ -181,8 +181,13 @@ def planted() -> list[tuple[str, bytes]]:
 
 def shown(service: Service, folder: Path) -> str:
     """All that the process says of itself."""
-    pages = ("/", "/metrics", "/stats", "/config", "/blueprint", "/openapi.json", "/docs")
+    pages = ["/", "/metrics", "/stats", "/config", "/blueprint", "/openapi.json", "/docs"]
+    pages += ["/live", "/receipts?limit=1000", "/why"]
     said = [get(service.admin_port, page).body.decode() for page in pages]
+    for profile in ("tasks", "heap"):
+        looked = ask(service.admin_port, "POST", f"/profile/{profile}", b"", "text/plain")
+        assert looked.status == 200, looked.body
+        said.append(looked.body.decode())
     accept = {"Accept": "application/openmetrics-text"}
     said.append(get(service.admin_port, "/metrics", **accept).body.decode())
     said.append((folder / "service.log").read_text(encoding="utf-8"))

@@ -59,6 +59,8 @@ pub use live::{Ask, Change, Next, Reply, Wanted};
 pub use plane::{Engine, Pages, Plane, StartError};
 pub use profile::heap::set_allocator;
 pub use reason::Reason;
+pub use receipt::turn::count_allocations_by;
+pub use receipt::Allocated;
 pub use request::asked_time;
 pub use shared::Phase;
 pub use trace::{probe, Probed};

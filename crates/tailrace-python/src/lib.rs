@@ -5,6 +5,8 @@
 //! Imported by `tailrace._runtime` (the plane) and `tailrace._lab` (the lab in a process of its
 //! own) only.
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
 mod bridge;
 mod clock;
 mod probe;
@@ -17,10 +19,6 @@ use probe::probe_traces;
 use pyo3::prelude::*;
 use std::time::Duration;
 use tailrace_plane::{Ask, Next, Pages, Reply, Said, Wanted};
-
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pyo3::create_exception!(
     _plane,
@@ -60,7 +58,7 @@ impl Plane {
         docs: Vec<u8>,
     ) -> PyResult<Self> {
         #[cfg(feature = "mimalloc")]
-        tailrace_plane::set_allocator(allocator);
+        allocator::name();
         let pages = Pages { openapi, docs };
         let start = move || {
             let checked = tailrace_blueprint::Blueprint::from_json(&blueprint)
@@ -269,6 +267,8 @@ impl Engine {
     /// Starts the upstreams of `blueprint` (JSON).
     #[new]
     fn new(py: Python<'_>, blueprint: Vec<u8>) -> PyResult<Self> {
+        #[cfg(feature = "mimalloc")]
+        allocator::name();
         let start = move || {
             let checked = tailrace_blueprint::Blueprint::from_json(&blueprint)
                 .map_err(|problems| (listed(problems), 2))?;
@@ -356,35 +356,6 @@ fn build_info() -> (String, &'static str) {
 #[allow(clippy::needless_pass_by_value)] // a list from Python is extracted into a value
 fn run_lab(py: Python<'_>, arguments: Vec<String>) -> i32 {
     py.detach(|| tailrace_lab::run(&arguments))
-}
-
-/// What mimalloc says of itself, for heap profiles.
-#[cfg(feature = "mimalloc")]
-#[expect(unsafe_code, reason = "its figures have no safe interface")]
-fn allocator() -> (&'static str, Vec<(&'static str, u64)>) {
-    unsafe extern "C" {
-        fn mi_process_info(
-            elapsed_ms: *mut usize,
-            user_ms: *mut usize,
-            system_ms: *mut usize,
-            resident: *mut usize,
-            resident_peak: *mut usize,
-            committed: *mut usize,
-            committed_peak: *mut usize,
-            page_faults: *mut usize,
-        );
-    }
-    let mut told = [0_usize; 8];
-    let at: [*mut usize; 8] = std::array::from_fn(|index| &raw mut told[index]);
-    // SAFETY: the function of the linked allocator has this type, and writes eight numbers.
-    unsafe {
-        mi_process_info(at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7]);
-    }
-    let figures = vec![
-        ("committed_bytes", told[5] as u64),
-        ("committed_peak_bytes", told[6] as u64),
-    ];
-    ("mimalloc", figures)
 }
 
 #[pymodule]

@@ -186,7 +186,8 @@ function size(bytes) {
 function bill({ cpu, memory, concurrency, io, tail, python }) {
   const thread = cpu.thread_ms === null ? "" : `, ${duration(cpu.thread_ms)} of it on the processor`;
   const waits = python && `; in Python ${duration(python.loop_wait_ms)} for its loop, ${duration(python.lock_wait_ms)} for its lock`;
-  const made = `${memory.buffer_hits} buffers from the pool, ${memory.buffer_misses} new`;
+  const allocated = memory.allocations === null ? "" : `; ${memory.allocations} allocations of ${size(memory.allocated_bytes)}`;
+  const made = `${memory.buffer_hits} buffers from the pool, ${memory.buffer_misses} new${allocated}`;
   return [
     ["CPU", `${duration(cpu.poll_ms)} in ${cpu.polls} polls${thread}${waits ?? ""}`],
     ["Memory", `${size(memory.peak_bytes)} of ${size(memory.limit_bytes)} at most; ${made}`],

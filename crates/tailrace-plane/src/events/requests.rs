@@ -39,6 +39,19 @@ events! {
             "python" object "the fields of *computed*; absent when nothing was computed";
         }
 
+    "request.measured": "One request in 64 is measured with the clocks that cost something"
+        metrics {
+            Counter MEASURED_REQUESTS "tailrace_measured_requests" [view]
+                "Requests that were measured closely: what the three below are divided by";
+            Counter MEASURED_CPU "tailrace_measured_cpu_seconds" [view]
+                "Processor time of their worker in their polls";
+            Counter MEASURED_ALLOCATIONS "tailrace_measured_allocations" [view]
+                "Allocations in their polls, without Python's";
+            Counter MEASURED_BYTES "tailrace_measured_allocated_bytes" [view]
+                "Bytes of these allocations";
+        }
+        fields {}
+
     "request.slow": "A request took longer than the running P99 of its view"
         metrics {
             Counter TAIL_REQUESTS "tailrace_tail_requests" [view]

@@ -23,6 +23,7 @@ pub mod write;
 use crate::cache::Stored;
 use crate::program::Program;
 use crate::reason::Reason;
+use crate::receipt::Receipt;
 use crate::source::Source;
 use histogram::Histogram;
 use split::{Ended, Replied, Split};
@@ -80,6 +81,31 @@ pub struct ViewMetrics {
     pub entries: Count,
     /// For a view with computed fields.
     pub computed: Option<Box<ComputedMetrics>>,
+    /// What was measured of one request in so many.
+    pub measured: Measured,
+}
+
+/// Sums over the requests that were measured closely.
+#[derive(Debug, Default)]
+pub struct Measured {
+    pub requests: Count,
+    pub cpu_ns: Count,
+    pub allocations: Count,
+    pub allocated_bytes: Count,
+}
+
+impl Measured {
+    /// Adds a finished request, when it was measured.
+    pub fn add(&self, receipt: &Receipt) {
+        let Some(cpu) = receipt.cpu.thread else {
+            return;
+        };
+        let allocated = receipt.memory.allocated.unwrap_or_default();
+        self.requests.add(1);
+        self.cpu_ns.add(cpu);
+        self.allocations.add(allocated.count);
+        self.allocated_bytes.add(allocated.bytes);
+    }
 }
 
 /// What making the computed fields of a request took.

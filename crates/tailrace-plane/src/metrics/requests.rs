@@ -4,6 +4,7 @@
 //! part and reason stand beside each number (req 9.1d).
 
 use super::split::{rows, status_name, Ending, Replied, Row, STATUSES};
+use super::tail::in_seconds;
 use super::text::{sum, Read};
 use super::write::{Distribution, Family, Labelled, Labels};
 use super::{ViewMetrics, WorkerMetrics};
@@ -47,6 +48,22 @@ pub fn families(shared: &Shared) -> Vec<Family> {
             per_view(|w, i| &w.views[i].cancelled),
         ),
         Family::whole(&events::UNMATCHED_REQUESTS, unmatched(workers)),
+        Family::whole(
+            &events::MEASURED_REQUESTS,
+            per_view(|w, i| &w.views[i].measured.requests),
+        ),
+        Family::real(
+            &events::MEASURED_CPU,
+            in_seconds(per_view(|w, i| &w.views[i].measured.cpu_ns)),
+        ),
+        Family::whole(
+            &events::MEASURED_ALLOCATIONS,
+            per_view(|w, i| &w.views[i].measured.allocations),
+        ),
+        Family::whole(
+            &events::MEASURED_BYTES,
+            per_view(|w, i| &w.views[i].measured.allocated_bytes),
+        ),
         Family::real(
             &events::IN_FLIGHT_REQUESTS,
             vec![(vec![], shared.in_flight() as f64)],

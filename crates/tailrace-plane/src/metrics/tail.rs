@@ -33,7 +33,7 @@ pub fn families(shared: &Shared) -> Vec<Family> {
     ]
 }
 
-fn in_seconds(series: Labelled<u64>) -> Labelled<f64> {
+pub(super) fn in_seconds(series: Labelled<u64>) -> Labelled<f64> {
     let one = |(labels, nanos)| (labels, nanos as f64 / 1e9);
     series.into_iter().map(one).collect()
 }

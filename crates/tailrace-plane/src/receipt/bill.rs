@@ -47,6 +47,32 @@ pub struct Memory {
     /// Buffers from the pool, and new ones: each of those is an allocation of 4 KiB.
     pub buffer_hits: u32,
     pub buffer_misses: u32,
+    /// Only of sampled requests, in a process whose allocator counts.
+    pub allocated: Option<Allocated>,
+}
+
+/// What was asked of the allocator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allocated {
+    /// Memory that was grown counts once more, whole.
+    pub count: u64,
+    pub bytes: u64,
+}
+
+impl Allocated {
+    fn since(self, before: Self) -> Self {
+        Self {
+            count: self.count.wrapping_sub(before.count),
+            bytes: self.bytes.wrapping_sub(before.bytes),
+        }
+    }
+
+    /// Adds what came between two readings.
+    pub fn add(&mut self, before: Self, now: Self) {
+        let one = now.since(before);
+        self.count += one.count;
+        self.bytes += one.bytes;
+    }
 }
 
 /// From the wake-up of a request to its poll (req 3.3); only of sampled requests.

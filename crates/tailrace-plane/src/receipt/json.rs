@@ -47,6 +47,8 @@ pub fn receipt(program: &Program, receipt: &Receipt) -> Value {
             "limit_bytes": memory.limit,
             "buffer_hits": memory.buffer_hits,
             "buffer_misses": memory.buffer_misses,
+            "allocations": memory.allocated.map(|one| one.count),
+            "allocated_bytes": memory.allocated.map(|one| one.bytes),
         },
         "concurrency": {
             "calls": io.calls,

@@ -48,7 +48,7 @@ mod timeline;
 pub mod turn;
 pub mod why;
 
-pub use bill::{PartBill, Python, Receipt};
+pub use bill::{Allocated, PartBill, Python, Receipt};
 pub use calls::{CallBill, Calls, Ended, Whose};
 pub use held::Held;
 pub use shelf::Shelf;

@@ -4,19 +4,30 @@
 //! the thread, read at the start and the end of a poll, say what this request took (req 3.1, 3.2).
 //! The clock is read once more per poll for that. What costs a system call, the processor clock of
 //! the thread, and what costs a waker, the delay from wake-up to poll, is measured of one request
-//! in [`SAMPLED`].
+//! in [`SAMPLED`], and so is what it allocates: by the count that the process's allocator keeps of
+//! each thread, where it does ([`count_allocations_by`]).
 
-use super::bill::TURNS_MAX;
+use super::bill::{Allocated, TURNS_MAX};
 use super::Receipt;
 use crate::clock;
 use crate::worker::Thread;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
 use tailrace_policy::Nanos;
 
 /// Of so many requests one is measured with the clocks that cost something.
 pub const SAMPLED: u64 = 64;
+
+/// What the calling thread has allocated so far.
+pub type Count = fn() -> Allocated;
+
+static ALLOCATIONS: OnceLock<Count> = OnceLock::new();
+
+/// Names who counts the allocations of this process; the first one stays.
+pub fn count_allocations_by(count: Count) {
+    ALLOCATIONS.set(count).ok();
+}
 
 /// A poll under way.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +36,7 @@ pub struct Turn {
     thread: Nanos,
     hits: u64,
     misses: u64,
+    allocated: Option<Allocated>,
 }
 
 impl Turn {
@@ -39,6 +51,7 @@ impl Turn {
             },
             hits: thread.metrics.buffer_hits.get(),
             misses: thread.metrics.buffer_misses.get(),
+            allocated: allocated(receipt),
         }
     }
 
@@ -57,7 +70,17 @@ impl Turn {
         let (hits, misses) = (&thread.metrics.buffer_hits, &thread.metrics.buffer_misses);
         memory.buffer_hits += hits.get().wrapping_sub(self.hits) as u32;
         memory.buffer_misses += misses.get().wrapping_sub(self.misses) as u32;
+        if let Some(before) = self.allocated {
+            let now = allocated(receipt).unwrap_or(before);
+            let sum = receipt.memory.allocated.get_or_insert_default();
+            sum.add(before, now);
+        }
     }
+}
+
+fn allocated(receipt: &Receipt) -> Option<Allocated> {
+    let count = receipt.sampled.then(|| ALLOCATIONS.get()).flatten()?;
+    Some(count())
 }
 
 /// The waker of a sampled request: notes when it was woken.

@@ -134,6 +134,7 @@ impl Exchange {
         if let (Some(view), true) = (self.view, receipt.fanned > 0) {
             receipt.epoch_ms = clock::epoch_ms();
             receipt.set_id(&self.request_id);
+            worker.metrics.views[view].measured.add(receipt);
             let finished = std::mem::take(&mut self.fan.receipt);
             self.fan.receipt = worker.keep_receipt(view, finished);
         }

@@ -144,7 +144,17 @@ fn large_bodies_are_refused_within_bounded_memory() {
                 most = most.max(resident());
             });
             most = most.max(resident());
-            assert_eq!(honest.get("/one/7").status, 200, "after {}", case.0);
+            // Who asks while the worker still digests so many may be told to come later (`shed`).
+            eventually("an honest client is served", || {
+                let reply = honest.get("/one/7");
+                let served = reply.status == 200;
+                assert!(
+                    served || reply.code() == "shed",
+                    "after {}: {reply:?}",
+                    case.0
+                );
+                served
+            });
         }
         eventually("every connection is closed", || plane.connections() == 1);
         let grown = most.saturating_sub(base);
@@ -154,9 +164,10 @@ fn large_bodies_are_refused_within_bounded_memory() {
             cases.len(),
             grown / 1024
         );
-        // Other tests of this process run beside it, and their memory is counted too; bodies that
-        // were held as far as they are sent would be eight times the first term.
-        assert!(grown < MIB * parallel + 96 * MIB, "{grown} bytes");
+        // Other tests of this process run beside it, and their memory is counted too; half again is
+        // what the allocator of a test keeps of buffers that grew and were freed. Bodies that were
+        // held as far as they are sent would be eight for one.
+        assert!(grown < 2 * MIB * parallel + 96 * MIB, "{grown} bytes");
     }
     let honest = VIEWS.len() * cases(VIEWS[0]).len() + 1;
     assert_eq!(upstream.count(), honest, "a body became a request");

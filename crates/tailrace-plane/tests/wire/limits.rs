@@ -41,11 +41,15 @@ fn the_defaults_are_what_the_plane_runs_with() {
         ("upstream_body_max_bytes", 4 * 1024 * 1024),
         ("request_memory_max_bytes", 16 * 1024 * 1024),
         ("json_depth_max", 64),
+        ("cache_max_bytes", 64 * 1024 * 1024),
         ("connections_max", 4096),
         ("pool_idle_ms", 4_000),
         ("dns_refresh_ms", 5_000),
         ("drain_ms", 15_000),
+        ("reserve_ms", 2),
     ];
+    let shown = limits.as_object().map_or(0, serde_json::Map::len);
+    assert_eq!(shown, defaults.len(), "a limit without its default here");
     for (name, value) in defaults {
         assert_eq!(limits[name], json!(value), "{name}");
     }
