@@ -186,12 +186,13 @@ function size(bytes) {
 function bill({ cpu, memory, concurrency, io, tail, python }) {
   const thread = cpu.thread_ms === null ? "" : `, ${duration(cpu.thread_ms)} of it on the processor`;
   const waits = python && `; in Python ${duration(python.loop_wait_ms)} for its loop, ${duration(python.lock_wait_ms)} for its lock`;
+  const late = concurrency.wake_delay_ms === null ? "" : `, ${duration(concurrency.wake_delay_ms)} to be polled when woken`;
   const allocated = memory.allocations === null ? "" : `; ${memory.allocations} allocations of ${size(memory.allocated_bytes)}`;
   const made = `${memory.buffer_hits} buffers from the pool, ${memory.buffer_misses} new${allocated}`;
   return [
     ["CPU", `${duration(cpu.poll_ms)} in ${cpu.polls} polls${thread}${waits ?? ""}`],
     ["Memory", `${size(memory.peak_bytes)} of ${size(memory.limit_bytes)} at most; ${made}`],
-    ["Concurrency", `${concurrency.calls} calls, ${concurrency.in_flight_max} at once; waited ${duration(concurrency.fanout_wait_ms)} for the fan-out cap, ${duration(concurrency.bulkhead_wait_ms)} for places`],
+    ["Concurrency", `${concurrency.calls} calls, ${concurrency.in_flight_max} at once; waited ${duration(concurrency.fanout_wait_ms)} for the fan-out cap, ${duration(concurrency.bulkhead_wait_ms)} for places${late}`],
     ["IO", `${io.attempts} attempts (${io.retries} retries, ${io.hedges} hedges), ${io.connects} connects, ${size(io.bytes_out)} out, ${size(io.bytes_in)} in`],
     ["Tail", tail.path.map((one) => `${one.part} saves ${duration(one.saving_ms)}`).join(", ") || "no part on the critical path"],
   ];
