@@ -65,8 +65,9 @@ test-python: $(STAMPS)/built-ci ## Python tests; one: .venv/bin/pytest tests/...
 requirements: $(STAMPS)/dev ## Each requirement with its code and test, or "open"
 	$(PY) tools/requirements.py
 
-stubs: $(STAMPS)/built-ci ## Compare _plane.pyi with the built module
+stubs: $(STAMPS)/built-ci ## _plane.pyi beside the built module, and the stub its code generates
 	$(PY) -m mypy.stubtest tailrace._plane
+	$(PY) tools/stubs.py
 
 types: $(STAMPS)/dev $(STAMPS)/types ## What users write, under two type checkers
 	.venv/bin/mypy tests/typing

@@ -164,9 +164,9 @@ fn large_bodies_are_refused_within_bounded_memory() {
             cases.len(),
             grown / 1024
         );
-        // Other tests of this process run beside it, and their memory is counted too; half again is
-        // what the allocator of a test keeps of buffers that grew and were freed. Bodies that were
-        // held as far as they are sent would be eight for one.
+        // Other tests of this process run beside it, and their memory is counted too, as is what an
+        // allocator keeps; half again was seen. Bodies held as far as they are sent would be eight
+        // for one.
         assert!(grown < 2 * MIB * parallel + 96 * MIB, "{grown} bytes");
     }
     let honest = VIEWS.len() * cases(VIEWS[0]).len() + 1;
