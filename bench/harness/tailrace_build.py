@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def wheel(venv: Path, name: str, flags: str, *features: str) -> Path:
     env = {"RUSTFLAGS": flags, "CARGO_TARGET_DIR": str(target / name)} if flags else {}
     maturin = [str(venv / "bin" / "python"), "-m", "maturin", "build"]
     # Given on the command line, features take the place of those in pyproject.toml.
-    asked = ["--features", ",".join(["pyo3/abi3-py311", *features])]
+    usual = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["maturin"]["features"]
+    asked = ["--features", ",".join([*usual, *features])]
     step([*maturin, "--profile", "dist", "--locked", *asked, "--out", str(out)], env)
     return next(out.glob("*.whl"))
 

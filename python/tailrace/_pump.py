@@ -1,7 +1,8 @@
 """Between an event loop and the plane: one descriptor, one reader, whole batches.
 
 The failure prevented: a thread wake-up per call, and a future that nobody ends. Calls that code
-submits during one turn of the loop cross together when the turn is over; completions that have come
+submits one by one during one turn of the loop cross together when the turn is over, and a client's
+batch at once; completions that have come
 meanwhile are taken by one wake-up. What is awaited is the loop's own future, so that
 `asyncio.timeout`, `TaskGroup`, context variables and cancellation work as ever; cancelling it ends
 the call in the plane (RELIABILITY A04).

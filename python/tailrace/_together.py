@@ -91,12 +91,12 @@ class Together:
     @overload
     def all(self, *calls: Asked[A]) -> Coroutine[Any, Any, tuple[A, ...]]: ...
 
-    def all(self, *calls: Any) -> Any:
+    async def all(self, *calls: Any) -> Any:
         """The results of `calls`, submitted together and come back in one wake-up.
 
         The first strong call that fails ends the others and raises `CallFailed`.
         """
-        return make(self, calls)
+        return await make(self, calls)
 
     async def one(self, call: Any) -> Any:
         """The result of one call; awaiting the call itself does the same."""

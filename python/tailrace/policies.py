@@ -48,8 +48,8 @@ class Hedge:
     """A second attempt while the first one is slower than usual (req 8.3).
 
     It starts when the first has taken as long as the percentile `after` of recent attempts, and
-    never before twice their median or `delay_min`. Over ten seconds at most `extra` hedges per
-    call are sent.
+    never before `delay_min`, nor before one and a half medians where the call's time allows that.
+    Over ten seconds at most `extra` hedges per call are sent.
     """
 
     after: Percentile = "p95"

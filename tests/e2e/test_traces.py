@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,9 @@ def test_views_and_handlers_are_traced(
         wanted += [bytes.fromhex(TRACE), b"GET /declared/{id}", b"handler", b"the-shop", b"up"]
         eventually("the spans are there", lambda: all(one in collector.said for one in wanted))
         assert all(head["authorization"] == "Bearer hunter2" for head in collector.heads)
-        assert metric(service, "tailrace_spans_exported_total") > 0
+        # Counted when the collector's answer is back, a moment after it has the spans.
+        exported = partial(metric, service, "tailrace_spans_exported_total")
+        eventually("the spans are counted", lambda: exported() > 0)
         # RELIABILITY S22: the token is in no page of the admin port.
         for page in ("/config", "/metrics"):
             assert b"hunter2" not in get(service.admin_port, page).body

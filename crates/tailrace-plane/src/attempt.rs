@@ -125,9 +125,7 @@ fn conclude(call: &Call, picked: usize, result: Result<Response, Reason>) -> Att
             picked,
         },
         Ok(response) => {
-            if let Some(answered) = &call.answered {
-                answered.set(response.status);
-            }
+            call.tally.answered.set(response.status);
             let landed = accept(call, &response);
             let failure = landed.as_ref().err().map_or(Failure::Invalid, |reason| {
                 failure_of(*reason, response.status)

@@ -89,8 +89,6 @@ pub struct Call {
     pub together: Cell<bool>,
     /// Extra attempts of the whole request, shared by its calls.
     pub purse: Rc<Purse>,
-    /// Where the status of the last answer is put, for a caller that tells it on.
-    pub answered: Option<Rc<Cell<u16>>>,
 }
 
 /// A part's projected JSON, or `None` for an empty (204) answer.

@@ -55,7 +55,8 @@ pub async fn hedged(
     let upstream = &worker.program.upstreams[part.upstream];
     let started = worker.now.get();
     let policy = upstream.policies.hedge.as_ref().filter(|_| part.hedgeable);
-    let Some((hedge, delay)) = policy.and_then(|one| Some((one, one.delay(started)?))) else {
+    let left = call.until.saturating_sub(started);
+    let Some((hedge, delay)) = policy.and_then(|one| Some((one, one.delay(started, left)?))) else {
         return first.await;
     };
     call.tally.hedge_at.set(started + delay);

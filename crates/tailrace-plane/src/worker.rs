@@ -250,6 +250,7 @@ impl Thread {
             exchanges: exchanges.len(),
             exchange_bytes: exchanges.iter().map(|one| bytes(one)).sum(),
             exchanges_max: EXCHANGES_KEPT,
+            sets: self.conversations.sets.free(),
             idle_connections: self.pools.idle(),
             hot_keys: self.near.borrow().len(),
         }

@@ -341,7 +341,9 @@ fn asked_seconds(name: &[u8], value: &[u8]) -> Option<f64> {
 /// Version and build profile, so that benchmarks can refuse a debug build.
 #[pyfunction]
 fn build_info() -> (String, &'static str) {
-    let profile = if cfg!(debug_assertions) {
+    let profile = if cfg!(feature = "mute") {
+        "muted"
+    } else if cfg!(debug_assertions) {
         "debug"
     } else {
         env!("TAILRACE_PROFILE")

@@ -50,6 +50,7 @@ pub(super) fn start(
         weak_left_out: false,
         lines: Vec::new(),
         id_line,
+        noted: trace.is_some(),
     };
     let mut alone = Alone {
         worker: Rc::clone(worker),
@@ -126,7 +127,7 @@ impl Alone {
                 }
             }
             if self.groups.poll(&worker, context) {
-                for landed in self.groups.take_over() {
+                while let Some(landed) = self.groups.next_over() {
                     self.bridge.push(worker.now.get(), landed, None);
                 }
             }
@@ -146,6 +147,7 @@ impl Alone {
 impl Drop for Alone {
     fn drop(&mut self) {
         self.finish_trace();
+        self.groups.end(&self.worker);
         self.worker.conversations.close(self.ticket);
         self.bridge.clients.fetch_sub(1, Ordering::AcqRel);
     }

@@ -4,7 +4,10 @@
 //! limit, and at most `fanout` of them are in flight (req 4.3). The first strong failure of a
 //! group ends the calls beside it (req 4.5); dropping the conversation ends all.
 
+mod set;
 mod survey;
+
+pub use set::Sets;
 
 use super::message::{Answer, Event, Failed, Group, Kept, Token, Wanted};
 use crate::call::{self, Call, Made, Running};
@@ -12,11 +15,11 @@ use crate::clock;
 use crate::h1::Method;
 use crate::json::Json;
 use crate::reason::Reason;
-use crate::receipt::{Calls, Ended, Held, Receipt, Tallies, Tally, Whose};
+use crate::receipt::{Ended, Held, Tally, Whose};
 use crate::template::{self, Rendered, Values};
 use crate::worker::Worker;
+use set::Set;
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -39,6 +42,8 @@ pub struct Bounds {
     pub lines: Vec<Vec<u8>>,
     /// Header line of the request id.
     pub id_line: Vec<u8>,
+    /// Whether somebody reads what the calls have cost.
+    pub noted: bool,
 }
 
 struct Job {
@@ -56,7 +61,6 @@ struct Slot {
     method: Method,
     until: Nanos,
     tally: Rc<Tally>,
-    answered: Rc<Cell<u16>>,
     running: Running,
 }
 
@@ -79,25 +83,16 @@ struct Open {
 /// All calls of one conversation.
 pub struct Groups {
     bounds: Bounds,
-    ready: VecDeque<Job>,
-    running: Vec<Slot>,
-    open: Vec<Open>,
-    /// Groups that are over and not yet told.
-    over: Vec<Event>,
-    /// The first of each upstream: the reply names upstreams.
-    stale: Vec<Stale>,
+    own: Set,
     memory: Rc<Held>,
     purse: Rc<Purse>,
-    tallies: Tallies,
-    /// The calls that have ended.
-    calls: Calls,
 }
 
 impl std::fmt::Debug for Groups {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Groups")
-            .field("ready", &self.ready.len())
-            .field("running", &self.running.len())
+            .field("ready", &self.own.ready.len())
+            .field("running", &self.own.running.len())
             .finish_non_exhaustive()
     }
 }
@@ -106,15 +101,9 @@ impl Groups {
     pub fn new(worker: &Worker, bounds: Bounds) -> Self {
         let memory = u64::from(worker.program.limits.request_memory_max_bytes);
         Self {
-            ready: VecDeque::new(),
-            running: Vec::new(),
-            open: Vec::new(),
-            over: Vec::new(),
-            stale: Vec::new(),
+            own: worker.conversations.sets.take(),
             memory: Held::new(memory),
             purse: Rc::new(Purse::new(bounds.extra_attempts)),
-            tallies: Tallies::default(),
-            calls: Calls::default(),
             bounds,
         }
     }
@@ -122,8 +111,8 @@ impl Groups {
     /// Readies a group's calls.
     pub fn add(&mut self, worker: &Worker, group: Group) {
         let Group { token, calls } = group;
-        let held = self.ready.len() + self.running.len();
-        self.open.push(Open {
+        let held = self.own.ready.len() + self.own.running.len();
+        self.own.open.push(Open {
             token,
             left: calls.len(),
             strong: calls.iter().map(|wanted| wanted.strong).collect(),
@@ -131,7 +120,7 @@ impl Groups {
             kept: Vec::new(),
         });
         if calls.is_empty() {
-            self.finish(self.open.len() - 1);
+            self.finish(self.own.open.len() - 1);
             return;
         }
         let mut refused = false;
@@ -144,7 +133,7 @@ impl Groups {
                 self.render(worker, &wanted)
             };
             match rendered {
-                Ok(rendered) => self.ready.push_back(Job {
+                Ok(rendered) => self.own.ready.push_back(Job {
                     token,
                     at,
                     ready: worker.now.get(),
@@ -158,43 +147,52 @@ impl Groups {
             }
         }
         // One that failed before the others were readied may have closed its group.
-        if refused && !self.open.iter().any(|group| group.token == token) {
-            self.ready.retain(|job| job.token != token);
+        if refused && !self.own.open.iter().any(|group| group.token == token) {
+            self.own.ready.retain(|job| job.token != token);
         }
     }
 
     /// Nobody waits for this group any more.
     pub fn withdraw(&mut self, worker: &Worker, token: Token) {
-        self.open.retain(|group| group.token != token);
+        self.own.open.retain(|group| group.token != token);
         self.drop_calls(worker, token);
     }
 
-    /// Drives the calls; true when groups are over, which `take_over` then gives.
+    /// Drives the calls; true when groups are over, which `next_over` then gives.
     pub fn poll(&mut self, worker: &Rc<Worker>, context: &mut Context<'_>) -> bool {
         loop {
             self.launch(worker);
             if !self.poll_running(worker, context) && self.wake() != Some(call::AT_ONCE) {
-                return !self.over.is_empty();
+                return !self.own.over.is_empty();
             }
         }
     }
 
-    pub fn take_over(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.over)
+    pub fn next_over(&mut self) -> Option<Event> {
+        self.own.over.pop_front()
     }
 
     /// When the calls must be polled again.
     pub fn wake(&self) -> Option<Nanos> {
-        self.running.iter().map(|slot| slot.tally.wake.get()).min()
+        self.own
+            .running
+            .iter()
+            .map(|slot| slot.tally.wake.get())
+            .min()
     }
 
     pub fn take_stale(&mut self) -> Vec<Stale> {
-        std::mem::take(&mut self.stale)
+        std::mem::take(&mut self.own.stale)
     }
 
     fn served_stale(&mut self, upstream: usize, reason: Reason, age_s: u32) {
-        if self.stale.iter().all(|known| known.upstream != upstream) {
-            self.stale.push(Stale {
+        if self
+            .own
+            .stale
+            .iter()
+            .all(|known| known.upstream != upstream)
+        {
+            self.own.stale.push(Stale {
                 upstream,
                 reason,
                 age_s,
@@ -203,7 +201,7 @@ impl Groups {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.over.is_empty()
+        self.own.open.is_empty() && self.own.over.is_empty()
     }
 
     fn render(&self, worker: &Worker, wanted: &Wanted) -> Result<Rendered, Reason> {
@@ -231,9 +229,9 @@ impl Groups {
 
     /// Starts ready calls as far as the fan-out cap allows (req 4.3).
     fn launch(&mut self, worker: &Rc<Worker>) {
-        let together = self.ready.len() > 1;
-        while self.running.len() < self.bounds.fanout {
-            let Some(job) = self.ready.pop_front() else {
+        let together = self.own.ready.len() > 1;
+        while self.own.running.len() < self.bounds.fanout {
+            let Some(job) = self.own.ready.pop_front() else {
                 return;
             };
             let reserve = Nanos::from(worker.program.limits.reserve_ms) * clock::MILLI;
@@ -254,9 +252,8 @@ impl Groups {
             } else {
                 until
             };
-            let tally = self.tallies.take(job.ready, now);
+            let tally = self.own.tallies.take(job.ready, now);
             tally.span.set(worker.span());
-            let answered = Rc::new(Cell::new(0));
             let (upstream, method) = (template.part.upstream, template.part.method);
             let running = call::start(Call {
                 worker: Rc::clone(worker),
@@ -268,19 +265,17 @@ impl Groups {
                 tally: Rc::clone(&tally),
                 together: Cell::new(together),
                 purse: Rc::clone(&self.purse),
-                answered: Some(Rc::clone(&answered)),
             });
-            self.running.push(Slot {
+            self.own.running.push(Slot {
                 token: job.token,
                 at: job.at,
                 upstream,
                 method,
                 until,
                 tally,
-                answered,
                 running,
             });
-            self.calls.in_flight(self.running.len());
+            self.own.calls.in_flight(self.own.running.len());
         }
     }
 
@@ -288,16 +283,16 @@ impl Groups {
     fn poll_running(&mut self, worker: &Worker, context: &mut Context<'_>) -> bool {
         let mut progress = false;
         let mut index = 0;
-        while index < self.running.len() {
-            let slot = &mut self.running[index];
+        while index < self.own.running.len() {
+            let slot = &mut self.own.running[index];
             // What the call waits for before its end is said anew by each poll.
             slot.tally.wake.set(slot.until);
             let Poll::Ready(ended) = slot.running.as_mut().poll(context) else {
                 index += 1;
                 continue;
             };
-            let slot = self.running.swap_remove(index);
-            let (token, at, answered) = (slot.token, slot.at, slot.answered.get());
+            let slot = self.own.running.swap_remove(index);
+            let (token, at, answered) = (slot.token, slot.at, slot.tally.answered.get());
             let failed = ended.landed.as_ref().err().copied();
             if let Some(reason) = ended.failed {
                 self.served_stale(slot.upstream, reason, ended.age_s);
@@ -309,11 +304,11 @@ impl Groups {
             }
             let landed = ended.landed.map(|json| json.map(Json::into_bytes));
             let answer = landed.map_err(|reason| Failed { reason, answered });
-            let running = self.running.len();
+            let running = self.own.running.len();
             self.land(worker, token, at, answer);
             progress = true;
             // A landing may end its siblings, and so move what stands before `index`.
-            if self.running.len() != running {
+            if self.own.running.len() != running {
                 index = 0;
             }
         }
@@ -328,16 +323,16 @@ impl Groups {
             age_s: ended.age_s,
             failed: ended.failed,
         };
-        if let Some(group) = self.open.iter_mut().find(|group| group.token == token) {
+        if let Some(group) = self.own.open.iter_mut().find(|group| group.token == token) {
             group.kept.push(kept);
         }
     }
 
     fn land(&mut self, worker: &Worker, token: Token, at: usize, answer: Answer) {
-        let Some(index) = self.open.iter().position(|group| group.token == token) else {
+        let Some(index) = self.own.open.iter().position(|group| group.token == token) else {
             return;
         };
-        let group = &mut self.open[index];
+        let group = &mut self.own.open[index];
         let fatal = answer.is_err() && group.strong[at];
         group.answers[at] = Some(answer);
         group.left -= 1;
@@ -348,11 +343,11 @@ impl Groups {
     }
 
     fn finish(&mut self, index: usize) {
-        let group = self.open.swap_remove(index);
+        let group = self.own.open.swap_remove(index);
         let cancelled = || Err(Failed::silent(Reason::Cancelled));
         let answers = group.answers.into_iter();
         let answers = answers.map(|answer| answer.unwrap_or_else(cancelled));
-        self.over.push(Event::Landed {
+        self.own.over.push_back(Event::Landed {
             token: group.token,
             answers: answers.collect(),
             kept: group.kept,
@@ -360,10 +355,10 @@ impl Groups {
     }
 
     fn drop_calls(&mut self, worker: &Worker, token: Token) {
-        self.ready.retain(|job| job.token != token);
+        self.own.ready.retain(|job| job.token != token);
         let own = |slot: &Slot| slot.token == token;
-        while let Some(at) = self.running.iter().position(own) {
-            let slot = self.running.swap_remove(at);
+        while let Some(at) = self.own.running.iter().position(own) {
+            let slot = self.own.running.swap_remove(at);
             self.ended(worker.now.get(), slot, None);
         }
     }
@@ -379,18 +374,9 @@ impl Groups {
         };
         // First the call, which may be what still holds the tally.
         drop(slot.running);
-        self.calls.add(whose, &slot.tally, now, ended);
-        self.tallies.give(slot.tally);
-    }
-
-    /// Ends all calls, and writes what they cost into the receipt.
-    pub fn settle(&mut self, now: Nanos, receipt: &mut Receipt) {
-        self.ready.clear();
-        while let Some(slot) = self.running.pop() {
-            self.ended(now, slot, None);
+        if self.bounds.noted {
+            self.own.calls.add(whose, &slot.tally, now, ended);
         }
-        receipt.calls = std::mem::take(&mut self.calls);
-        receipt.memory.peak = self.memory.peak();
-        receipt.memory.limit = self.memory.limit();
+        self.own.tallies.give(slot.tally);
     }
 }

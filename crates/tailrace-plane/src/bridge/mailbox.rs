@@ -3,6 +3,7 @@
 //! The failure prevented is a lock per conversation: letters cross into one box per worker, and are
 //! handed out by the thread that holds the conversations.
 
+use super::groups::Sets;
 use super::message::{Letter, Ticket};
 use super::{alone, stream, Bridge, Post};
 use crate::worker::Worker;
@@ -38,6 +39,8 @@ impl Mailbox {
 pub struct Conversations {
     open: RefCell<HashMap<Ticket, Rc<Mailbox>>>,
     next: Cell<u64>,
+    /// What holds their calls, while it is free.
+    pub sets: Sets,
 }
 
 impl Conversations {

@@ -84,7 +84,7 @@ impl Run {
             }
             let now = worker.now.get();
             if self.groups.poll(&worker, context) {
-                for landed in self.groups.take_over() {
+                while let Some(landed) = self.groups.next_over() {
                     self.conversation
                         .bridge
                         .push(now, landed, Some(&self.conversation.waits));
@@ -110,6 +110,7 @@ impl Run {
     pub fn settle(mut self, receipt: &mut Receipt) {
         self.groups
             .settle(self.conversation.worker.now.get(), receipt);
+        self.groups.end(&self.conversation.worker);
         receipt.python = Some(self.conversation.waits.python());
     }
 }

@@ -150,7 +150,6 @@ pub(super) fn start(key: Key, flight: Flight, call: Call, keep: Keep) {
         memory: Held::new(u64::from(memory)),
         until: now + time,
         cut: false,
-        answered: None,
         tally: Rc::clone(&tally),
         together: Cell::new(false),
         ..call

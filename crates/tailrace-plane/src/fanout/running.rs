@@ -63,7 +63,6 @@ impl FanOut {
                 tally: Rc::clone(&tally),
                 together: Cell::new(together),
                 purse: Rc::clone(&self.purse),
-                answered: None,
             });
             self.running.push(Slot {
                 part,

@@ -33,6 +33,8 @@ pub struct Kept {
     pub exchanges: usize,
     pub exchange_bytes: usize,
     pub exchanges_max: usize,
+    /// What holds the calls of Python code.
+    pub sets: usize,
     pub idle_connections: usize,
     pub hot_keys: usize,
 }
@@ -107,6 +109,7 @@ fn owners(shared: &Shared, seen: &[Option<Seen>]) -> Vec<Owner> {
             kept.exchange_bytes,
             Some(max),
         );
+        own("idle_conversations", kept.sets, 0, None);
         own("idle_upstream_connections", kept.idle_connections, 0, None);
         own("client_connections", seen.connections, 0, None);
         own("hot_keys", kept.hot_keys, 0, None);

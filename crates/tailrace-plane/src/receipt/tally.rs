@@ -97,6 +97,8 @@ pub struct Tally {
     pub opened: Cell<u16>,
     /// Number of the attempt that ended last: what it met is what the call met.
     pub decided: Cell<u16>,
+    /// Status of the answer that was looked at last; 0: there was none.
+    pub answered: Cell<u16>,
     /// When the pause before the next attempt ends; 0: there is none.
     pub retry_at: Cell<Nanos>,
     /// When an attempt may be made beside the one under way; 0: there is no such moment to come.
@@ -123,6 +125,7 @@ impl Tally {
         self.hedges.set(0);
         self.opened.set(0);
         self.decided.set(0);
+        self.answered.set(0);
         self.retry_at.set(0);
         self.hedge_at.set(0);
         self.in_lane.set(0);

@@ -31,6 +31,7 @@ impl Exchange {
             weak_left_out: self.fan.left_out != 0,
             lines: std::mem::take(&mut self.fan.lines),
             id_line: self.fan.id_line.clone(),
+            noted: true,
         };
         let bridge = worker.shared.bridge.as_ref().ok_or_else(busy)?;
         let mut values = std::mem::take(&mut self.fan.parameters);

@@ -39,19 +39,27 @@ fn the_delay_has_a_floor_a_ceiling_and_needs_samples() {
     for (elapsed, delay) in cases {
         let hedge = warm(Params::default(), elapsed);
         hedge.deposit(0);
-        assert_eq!(hedge.delay(0), delay, "{elapsed}");
+        assert_eq!(hedge.delay(0, SECOND), delay, "{elapsed}");
         if delay.is_none() {
             assert_eq!(hedge.try_hedge(0), Err(HedgeRefused::Off));
         }
     }
-    assert_eq!(Hedge::new(Params::default()).delay(0), None);
-    // All alike: a second attempt would answer after the first, before twice its time.
-    let usual = warm(Params::default(), 10 * MILLI).delay(0).unwrap();
-    assert!((20 * MILLI..=20_320 * MICRO).contains(&usual), "{usual}");
+    assert_eq!(Hedge::new(Params::default()).delay(0, SECOND), None);
+    // All alike: nothing is late before one and a half medians.
+    let alike = warm(Params::default(), 10 * MILLI);
+    let usual = alike.delay(0, SECOND).unwrap();
+    assert!((15 * MILLI..=15_240 * MICRO).contains(&usual), "{usual}");
+    // But for a call that has 22 ms a second attempt must start at 12 to be back in time; one that
+    // cannot be back at all starts at the percentile.
+    for (left, starts) in [(22, 12), (15, 10), (0, 10)] {
+        let delay = alike.delay(0, left * MILLI).unwrap();
+        let off = delay.abs_diff(starts * MILLI);
+        assert!(off <= 200 * MICRO, "{left} ms left: {delay}");
+    }
     // One in ten takes ten times as long: that is waited for, not the median.
     let hedge = warm(Params::default(), 10 * MILLI);
     (0..20).for_each(|_| hedge.record(0, 100 * MILLI, false));
-    let late = hedge.delay(0).unwrap();
+    let late = hedge.delay(0, SECOND).unwrap();
     assert!((100 * MILLI..=101_600 * MICRO).contains(&late), "{late}");
 }
 
@@ -102,7 +110,7 @@ impl Race {
             self.calls += 1;
             self.hedge.deposit(now);
             let first = self.attempt();
-            let delay = self.hedge.delay(now).filter(|delay| *delay < first);
+            let delay = self.hedge.delay(now, SECOND).filter(|delay| *delay < first);
             let Some(delay) = delay.filter(|_| self.hedge.try_hedge(now).is_ok()) else {
                 self.hedge.record(now, first, false);
                 self.times.push(first);
@@ -164,7 +172,7 @@ fn the_delay_does_not_collapse_over_minutes() {
         let mut race = Race::new(0.0);
         race.exponential = true;
         race.run(0, 120, honest);
-        race.hedge.delay(120 * SECOND + REFRESH).unwrap() as f64 / MILLI as f64
+        race.hedge.delay(120 * SECOND + REFRESH, SECOND).unwrap() as f64 / MILLI as f64
     };
     let (honest, blind) = (delay_after(true), delay_after(false));
     assert!((29.0..31.0).contains(&honest), "{honest}");

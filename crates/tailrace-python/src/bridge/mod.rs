@@ -2,7 +2,7 @@
 //!
 //! No decision is made here. Everything is copied between Python's objects and the plane's: no
 //! Python object ever leaves the thread that made it, so none can be dropped on a worker. What the
-//! loop sends is kept until `flush`, so that all calls of one turn of the loop cross together.
+//! loop sends is kept until `flush`, so that calls of one turn of the loop can cross together.
 
 mod convert;
 

@@ -6,7 +6,7 @@ use crate::profile::survey::{Request, Wait, Waiting};
 impl Groups {
     /// Writes down every call that waits or runs.
     pub fn note_waits(&self, into: &mut Request) {
-        for job in &self.ready {
+        for job in &self.own.ready {
             let upstream = job.wanted.template.part.upstream;
             into.push(Waiting {
                 item: job.at as u16,
@@ -14,7 +14,7 @@ impl Groups {
                 ..Waiting::of(Wait::Fanout, Some(upstream), job.ready)
             });
         }
-        for slot in &self.running {
+        for slot in &self.own.running {
             let base = Waiting {
                 item: slot.at as u16,
                 upstream: Some(slot.upstream as u16),
