@@ -98,7 +98,7 @@ PAGES: Final[dict[str, CodeDoc]] = {
         ),
         why_bad=(
             "The deadline ends the request before the last timeout can fire: the caller gets a "
-            "504 that names no part, and the work before it was for nothing (req 4.2)."
+            "504 that names no part, and the work before it was for nothing (req 4.5)."
         ),
         fix=(
             "Shorten a timeout, cap the list with `each_max`, raise the deadline, or record why "

@@ -1,5 +1,5 @@
 //! An attempt that runs out of its own time on real sockets: it is dropped and may be tried again
-//! within the call's time, the purse and the budget (req 9.4, 4.2).
+//! within the call's time, the purse and the budget (req 9.4, 4.5).
 
 use crate::patience::eventually;
 use crate::service::{strong, weak, Running, Service};

@@ -68,6 +68,26 @@ fn lines_that_cannot_be_written_are_counted() {
     assert!(plane.metric("tailrace_access_log_dropped_total", "").abs() < f64::EPSILON);
 }
 
+// req 5.2: a full ring drops and counts, and nobody waits for it.
+#[test]
+fn what_finds_the_ring_full_is_counted_and_answered_all_the_same() {
+    const ASKED: usize = 256;
+    let path = std::env::temp_dir().join(format!("tailrace-ring-{}.log", std::process::id()));
+    let upstream = Upstream::echo();
+    let log = json!({"format": "json", "path": path.to_str(), "ring": 1});
+    let plane = Service::one(&upstream).access_log(log).start();
+    let mut client = plane.client();
+    client.send(get("/one/7").repeat(ASKED));
+    (0..ASKED).for_each(|_| assert_eq!(client.reply().status, 200));
+    let dropped = || plane.metric("tailrace_access_log_dropped_total", "") as usize;
+    let lines = || std::fs::read_to_string(&path).map_or(0, |text| text.lines().count());
+    eventually("every request is a line or a number", || {
+        lines() + dropped() == ASKED
+    });
+    assert!(dropped() > 0, "{} lines", lines());
+    std::fs::remove_file(&path).ok();
+}
+
 fn number(config: &Value, pointer: &str) -> f64 {
     let value = config.pointer(pointer).and_then(Value::as_f64);
     value.unwrap_or_else(|| panic!("{pointer} is not in {config:#}"))

@@ -40,7 +40,7 @@ fn who_is_due_is_woken_once_and_the_next_is_told() {
     assert_eq!([rung(0), rung(1), rung(2)], [0, 1, 1]);
 }
 
-// req 4.2: never early, whatever was asked for before; and what was stopped stays silent.
+// req 4.5: never early, whatever was asked for before; and what was stopped stays silent.
 #[test]
 fn it_rings_at_the_time_asked_for_and_not_for_who_has_stopped() {
     let runtime = tokio::runtime::Builder::new_current_thread()
