@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,7 +113,8 @@ class Children:
                 stdout=subprocess.PIPE,
                 stderr=sink,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - the demo has one thread
+                # The demo has one thread.
+                preexec_fn=partial(_end_with, os.getpid()),  # noqa: PLW1509
             )
         child = Child(name, process, log, ends)
         self._all.append(child)
@@ -202,7 +204,9 @@ def _c_library() -> Any:
 _LIBC: Final = _c_library()
 
 
-def _end_with_parent() -> None:
+def _end_with(parent: int) -> None:
     """In the child, before it runs: the kernel ends it when the demo is gone."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # It was gone before the kernel had been told.
+            os._exit(1)
