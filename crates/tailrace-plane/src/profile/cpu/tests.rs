@@ -8,8 +8,11 @@ use crate::profile::threads::Threads;
 use proptest::prelude::*;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// A process is profiled by one at a time, and tests run side by side.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn stack(frames: &[&str], us: u64) -> Stack {
     Stack {
@@ -43,6 +46,7 @@ fn caller_of_the_busy_place(spins: &AtomicU64, stop: &AtomicBool) {
 ))]
 #[test]
 fn a_busy_thread_is_found_with_its_callers() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let threads = Arc::<Threads>::default();
     let (stop, over) = (AtomicBool::new(false), AtomicBool::new(false));
     let spins = AtomicU64::new(0);
@@ -86,6 +90,7 @@ fn a_busy_thread_is_found_with_its_callers() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_thread_that_is_gone_is_refused_in_words() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let threads = Arc::<Threads>::default();
     let other = Arc::clone(&threads);
     let gone = std::thread::spawn(move || {
