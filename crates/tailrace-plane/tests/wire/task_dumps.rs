@@ -305,6 +305,8 @@ fn a_shared_fetch_is_waited_for_by_all_who_share_it() {
     });
     let told = requests(&plane);
     assert_eq!(told[1]["waits"][0]["waits_for"], "shared_fetch");
+    // Sent is not read yet.
+    eventually("the upstream has it", || upstream.count() > 0);
     assert_eq!(upstream.count(), 1);
 }
 
