@@ -36,7 +36,7 @@ from typing import Any, Final
 
 from harness import measures
 from harness.lab import Lab, Load, build_lab
-from harness.machine import WORK, BenchError, allow_many_files, choose_cores, environment
+from harness.machine import WORK, BenchError, allow_many_files, choose_cores, described
 from harness.peers import VENV, Command, Peer, Start, build_floor, build_python, start_tailrace
 from harness.server import Server
 from harness.tailrace_build import step, wheel
@@ -163,7 +163,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 faults += [f"{peer.name}: {fault}" for fault in result["faults"]]
             last = "  ".join(f"{name} {values[-1]:.1f} us" for name, values in cpu.items())
             print(f"round {seed}  {last}", file=sys.stderr, flush=True)
-    return {"machine": environment(cores), "cpu_us_per_request": cpu, "faults": faults}
+    return {
+        **described("evidence", cores, {"quick": options.quick}),
+        "cpu_us_per_request": cpu,
+        "faults": faults,
+        "valid": not faults,
+    }
 
 
 def judge(cpu: dict[str, list[float]]) -> tuple[str, dict[str, float]]:

@@ -5,10 +5,10 @@
     python3 bench/render.py bench/results/2026-01-31.json            # to standard output
     python3 bench/render.py bench/results/2026-01-31-tail.json       # of bench/tail.py
 
-The table replaces what stands between the two marker lines, `bench` for the one kind of result and
-`bench-tail` for the other. Quick or invalid results are refused
-for a file: a README must not show a number that the runner itself did not believe. The commands
-stand before the numbers.
+The table replaces what stands between the two marker lines of the result's kind: `bench`,
+`bench-tail`, `bench-evidence`, `bench-traces`. Quick or invalid results are refused for a file: a
+README must not show a number that the runner itself did not believe. The commands stand before the
+numbers.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import evidence
+import traces
+from harness.machine import heading
 from harness.tail import table as tail
 
 EMPTY = "-"
+Block = Callable[[dict[str, Any]], str]
 
 
 def spread(value: dict[str, float] | None, digits: int) -> str:
@@ -79,9 +84,9 @@ HEADINGS = (
 )
 
 
-def table(result: dict[str, Any]) -> str:
-    """The whole block: how it was measured, then what came out."""
-    machine, settings = result["environment"], result["settings"]
+def cost(result: dict[str, Any]) -> str:
+    """The whole block of `bench/run.py`: how it was measured, then what came out."""
+    settings = result["settings"]
     entries = sorted(
         result["peers"].values(),
         key=lambda entry: entry.get("floors", {}).get("median", float("inf")),
@@ -93,9 +98,7 @@ def table(result: dict[str, Any]) -> str:
         if any(cells[index] not in ("", EMPTY) for cells in rows)
     ]
     lines = [
-        f"`{' '.join(machine['command'])}` on {result['measured_at'][:10]}, "
-        f"revision `{(machine['git_sha'] or 'unknown')[:12]}`: {machine['cpu']}, "
-        f"Linux {machine['kernel']}, one core for the service and one for load and upstreams. "
+        f"{heading(result)}. "
         f"{settings['rounds']} rounds of {settings['seconds']:g} s, open loop, "
         f"{settings['connections']} connections, five parallel calls of "
         f"{settings['upstream_latency_ms']} ms each. A floor is what the same work costs without "
@@ -106,6 +109,29 @@ def table(result: dict[str, Any]) -> str:
     ]
     lines += ["| " + " | ".join(cells[index] for index in kept) + " |" for cells in rows]
     return "\n".join(lines)
+
+
+def verdict(judge: Callable[[dict[str, Any]], tuple[str, Any]], key: str) -> Block:
+    """The block of a script that prints its own verdict: the words of the run, kept as they are."""
+
+    def block(result: dict[str, Any]) -> str:
+        return f"{heading(result)}.\n\n```text\n{judge(result[key])[0]}\n```"
+
+    return block
+
+
+BLOCKS: Final[dict[str, Block]] = {
+    "bench": cost,
+    "bench-tail": tail.table,
+    "bench-evidence": verdict(evidence.judge, "cpu_us_per_request"),
+    "bench-traces": verdict(traces.judge, "rounds"),
+}
+"""What is made of a result, by the name of its markers."""
+
+
+def kind_of(result: dict[str, Any]) -> str:
+    """The name of its markers; the first benchmark there was does not name itself."""
+    return f"bench-{result['kind']}" if "kind" in result else "bench"
 
 
 def place(text: str, block: str, name: str, kind: str) -> str:
@@ -125,15 +151,15 @@ def main() -> int:
     parser.add_argument("target", type=Path, nargs="?", help="file with the markers")
     options = parser.parse_args()
     result = json.loads(options.result.read_text())
-    is_tail = result.get("kind") == "tail"
-    block = tail.table(result) if is_tail else table(result)
+    kind = kind_of(result)
+    block = BLOCKS[kind](result)
     if options.target is None:
         print(block)
         return 0
     if not result["valid"] or result["settings"]["quick"]:
         print("render: this result is quick or invalid; it is not published", file=sys.stderr)
         return 4
-    target, kind = options.target, "bench-tail" if is_tail else "bench"
+    target = options.target
     target.write_text(place(target.read_text(), block, str(target), kind))
     return 0
 

@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from harness import measures
 from harness.lab import Lab, Load, build_lab
-from harness.machine import BenchError, allow_many_files, choose_cores, environment
+from harness.machine import BenchError, allow_many_files, choose_cores, described
 from harness.peers import Command, Peer, Start, build_service, start_tailrace
 
 MOVED_MAX_MS: Final = 1.0
@@ -127,7 +127,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 kept = {name: result[name] for name in ("p50_ms", "p99_ms", "cpu_us_per_request")}
                 found.setdefault(state, []).append({**kept, "faults": result["faults"]})
                 print(f"round {seed} {state}: {kept}", file=sys.stderr, flush=True)
-    return {"version": version, "machine": environment(cores), "rounds": found}
+    faults = [fault for state in found.values() for one in state for fault in one["faults"]]
+    return {
+        **described("traces", cores, {"quick": options.quick}),
+        "version": version,
+        "rounds": found,
+        "valid": not faults,
+    }
 
 
 def judge(rounds: dict[str, list[dict[str, Any]]]) -> tuple[str, bool]:

@@ -7,6 +7,7 @@ and upstreams get the second, and a machine with fewer than two cores is refused
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
 import resource
@@ -101,3 +102,23 @@ def environment(cores: Cores) -> dict[str, Any]:
             "nginx": first_line("nginx", "-v"),
         },
     }
+
+
+def described(kind: str, cores: Cores, settings: dict[str, Any]) -> dict[str, Any]:
+    """The head of a result file: what was measured, when, where and how."""
+    return {
+        "kind": kind,
+        "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "environment": environment(cores),
+        "settings": settings,
+    }
+
+
+def heading(result: dict[str, Any]) -> str:
+    """The head as a sentence, for the table that is made of the result."""
+    machine = result["environment"]
+    return (
+        f"`{' '.join(machine['command'])}` on {result['measured_at'][:10]}, "
+        f"revision `{(machine['git_sha'] or 'unknown')[:12]}`: {machine['cpu']}, "
+        f"Linux {machine['kernel']}, one core for the service and one for load and upstreams"
+    )

@@ -7,6 +7,7 @@ published with authority. Nothing is measured in these tests.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,14 +120,17 @@ def test_the_table_marks_what_was_not_met_and_what_is_invalid(bench: ModuleType)
 
 def test_every_published_result_can_be_rendered(bench: ModuleType) -> None:
     import render
-    from harness.tail.table import table
 
     found = sorted((BENCH / "results").glob("*.json"))
-    assert found
+    kinds = set()
     for path in found:
         result = json.loads(path.read_text())
-        block = table(result) if result.get("kind") == "tail" else render.table(result)
-        assert "tailrace" in block, path.name
+        kind = render.kind_of(result)
+        kinds.add(kind)
+        block = render.BLOCKS[kind](result)
+        assert f"on {result['measured_at'][:10]}, revision `" in block.splitlines()[0], path.name
+        assert re.search(r"\bmet\b|\*\*not met|\d\.\d\d", block), path.name
+    assert kinds == set(render.BLOCKS), "each kind has a published result"
 
 
 def test_an_unknown_scenario_is_named(

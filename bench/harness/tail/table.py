@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..machine import heading
+
 EMPTY = "-"
 UNMET = {None: "", True: "met", False: "**not met**"}
 
@@ -30,15 +32,11 @@ def bar(figure: dict[str, Any]) -> str:
 
 def table(result: dict[str, Any]) -> str:
     """The whole block: how it was measured, then what came out."""
-    machine = result["environment"]
     scenarios = result["scenarios"]
     shown = {name for one in scenarios.values() for f in one["figures"] for name in f["values"]}
     names = [name for name in result["peers"] if name in shown]
     lines = [
-        f"`{' '.join(machine['command'])}` on {result['measured_at'][:10]}, "
-        f"revision `{(machine['git_sha'] or 'unknown')[:12]}`: {machine['cpu']}, "
-        f"Linux {machine['kernel']}, one core for the service and one for load and upstreams, open "
-        "loop. Bars are for tailrace. See `bench/METHOD.md`.",
+        f"{heading(result)}, open loop. Bars are for tailrace. See `bench/METHOD.md`.",
         "",
         "| scenario | figure | " + " | ".join(names) + " | bar | |",
         "|---|---|" + "---|" * len(names) + "---|---|",
