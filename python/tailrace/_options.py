@@ -92,6 +92,11 @@ def _count(least: int, most: int) -> Read:
     return read
 
 
+def _memory(value: Any) -> int | None:
+    """Bytes, or `None`: half of what the container allows (req 11.1)."""
+    return None if value == "auto" else size_bytes(value)
+
+
 def _workers(value: Any) -> int | None:
     return None if value == "auto" else int(_count(1, 1024)(value))
 
@@ -146,6 +151,7 @@ SECTIONS: Final[dict[str, dict[str, Option]]] = {
         "request_body_max": Option(size_bytes, "request_body_max_bytes"),
         "upstream_body_max": Option(size_bytes, "upstream_body_max_bytes"),
         "request_memory_max": Option(size_bytes, "request_memory_max_bytes"),
+        "memory_max": Option(_memory, "memory_max_bytes"),
         "json_depth_max": Option(_count(1, 64)),
         "cache_max": Option(size_bytes, "cache_max_bytes"),
         "connections_max": Option(_count(1, COUNT_MAX)),

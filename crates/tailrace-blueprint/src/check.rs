@@ -153,6 +153,14 @@ fn check_limits(blueprint: &Blueprint, problems: &mut Problems) {
     ] {
         problems.check_positive(format!("limits.{name}"), u64::from(value));
     }
+    let one = u64::from(limits.request_memory_max_bytes);
+    if limits.memory_max_bytes.is_some_and(|all| all < one) {
+        problems.add(
+            "limits.memory_max_bytes".to_owned(),
+            format!("the process may hold less than one request may ({one} bytes)"),
+            "raise memory_max, or lower request_memory_max",
+        );
+    }
     problems.check_positive(
         "access_log.ring".to_owned(),
         u64::from(blueprint.access_log.ring),

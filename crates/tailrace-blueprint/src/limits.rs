@@ -51,6 +51,8 @@ pub struct Limits {
     pub upstream_body_max_bytes: u32,
     /// All bodies held for one request.
     pub request_memory_max_bytes: u32,
+    /// All bodies the process holds; `null`: half of what the container allows (req 11.1).
+    pub memory_max_bytes: Option<u64>,
     pub json_depth_max: u16,
     /// All cached answers of the process, with what keeping them takes (req 16.5).
     pub cache_max_bytes: u32,
@@ -78,6 +80,7 @@ impl Default for Limits {
             request_body_max_bytes: 1024 * 1024,
             upstream_body_max_bytes: 4 * 1024 * 1024,
             request_memory_max_bytes: 16 * 1024 * 1024,
+            memory_max_bytes: None,
             json_depth_max: 64,
             cache_max_bytes: 64 * 1024 * 1024,
             connections_max: 4096,

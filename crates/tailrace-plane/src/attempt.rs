@@ -255,9 +255,8 @@ pub fn accept(call: &Call, response: &Response) -> Landed {
     let (worker, memory) = (&*call.worker, &*call.memory);
     let mut projected = worker.buffers.take();
     let body = response.body.bytes();
-    let left = memory.get().saturating_add(body.len() as u64);
-    memory.set(left);
-    let bytes_max = usize::try_from(left).unwrap_or(usize::MAX);
+    memory.give(body.len() as u64);
+    let bytes_max = usize::try_from(memory.left()).unwrap_or(usize::MAX);
     let part = call.part();
     let shape = part.unwrap.as_ref().map_or(part.shape, |(shape, _)| *shape);
     let checked = call
@@ -269,11 +268,10 @@ pub fn accept(call: &Call, response: &Response) -> Landed {
         }
     }
     let reason = match checked {
-        Ok(()) if projected.len() <= bytes_max => {
-            memory.set(left - projected.len() as u64);
-            return Ok(Some(projected));
-        }
-        Ok(()) => Reason::Memory,
+        Ok(()) => match memory.take(projected.len() as u64) {
+            Ok(()) => return Ok(Some(projected)),
+            Err(short) => short.into(),
+        },
         Err(mismatch) if mismatch.code == MismatchCode::ProjectionTooLong => Reason::Memory,
         Err(_) => Reason::ModelMismatch,
     };

@@ -10,6 +10,7 @@ use crate::admission::limited::{rate_lines, ClientRate, Limited};
 use crate::admission::rules::Rules;
 use crate::cache::Keep;
 use crate::h1::{HeadLimits, Method};
+use crate::memory;
 use crate::router::Router;
 use crate::source::Source;
 use crate::splice::Shapes;
@@ -325,7 +326,7 @@ impl Program {
         shapes: Arc<Shapes>,
         router: Arc<Router>,
     ) -> Result<Self, String> {
-        let limits = declared.limits.clone();
+        let limits = memory::in_force(&declared.limits);
         let naive = declared.protections == blueprint::Protections::Off;
         let rules = before.map(|before| &before.admission);
         let admission = Rules::compile(&declared.admission, rules)?;

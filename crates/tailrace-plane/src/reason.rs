@@ -32,6 +32,8 @@ pub enum Reason {
     BodyTooLarge,
     /// All bodies of this request together are larger than allowed.
     Memory,
+    /// The process holds as many bytes of bodies as it may.
+    MemoryFull,
     /// 404.
     NotFound,
     /// 410.
@@ -67,7 +69,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Timeout,
         Self::Deadline,
         Self::BulkheadFull,
@@ -81,6 +83,7 @@ impl Reason {
         Self::Protocol,
         Self::BodyTooLarge,
         Self::Memory,
+        Self::MemoryFull,
         Self::NotFound,
         Self::Gone,
         Self::ClientError,
@@ -127,6 +130,7 @@ impl Reason {
             Self::Protocol => "protocol",
             Self::BodyTooLarge => "body_too_large",
             Self::Memory => "memory",
+            Self::MemoryFull => "memory_full",
             Self::NotFound => "not_found",
             Self::Gone => "gone",
             Self::ClientError => "client_error",
@@ -158,7 +162,8 @@ impl Reason {
             | Self::Brownout
             | Self::BreakerOpen
             | Self::ComputedFull
-            | Self::Memory => 503,
+            | Self::Memory
+            | Self::MemoryFull => 503,
             Self::NotFound => 404,
             Self::Gone => 410,
             _ => 502,
@@ -193,7 +198,8 @@ impl Reason {
             Self::Reset => "the upstream closed the connection before its answer was complete",
             Self::Protocol => "the upstream's answer broke HTTP framing",
             Self::BodyTooLarge => "the upstream's answer is larger than allowed",
-            Self::Memory => "the answers for this request need more memory than allowed",
+            Self::Memory => "the bodies of this request need more memory than allowed",
+            Self::MemoryFull => "the service holds as many bytes of bodies as it may",
             Self::Gone => "the upstream says that this resource is gone",
             Self::NotFound => "the upstream does not know this resource",
             Self::ClientError => "the upstream refused the call",

@@ -9,10 +9,12 @@ mod sources;
 use crate::fanout::FanOut;
 use crate::h1;
 use crate::program::{Layout, List, Placed, Program, View};
+use crate::reason::Reason;
 use crate::splice::escape_into;
 use crate::worker::Worker;
 pub use sources::Said;
 use sources::{is_kept, push_degraded_header, push_said, push_sources_header};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A reply that is not a view's: status, code and words of a problem.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +27,26 @@ pub struct Problem {
     pub parameter: Option<String>,
     pub retry_after_s: Option<u32>,
     pub allow: Option<Box<str>>,
+}
+
+impl Problem {
+    /// The problem of a request that fails for `reason`.
+    pub fn of(reason: Reason) -> Self {
+        Self {
+            status: reason.status(),
+            code: reason.code(),
+            detail: reason.detail().to_owned(),
+            retry_after_s: (reason.status() == 503).then(retry_after_s),
+            ..Self::default()
+        }
+    }
+}
+
+/// Retry-After of a refusal: one or two seconds in turn, so that refused callers do not return
+/// together.
+pub fn retry_after_s() -> u32 {
+    static TURN: AtomicU32 = AtomicU32::new(0);
+    1 + TURN.fetch_add(1, Ordering::Relaxed) % 2
 }
 
 /// What every reply needs to know.

@@ -35,7 +35,6 @@ use crate::worker::Worker;
 use asked::{asked_deadline, find_view};
 pub use asked::{asked_time, is_request_id};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::task::{ready, Context, Poll};
 use tailrace_policy::deadline::Deadline;
@@ -147,6 +146,7 @@ impl Exchange {
             Ok(()) => {
                 self.aggregate(worker);
                 self.fan.end(worker);
+                self.fan.hold_reply(self.reply.len());
             }
             Err(stop) => {
                 if let Stop::Strong(part, _) = stop {
@@ -210,6 +210,7 @@ impl Exchange {
         self.fan.left_out = worker.gate.left_out(view);
         if let Some(shape) = declared.body {
             let json = body::read(worker, shape, &self.head, &self.input, &self.body)?;
+            self.fan.hold(json.len()).map_err(Problem::of)?;
             self.fan.begin_body(json);
         }
         self.forward_headers(worker, view);
@@ -349,12 +350,8 @@ impl Exchange {
                 bad_parameter(name, detail)
             }
             Stop::Strong(index, reason) => Problem {
-                status: reason.status(),
-                code: reason.code(),
-                detail: reason.detail().to_owned(),
                 part: view.names().nth(index).map(str::to_owned),
-                retry_after_s: (reason.status() == 503).then(retry_after_s),
-                ..Problem::default()
+                ..Problem::of(reason)
             },
         }
     }
@@ -374,11 +371,4 @@ fn frame<'a>(
         epoch_ms: clock::epoch_ms(),
         lines,
     }
-}
-
-/// Retry-After of a refusal: one or two seconds in turn, so that refused callers do not return
-/// together.
-fn retry_after_s() -> u32 {
-    static TURN: AtomicU32 = AtomicU32::new(0);
-    1 + TURN.fetch_add(1, Ordering::Relaxed) % 2
 }

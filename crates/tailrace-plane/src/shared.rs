@@ -7,6 +7,7 @@ use crate::bridge::Bridge;
 use crate::cache::Cache;
 use crate::clock;
 use crate::live::{Change, Current, Live};
+use crate::memory::budget_bytes;
 use crate::metrics::exemplars::Exemplars;
 use crate::metrics::floors::Floors;
 use crate::metrics::WorkerMetrics;
@@ -17,6 +18,7 @@ use crate::tap::Taps;
 use crate::trace::Traces;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tailrace_policy::byte_budget::ByteBudget;
 use tailrace_policy::Nanos;
 use tokio::runtime::RuntimeMetrics;
 use tokio::sync::watch;
@@ -54,6 +56,8 @@ pub struct Shared {
     /// What is worth a trace; none when nothing is traced.
     pub traces: Option<Traces>,
     pub admission: Admission,
+    /// Bytes of bodies that are held, over all workers.
+    pub memory: Arc<ByteBudget>,
     /// Made when something is cached for the first time.
     cache: OnceLock<Arc<Cache>>,
     /// To Python; `None` while nothing of this service runs there.
@@ -100,6 +104,7 @@ impl Shared {
         let shelves = (0..workers).map(|_| Arc::new(Shelf::new(&program)));
         let shelves = shelves.collect();
         let traces = Traces::new(&program, workers);
+        let memory = ByteBudget::new(budget_bytes(&program.limits));
         let live = Live::new(Current {
             program,
             blueprint,
@@ -113,6 +118,7 @@ impl Shared {
             profiler: Arc::new(Profiler::new(workers)),
             traces,
             admission,
+            memory,
             cache: OnceLock::new(),
             bridge: None,
             admin_token: None,
@@ -152,6 +158,7 @@ impl Shared {
     ) -> Result<Vec<Change>, String> {
         self.live.change(blueprint, origins, source, |program| {
             self.admission.inbound.set(program.admission.inbound);
+            self.memory.set_max(budget_bytes(&program.limits));
             if let Some(cache) = self.cache_in_use() {
                 cache.resize(program.limits.cache_max_bytes.into());
             }

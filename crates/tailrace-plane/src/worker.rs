@@ -12,6 +12,7 @@ use crate::cache::near::Near;
 use crate::client::Pools;
 use crate::clock;
 use crate::lane::Lane;
+use crate::memory::Share;
 use crate::metrics::WorkerMetrics;
 use crate::profile::heap::Kept;
 use crate::profile::survey::Survey;
@@ -44,6 +45,8 @@ pub struct Thread {
     pub shared: Arc<Shared>,
     pub metrics: Arc<WorkerMetrics>,
     pub buffers: Buffers,
+    /// Of the bytes that the process may hold.
+    pub memory: Rc<Share>,
     pub pools: Pools,
     pub gate: Gate,
     pub lane: Lane,
@@ -98,6 +101,7 @@ impl Worker {
             index,
             shared: Arc::clone(shared),
             buffers: Buffers::new(Arc::clone(&metrics)),
+            memory: Rc::new(Share::new(&shared.memory)),
             pools: Pools::new(&program),
             gate: Gate::new(&program, &shared.admission, index),
             lane: Lane::default(),
@@ -263,6 +267,7 @@ impl Thread {
 
     /// Keeps a working set for the next request, unless there are enough or it has grown large.
     pub fn put_back(&self, exchange: Box<Exchange>) {
+        exchange.depart();
         let mut kept = self.exchanges.borrow_mut();
         let buffers = [&exchange.input, &exchange.reply, &exchange.body];
         let large = buffers.iter().any(|one| one.capacity() > KEEP_MAX_BYTES);

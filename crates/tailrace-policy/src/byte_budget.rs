@@ -1,7 +1,8 @@
 //! Byte budget: what is kept in memory is counted in bytes, before it is kept.
 //!
 //! The failure prevented is a cache of ten thousand entries that fits until the entries are a
-//! megabyte each. Bytes are held as a value; dropping it gives them back, so an entry that is
+//! megabyte each, and a service that is ended by its container because many requests with large
+//! bodies came at once. Bytes are held as a value; dropping it gives them back, so an entry that is
 //! replaced, evicted or forgotten cannot be counted twice or never. One addition, no lock.
 //!
 //! Limits: what the allocator adds is an estimate, `OVERHEAD` for each entry.
@@ -73,30 +74,41 @@ impl ByteBudget {
         self.max.store(max, Ordering::Relaxed);
     }
 
+    pub fn max(&self) -> u64 {
+        self.max.load(Ordering::Relaxed)
+    }
+
     /// Bytes that are held above the budget.
     pub fn excess(&self) -> u64 {
-        self.used().saturating_sub(self.max.load(Ordering::Relaxed))
+        self.used().saturating_sub(self.max())
     }
 
     /// Holds `bytes`, all or none.
     pub fn try_hold(self: &Arc<Self>, bytes: u64) -> Result<Held, BytesExceeded> {
-        let max = self.max.load(Ordering::Relaxed);
-        if bytes > max / LARGEST_PART {
+        if bytes > self.max() / LARGEST_PART {
             return Err(BytesExceeded::TooLarge);
         }
+        self.add(bytes)?;
+        Ok(Held {
+            budget: Arc::clone(self),
+            bytes,
+        })
+    }
+
+    fn add(&self, bytes: u64) -> Result<(), BytesExceeded> {
+        let max = self.max();
         let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= max);
         let held = self
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
-        match held {
-            Ok(_) => Ok(Held {
-                budget: Arc::clone(self),
-                bytes,
-            }),
-            Err(used) => Err(BytesExceeded::Full {
-                missing: used.saturating_add(bytes).saturating_sub(max),
-            }),
-        }
+        held.map_or_else(
+            |used| {
+                Err(BytesExceeded::Full {
+                    missing: used.saturating_add(bytes).saturating_sub(max),
+                })
+            },
+            |_| Ok(()),
+        )
     }
 }
 
@@ -108,8 +120,30 @@ pub struct Held {
 }
 
 impl Held {
+    /// Nothing yet; `grow` makes it more.
+    pub fn none(budget: &Arc<ByteBudget>) -> Self {
+        Self {
+            budget: Arc::clone(budget),
+            bytes: 0,
+        }
+    }
+
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Holds `bytes` more, all or none.
+    pub fn grow(&mut self, bytes: u64) -> Result<(), BytesExceeded> {
+        self.budget.add(bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives some back; no more than are held.
+    pub fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -143,6 +177,24 @@ mod tests {
             assert_eq!(refused.code(), "entry_too_large");
         }
         assert!(ByteBudget::new(0).try_hold(1).is_err());
+    }
+
+    #[test]
+    fn what_is_held_grows_and_shrinks() {
+        let budget = ByteBudget::new(1_000);
+        let mut held = Held::none(&budget);
+        held.grow(700).unwrap();
+        assert_eq!(held.grow(301), Err(BytesExceeded::Full { missing: 1 }));
+        held.shrink(200);
+        assert_eq!(
+            (held.bytes(), budget.used(), budget.max()),
+            (500, 500, 1_000)
+        );
+        held.shrink(9_000);
+        assert_eq!((held.bytes(), budget.used()), (0, 0));
+        held.grow(1_000).unwrap();
+        drop(held);
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]

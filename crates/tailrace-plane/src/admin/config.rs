@@ -29,6 +29,7 @@ pub(super) fn render(shared: &Shared) -> Vec<u8> {
         "protections": if program.naive { "off" } else { "on" },
         "limits": program.limits,
         "connections": shared.connections(),
+        "memory_held_bytes": shared.memory.used(),
         "access_log": program.declared.access_log,
         "admission": program.declared.admission,
         "cpus": shared.admission.cpus,

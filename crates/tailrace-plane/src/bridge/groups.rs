@@ -102,7 +102,7 @@ impl Groups {
         let memory = u64::from(worker.program.limits.request_memory_max_bytes);
         Self {
             own: worker.conversations.sets.take(),
-            memory: Held::new(memory),
+            memory: Held::new(memory, Some(&worker.memory)),
             purse: Rc::new(Purse::new(bounds.extra_attempts)),
             bounds,
         }

@@ -222,7 +222,7 @@ async fn open(
     let chosen = attempt::choose(worker, &addresses, None).map_err(Failed::silent)?;
     // Pieces are bounded by the window, not by the memory of a request; nobody reads the tally:
     // what belongs to no request has no receipt.
-    let (memory, tally) = (Held::new(u64::MAX), Tally::default());
+    let (memory, tally) = (Held::new(u64::MAX, None), Tally::default());
     tally.span.set(worker.span());
     let begun = Begun::new(worker, part, chosen, &tally, Kind::First);
     let body_max = wish.body_max.unwrap_or(upstream.body_max);

@@ -194,7 +194,6 @@ fn serve(copy: &Copy, source: Source, now: Nanos, memory: &Held) -> Answer {
 /// Shared bytes count as the request's: a list of many large answers is as long a reply.
 fn hold(json: Option<std::sync::Arc<[u8]>>, memory: &Held) -> Result<Option<Json>, Reason> {
     let Some(json) = json else { return Ok(None) };
-    let left = memory.get().checked_sub(json.len() as u64);
-    memory.set(left.ok_or(Reason::Memory)?);
+    memory.take(json.len() as u64)?;
     Ok(Some(Json::Shared(json)))
 }

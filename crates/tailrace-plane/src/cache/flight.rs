@@ -139,7 +139,7 @@ pub(super) fn start(key: Key, flight: Flight, call: Call, keep: Keep) {
         started: now,
         landed: false,
     };
-    let memory = worker.program.limits.request_memory_max_bytes;
+    let memory = u64::from(worker.program.limits.request_memory_max_bytes);
     // Its owner is another: it has a tally of its own, and tells its caller's what it met.
     let (asker, tally) = (Rc::clone(&call.tally), Rc::<Tally>::default());
     tally.begin(now, now);
@@ -147,7 +147,7 @@ pub(super) fn start(key: Key, flight: Flight, call: Call, keep: Keep) {
     // In the trace of who asked for it.
     tally.span.set(asker.span.get());
     let call = Call {
-        memory: Held::new(u64::from(memory)),
+        memory: Held::new(memory, Some(&worker.memory)),
         until: now + time,
         cut: false,
         tally: Rc::clone(&tally),

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::h1::{self, BodyDecoder, BodyError, Framing, HeadLimits, Method, Parsed, ResponseHead};
 use crate::net;
 use crate::reason::Reason;
-use crate::receipt::{Held, Noted};
+use crate::receipt::{Held, Noted, Short};
 use crate::worker::Worker;
 use std::future::{poll_fn, Future};
 use std::net::SocketAddr;
@@ -63,7 +63,7 @@ pub enum ExchangeError {
     Reset,
     Protocol,
     BodyTooLarge,
-    Memory,
+    Memory(Short),
 }
 
 impl From<ExchangeError> for Reason {
@@ -73,8 +73,14 @@ impl From<ExchangeError> for Reason {
             ExchangeError::Reset => Self::Reset,
             ExchangeError::Protocol => Self::Protocol,
             ExchangeError::BodyTooLarge => Self::BodyTooLarge,
-            ExchangeError::Memory => Self::Memory,
+            ExchangeError::Memory(short) => short.into(),
         }
+    }
+}
+
+impl From<Short> for ExchangeError {
+    fn from(short: Short) -> Self {
+        Self::Memory(short)
     }
 }
 
@@ -209,7 +215,7 @@ impl Reader {
                 if length > request.body_max {
                     return Err(ExchangeError::BodyTooLarge);
                 }
-                take_memory(request.memory, length)?;
+                request.memory.take(length)?;
                 let end = start + length as usize;
                 self.buffer.reserve(end.saturating_sub(self.buffer.len()));
                 while self.buffer.len() < end {
@@ -309,7 +315,7 @@ impl Reader {
         loop {
             let before = decoded.len();
             let step = decoder.decode(&self.buffer[from..], &mut decoded)?;
-            take_memory(request.memory, (decoded.len() - before) as u64)?;
+            request.memory.take((decoded.len() - before) as u64)?;
             from += step.consumed;
             if step.done {
                 return self.ends_at(from).map(|()| decoded);
@@ -331,10 +337,4 @@ fn parse_at(
     head: &mut ResponseHead,
 ) -> Result<Parsed, ExchangeError> {
     h1::parse_response(buffer, method, limits, head).map_err(|_| ExchangeError::Protocol)
-}
-
-fn take_memory(left: &Held, bytes: u64) -> Result<(), ExchangeError> {
-    let rest = left.get().checked_sub(bytes).ok_or(ExchangeError::Memory)?;
-    left.set(rest);
-    Ok(())
 }

@@ -23,6 +23,14 @@ events! {
         }
         fields {}
 
+    "memory": "Bytes of bodies that requests hold, of all workers"
+        metrics {
+            Gauge MEMORY_HELD "tailrace_memory_held_bytes" []
+                "Bodies of requests, answers and replies; each worker keeps up to 256 KiB beside";
+            Gauge MEMORY_MAX "tailrace_memory_max_bytes" [] "The most of it: `memory_max`";
+        }
+        fields {}
+
     "process": "The process as the system sees it; absent where there is no /proc"
         metrics {
             Counter PROCESS_CPU "process_cpu_time_seconds" [cpu_mode]

@@ -44,6 +44,7 @@ fn worker() -> Rc<Worker> {
 
 fn begin(worker: &Worker) -> FanOut {
     let mut fan = FanOut::default();
+    fan.open_memory(worker);
     fan.begin(
         &worker.program,
         0,

@@ -41,7 +41,7 @@ impl FanOut {
             let at = view.parts.len() + self.computed;
             let metrics = &worker.metrics.parts[field.metric];
             let result = results.next().unwrap_or(Err(none));
-            let result = result.and_then(|json| self.hold(json));
+            let result = result.and_then(|json| self.hold(json.len()).map(|()| json));
             self.computed += 1;
             let end = &mut self.ends[at];
             end.us = (took / 1_000) as u32;
@@ -63,13 +63,6 @@ impl FanOut {
             self.values.push(Some(field.fallback.clone().into()));
         }
         Ok(())
-    }
-
-    /// Counts a result among the bytes the request may hold.
-    fn hold(&self, json: Vec<u8>) -> Result<Vec<u8>, Reason> {
-        let left = self.memory.get().checked_sub(json.len() as u64);
-        self.memory.set(left.ok_or(Reason::Memory)?);
-        Ok(json)
     }
 
     /// Fields that were not made say so.

@@ -192,19 +192,36 @@ impl FanOut {
         self.computed = 0;
         self.deadline = Some(deadline);
         self.cutoff = deadline.at.saturating_sub(declared.reserve);
-        self.memory.begin(if program.naive {
-            u64::MAX
-        } else {
-            u64::from(program.limits.request_memory_max_bytes)
-        });
     }
 
-    /// Puts the request's body behind the parts, where templates find it, and counts it among the
-    /// bytes the request may hold.
+    /// Starts counting what the request holds; before its body is read.
+    pub fn open_memory(&self, worker: &Worker) {
+        if worker.program.naive {
+            self.memory.begin(u64::MAX, None);
+        } else {
+            let most = u64::from(worker.program.limits.request_memory_max_bytes);
+            self.memory.begin(most, Some(&worker.memory));
+        }
+    }
+
+    /// Counts bytes among those the request, and the process, may hold.
+    pub fn hold(&self, bytes: usize) -> Result<(), Reason> {
+        Ok(self.memory.take(bytes as u64)?)
+    }
+
+    /// The parts are gone; `bytes` of the reply made of them are held until it is written.
+    pub fn hold_reply(&self, bytes: usize) {
+        self.memory.keep(bytes as u64);
+    }
+
+    /// Nothing is held any more.
+    pub fn close_memory(&self) {
+        self.memory.keep(0);
+    }
+
+    /// Puts the request's body behind the parts, where templates find it.
     pub fn begin_body(&mut self, json: Vec<u8>) {
         self.done |= 1 << self.values.len();
-        let left = self.memory.get().saturating_sub(json.len() as u64);
-        self.memory.set(left);
         self.values.push(Some(json.into()));
     }
 

@@ -49,6 +49,7 @@ fn worker() -> Rc<Worker> {
 
 fn begin(worker: &Worker) -> FanOut {
     let mut fan = FanOut::default();
+    fan.open_memory(worker);
     fan.begin(
         &worker.program,
         0,
@@ -236,6 +237,7 @@ async fn a_chain_that_fails_against_the_declared_order_ends_at_once() {
     let shared = Arc::new(Shared::new(program, 1, Vec::new(), b"{}".to_vec()));
     let worker = Worker::new(0, &shared, None, 7);
     let mut fan = FanOut::default();
+    fan.open_memory(&worker);
     fan.begin(
         &worker.program,
         0,

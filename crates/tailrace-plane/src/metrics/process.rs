@@ -33,6 +33,8 @@ pub fn families(shared: &Shared) -> Vec<Family> {
         ),
         Family::real(&events::CONNECTIONS, one(f64::from(shared.connections()))),
         Family::whole(&events::RESOLVE_FAILURES, vec![(vec![], resolve)]),
+        Family::real(&events::MEMORY_HELD, one(shared.memory.used() as f64)),
+        Family::real(&events::MEMORY_MAX, one(shared.memory.max() as f64)),
         Family::whole(&events::BUFFER_POOL_HITS, count(|w, _| &w.buffer_hits)),
         Family::whole(&events::BUFFER_POOL_MISSES, count(|w, _| &w.buffer_misses)),
     ];

@@ -200,8 +200,8 @@ fn part_results(workers: &[Arc<WorkerMetrics>], program: &Program) -> Labelled<u
         let ok = sum(workers, field.metric, |w, i| &w.parts[i].ok);
         found.push((labels("ok"), ok));
         // It fails in its own ways, or in those of anything without time or memory.
-        let own =
-            |one: &Reason| one.is_computed() || matches!(one, Reason::Deadline | Reason::Memory);
+        let local = [Reason::Deadline, Reason::Memory, Reason::MemoryFull];
+        let own = |one: &Reason| one.is_computed() || local.contains(one);
         for reason in Reason::ALL.into_iter().filter(own) {
             let failed = workers.iter().map(|w| &w.parts[field.metric].failed);
             let failed = failed.map(|failed| failed[reason.index()].get());

@@ -3,7 +3,7 @@
 //! It is refused, logged and counted like a view's. Its body is what the handler returned, without
 //! an envelope; what is missing stands in `Tailrace-Degraded` only (docs/concepts/handlers.md).
 
-use super::{frame, retry_after_s, Exchange};
+use super::{frame, Exchange};
 use crate::bridge::groups::{Bounds, Stale};
 use crate::bridge::{End, Run};
 use crate::json::Json;
@@ -129,12 +129,8 @@ fn said<'a>(
 /// As for a strong part: the same reason gives the same status, code and words.
 fn failed(reason: Reason, upstream: Option<String>) -> Problem {
     Problem {
-        status: reason.status(),
-        code: reason.code(),
-        detail: reason.detail().to_owned(),
         part: upstream,
-        retry_after_s: (reason.status() == 503).then(retry_after_s),
-        ..Problem::default()
+        ..Problem::of(reason)
     }
 }
 
@@ -159,7 +155,7 @@ fn busy() -> Problem {
         status: 503,
         code: "handler_full",
         detail: "too many requests are in this handler".to_owned(),
-        retry_after_s: Some(retry_after_s()),
+        retry_after_s: Some(reply::retry_after_s()),
         ..Problem::default()
     }
 }

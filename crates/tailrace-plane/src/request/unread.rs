@@ -18,8 +18,19 @@ use tailrace_policy::deadline::Deadline;
 
 impl Exchange {
     /// Forgets the request before: a head is about to be read.
-    pub fn arrive(&mut self) {
+    pub fn arrive(&mut self, worker: &Worker) {
         self.passed.clear();
+        self.fan.open_memory(worker);
+    }
+
+    /// Counts `bytes` more of its body among what the service holds (req 11.1).
+    pub fn hold_body(&self, bytes: usize) -> Result<(), Problem> {
+        self.fan.hold(bytes).map_err(Problem::of)
+    }
+
+    /// Its reply is written, or nobody waits for it.
+    pub fn depart(&self) {
+        self.fan.close_memory();
     }
 
     /// What would refuse this request whatever its body says; asked before a body is invited.

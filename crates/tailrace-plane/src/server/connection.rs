@@ -150,7 +150,7 @@ impl Connection {
     /// One request and its reply. Gives the exchange back when the connection may go on.
     async fn turn(&mut self, mut exchange: Box<Exchange>) -> Option<Box<Exchange>> {
         self.follow();
-        exchange.arrive();
+        exchange.arrive(&self.worker);
         exchange.peer = self.peer;
         let head = self.read_head(&mut exchange).await;
         let trusted = head.is_ok();
@@ -310,10 +310,14 @@ impl Connection {
         }
         let kept = exchange.reads_body(&self.worker.program);
         loop {
+            let before = exchange.body.len();
             let step = decoder
                 .decode(&exchange.input[start..], &mut exchange.body)
                 .map_err(bad_body)?;
-            if !kept {
+            if kept {
+                let more = exchange.body.len() - before;
+                exchange.hold_body(more).map_err(Failed::Refused)?;
+            } else {
                 exchange.body.clear();
             }
             if step.done {

@@ -51,6 +51,7 @@ mod lists;
 mod live;
 mod live_admission;
 mod live_asks;
+mod memory;
 mod partial;
 mod pressure;
 mod profiles;

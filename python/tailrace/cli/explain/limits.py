@@ -29,6 +29,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
         "request_body_max_bytes": 1024 * 1024,
         "upstream_body_max_bytes": 4 * 1024 * 1024,
         "request_memory_max_bytes": 16 * 1024 * 1024,
+        "memory_max_bytes": None,
         "json_depth_max": 64,
         "cache_max_bytes": 64 * 1024 * 1024,
         "connections_max": 4096,

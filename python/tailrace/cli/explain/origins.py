@@ -14,6 +14,11 @@ from tailrace.cli.explain.limits import effective, queue_of, size
 
 # Longer values push their origin to the next line.
 VALUE_MAX: Final = 14
+_FOLLOWED: Final = {
+    "workers": "usable CPUs",
+    "memory_max_bytes": "half of all",
+    "path": "stdout",
+}
 # Table, key, value.
 Row = tuple[str, str, str]
 
@@ -104,5 +109,5 @@ def _policy(table: str, upstream: dict[str, Any], word: str) -> Iterator[Row]:
 
 def _shown(name: str, value: Any) -> str:
     if value is None:
-        return {"workers": "usable CPUs", "path": "stdout"}.get(name, "none")
+        return _FOLLOWED.get(name, "none")
     return size(value) if name.endswith("_bytes") else str(value)
