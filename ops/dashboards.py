@@ -23,11 +23,30 @@ from upstream_panels import UPSTREAMS
 FOLDER: Final = Path(__file__).resolve().parent / "grafana" / "dashboards"
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 WIDTH: Final = 24
+STAT: Final = {
+    "reduceOptions": {"calcs": ["lastNotNull"]},
+    "colorMode": "value",
+    "graphMode": "area",
+}
+SERIES: Final = {
+    "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+    "tooltip": {"mode": "multi", "sort": "desc"},
+}
+
+
+def _defaults(panel: Panel) -> dict[str, Any]:
+    """How the values of a panel are shown."""
+    shown: dict[str, Any] = {"unit": panel.unit, "min": 0}
+    if panel.nothing:
+        shown["noValue"] = panel.nothing
+    if panel.kind == "stat":
+        steps = [{"value": value, "color": color} for value, color in panel.steps]
+        return shown | {"thresholds": {"mode": "absolute", "steps": steps}, "custom": {}}
+    return shown | {"custom": {"fillOpacity": 10, "showPoints": "never", "spanNulls": False}}
 
 
 def _panel(panel: Panel, number: int, left: int, top: int) -> dict[str, Any]:
-    stat = panel.kind == "stat"
-    targets = [
+    targets: list[dict[str, Any]] = [
         {
             "datasource": SOURCE,
             "refId": chr(ord("A") + index),
@@ -37,12 +56,8 @@ def _panel(panel: Panel, number: int, left: int, top: int) -> dict[str, Any]:
         }
         for index, (expression, legend) in enumerate(panel.queries)
     ]
-    custom = {} if stat else {"fillOpacity": 10, "showPoints": "never", "spanNulls": False}
-    options: dict[str, Any] = (
-        {"reduceOptions": {"calcs": ["lastNotNull"]}, "graphMode": "area"}
-        if stat
-        else {"legend": {"displayMode": "list"}, "tooltip": {"mode": "multi", "sort": "desc"}}
-    )
+    if panel.exemplars:
+        targets[-1]["exemplar"] = True
     return {
         "id": number,
         "type": panel.kind,
@@ -50,11 +65,8 @@ def _panel(panel: Panel, number: int, left: int, top: int) -> dict[str, Any]:
         "description": panel.about,
         "datasource": SOURCE,
         "gridPos": {"x": left, "y": top, "w": panel.width, "h": panel.height},
-        "fieldConfig": {
-            "defaults": {"unit": panel.unit, "min": 0, "custom": custom},
-            "overrides": [],
-        },
-        "options": options,
+        "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
+        "options": STAT if panel.kind == "stat" else SERIES,
         "targets": targets,
     }
 
@@ -100,7 +112,7 @@ def _dashboard(uid: str, title: str, rows: tuple[Row, ...], other: str) -> dict[
         _choice("job", "label_values(tailrace_ready, job)"),
         _choice(*VARIABLES[uid]),
     ]
-    link = {"type": "link", "title": other, "url": f"/d/{OTHERS[uid]}", "includeVars": False}
+    link = {"type": "link", "title": other, "url": f"/d/{OTHERS[uid]}", "includeVars": True}
     return {
         "id": None,
         "uid": uid,

@@ -10,6 +10,7 @@ from typing import Final
 from panels import (
     BYTES,
     COUNT,
+    EVENTS,
     JOB,
     RATE,
     REQUESTS,
@@ -41,6 +42,7 @@ SERVICE: Final = (
                 kind="stat",
                 width=6,
                 height=5,
+                steps=((None, "red"), (0.95, "orange"), (0.99, "green")),
             ),
             Panel(
                 "Failed replies",
@@ -50,6 +52,7 @@ SERVICE: Final = (
                 kind="stat",
                 width=6,
                 height=5,
+                steps=((None, "green"), (0.001, "orange"), (0.01, "red")),
             ),
             Panel(
                 "Requests",
@@ -67,7 +70,13 @@ SERVICE: Final = (
                 width=6,
                 height=5,
             ),
-            Panel("Duration", SECONDS, quantiles(REQUESTS, VIEW)),
+            Panel(
+                "Duration",
+                SECONDS,
+                quantiles(REQUESTS, VIEW),
+                "Each mark is one request, by its request_id, where Prometheus keeps exemplars.",
+                exemplars=True,
+            ),
             Panel(
                 "P99 by view",
                 SECONDS,
@@ -107,7 +116,7 @@ SERVICE: Final = (
         (
             Panel(
                 "Parts that are missing, and why",
-                RATE,
+                EVENTS,
                 (
                     (
                         rate(
@@ -120,10 +129,11 @@ SERVICE: Final = (
                     ),
                 ),
                 width=12,
+                nothing="None is missing",
             ),
             Panel(
                 "Where values come from, if not fresh",
-                RATE,
+                EVENTS,
                 (
                     (
                         rate(
@@ -136,6 +146,7 @@ SERVICE: Final = (
                     ),
                 ),
                 width=12,
+                nothing="All are fresh",
             ),
         ),
     ),
@@ -178,7 +189,7 @@ SERVICE: Final = (
                 "Requests worked on at once",
                 COUNT,
                 ((f"min by (instance) (tailrace_room_requests{{{JOB}}})", "{{instance}}"),),
-                "Empty while there is no limit.",
+                nothing="No limit",
             ),
             Panel(
                 "Weak parts left out",
@@ -193,7 +204,7 @@ SERVICE: Final = (
             ),
             Panel(
                 "Connections",
-                RATE,
+                EVENTS,
                 (
                     (rate("tailrace_connections_accepted_total", JOB), "accepted"),
                     (rate("tailrace_connections_refused_total", JOB), "refused"),
@@ -208,7 +219,8 @@ SERVICE: Final = (
                 "Event loop late",
                 SECONDS,
                 quantiles("tailrace_python_loop_lag_seconds", JOB),
-                "From an event for Python to its event loop taking it. Empty without handlers.",
+                "From an event for Python to its event loop taking it.",
+                nothing="No handlers",
             ),
             Panel(
                 "Waits for the interpreter lock",
@@ -363,9 +375,9 @@ SERVICE: Final = (
             ),
             Panel(
                 "Lost log lines",
-                COUNT,
+                EVENTS,
                 tuple(
-                    (f"sum(increase({name}{{{JOB}}}[$__rate_interval]))", legend)
+                    (rate(name, JOB), legend)
                     for name, legend in (
                         ("tailrace_access_log_dropped_total", "dropped"),
                         ("tailrace_access_log_failed_total", "not written"),
