@@ -25,6 +25,7 @@ from panels import (
     replies,
     share,
 )
+from python_panels import PYTHON
 from trace_panels import TRACES
 
 SLOW: Final = rate("tailrace_tail_requests_total", VIEW, "view")
@@ -212,66 +213,7 @@ SERVICE: Final = (
             ),
         ),
     ),
-    Row(
-        "Python",
-        (
-            Panel(
-                "Event loop late",
-                SECONDS,
-                quantiles("tailrace_python_loop_lag_seconds", JOB),
-                "From an event for Python to its event loop taking it.",
-                nothing="No handlers",
-            ),
-            Panel(
-                "Waits for the interpreter lock",
-                SECONDS,
-                quantiles("tailrace_python_lock_wait_seconds", JOB),
-            ),
-            Panel(
-                "Garbage collector, share of time",
-                SHARE,
-                (
-                    (
-                        rate("tailrace_python_gc_pause_seconds_sum", JOB, "generation"),
-                        "generation {{generation}}",
-                    ),
-                ),
-            ),
-            Panel(
-                "In handlers",
-                COUNT,
-                ((f"sum by (view) (tailrace_handler_in_flight{{{VIEW}}})", "{{view}}"),),
-            ),
-            Panel(
-                "Handlers that failed, were full or held the loop",
-                RATE,
-                (
-                    (rate("tailrace_handler_errors_total", VIEW, "view"), "{{view}} failed"),
-                    (rate("tailrace_handler_refused_total", VIEW, "view"), "{{view}} full"),
-                    (rate("tailrace_handler_stalls_total", VIEW, "view"), "{{view}} held"),
-                    (rate("tailrace_handler_overdue_total", VIEW, "view"), "{{view}} overdue"),
-                ),
-            ),
-            Panel(
-                "Computed fields, time in Python",
-                SECONDS,
-                quantiles("tailrace_computed_seconds", VIEW),
-            ),
-            Panel(
-                "Computed fields, wait for Python",
-                SECONDS,
-                quantiles("tailrace_computed_wait_seconds", VIEW),
-            ),
-            Panel(
-                "Computed fields not asked for, or holding the loop",
-                RATE,
-                (
-                    (rate("tailrace_computed_refused_total", VIEW, "view"), "{{view}} full"),
-                    (rate("tailrace_computed_stalls_total", VIEW, "view"), "{{view}} held"),
-                ),
-            ),
-        ),
-    ),
+    PYTHON,
     Row(
         "What the slowest wait for",
         (

@@ -159,7 +159,7 @@ def test_every_dashboard_is_there_as_it_was_written(grafana: Grafana) -> None:
     for uid, dashboard in ours.items():
         assert (found[uid]["title"], found[uid]["folderTitle"]) == (dashboard["title"], "tailrace")
         taken = grafana.get(f"dashboards/uid/{uid}")
-        assert taken["meta"]["provisioned"]
+        # The file it is from; `provisioned` only says whether the page may change it.
         assert taken["meta"]["provisionedExternalId"].endswith(".json")
         # What Grafana gives them is an id and a version of its own.
         given = {"id", "version"}
@@ -271,3 +271,50 @@ def test_variables_offer_what_there_is(
             assert values(grafana, metric, label) >= expected[name], name
             seen.add(name)
     assert seen == expected.keys()
+
+
+# What has no series, or none with a value, although all is well: nobody is limited, nobody waits.
+SILENT: Final = {"Requests worked on at once", "Wait, P99"}
+PANELS, QUERIES = 63, 93
+EVERYTHING: Final = dict.fromkeys(("job", "view", "upstream"), ".*")
+CHOSEN: Final = {"job": "tailrace", "view": "(whole|partial)", "upstream": "(gone|up)"}
+
+
+def test_every_panel_has_what_it_shows(
+    grafana: Grafana, service: Service, prometheus: Asked
+) -> None:
+    """Each query of each panel, of all and of some views, is answered; all but two have values."""
+    pages = [Page(grafana, uid, EVERYTHING) for uid in dashboards()]
+
+    def filled() -> bool:
+        watched.visit(service)
+        empty = {title for page in pages for title in page.empty()}
+        print("without values:", sorted(empty - SILENT))
+        return empty <= SILENT
+
+    prometheus.eventually("every panel has values", filled)
+    panels = [panel for page in pages for panel in page.panels.values()]
+    assert len(panels) == PANELS
+    assert sum(len(panel["targets"]) for panel in panels) == QUERIES
+    for uid in dashboards():
+        page = Page(grafana, uid, CHOSEN)
+        shown = {legend for title in page.panels for legend in page.series(title)}
+        assert not {one for one in shown if re.search(r"\b(handled|kept|failing)\b", one)}
+
+
+def test_a_slow_bucket_leads_to_a_request(
+    grafana: Grafana, service: Service, prometheus: Asked
+) -> None:
+    """The marks in *Duration* are requests, by the id that log and reply have."""
+    page = Page(grafana, "tailrace-service", EVERYTHING)
+
+    def marked() -> bool:
+        watched.visit(service)
+        marks = [frame for frame in page.frames("Duration") if exemplars(frame)]
+        return any(
+            field["name"] == "request_id" and all(frame["data"]["values"][index])
+            for frame in marks
+            for index, field in enumerate(frame["schema"]["fields"])
+        )
+
+    prometheus.eventually("a request is marked", marked)
