@@ -31,17 +31,17 @@ echo "environment: $module $version, built into .venv/grafana (some minutes)"
 rm -rf "$folder"
 mkdir -p "$folder"
 # Asked from the root of files, where no go.mod is; the answer is JSON.
-cached=$(cd / && go mod download -json "$module@$version" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p')
-[ -n "$cached" ] || not_built "the module could not be had"
+told=$(cd / && go mod download -json "$module@$version") || not_built "the module was not had"
+cached=$(echo "$told" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p')
 cp -R "$cached" "$source"
 chmod -R u+w "$source"
 (cd "$source" && go run "$wire" gen -tags oss ./pkg/server) 2>"$folder/build.log" ||
     not_built "its start-up code was not generated: see .venv/grafana/build.log"
-(cd "$source" && CGO_ENABLED=1 go build -trimpath -tags oss \
+(cd "$source" && CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags oss \
     -ldflags "-s -w -X main.version=$release" -o "$folder/grafana" ./pkg/cmd/grafana) \
     2>"$folder/build.log" || not_built "it was not built: see .venv/grafana/build.log"
 mv "$source/conf" "$source/public" "$folder"
 # Where the front end would be: without the folder each start is an error in the log.
 mkdir -p "$folder/public/build"
-rm -rf "$source"
+rm -rf "$source" "$folder/build.log"
 echo "$version" >"$folder/version"
