@@ -9,9 +9,9 @@
 # reason.
 set -eu
 
-# Between Grafana 10.0 and 10.1. Releases are no versions of the module, so this is a commit.
+# Grafana 10.0, a commit of June 2023: its releases are no versions of the module.
 version=v1.9.2-0.20230609164553-81d85ce8028d
-release=10.1.0-pre
+release=10.0.0
 module=github.com/grafana/grafana
 wire=github.com/google/wire/cmd/wire@v0.7.0
 folder=$PWD/.venv/grafana
