@@ -2,9 +2,9 @@
 """The Grafana dashboards of ops/grafana: `python ops/dashboards.py`, `--check` compares.
 
 Prevents panels that nobody dares to touch: a dashboard is a thousand lines of JSON, and what it
-says stands in `service_panels.py` and `upstream_panels.py` in a few. Provisioned as they are: the
-data source is a variable, `id` is null, nothing has to be filled in. Queries are held to the event
-catalogue by `tests/ops`.
+says stands in `*_panels.py` in a few. Provisioned as they are: the data source is a variable, `id`
+is null, nothing has to be filled in. Queries are held to the event catalogue by `tests/ops`, and a
+real Grafana asks them in `tests/real`.
 """
 
 from __future__ import annotations

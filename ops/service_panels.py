@@ -92,6 +92,7 @@ SERVICE: Final = (
                 "Requests by status",
                 RATE,
                 ((rate("tailrace_requests_total", VIEW, "status") + " > 0", "{{status}}"),),
+                nothing="No requests",
             ),
             Panel(
                 "In flight",
