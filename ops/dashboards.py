@@ -16,7 +16,7 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from panels import Panel, Row
+from panels import AXIS, Panel, Row
 from service_panels import SERVICE
 from upstream_panels import UPSTREAMS
 
@@ -41,8 +41,14 @@ def _defaults(panel: Panel) -> dict[str, Any]:
         shown["noValue"] = panel.nothing
     if panel.kind == "stat":
         steps = [{"value": value, "color": color} for value, color in panel.steps]
-        return shown | {"thresholds": {"mode": "absolute", "steps": steps}, "custom": {}}
-    return shown | {"custom": {"fillOpacity": 10, "showPoints": "never", "spanNulls": False}}
+        shown |= {"thresholds": {"mode": "absolute", "steps": steps}, "custom": {}}
+        if panel.nothing:
+            # Of no requests the share is no number, and Grafana would say "NaN".
+            said = {"match": "null+nan", "result": {"text": panel.nothing, "color": "text"}}
+            shown["mappings"] = [{"type": "special", "options": said}]
+        return shown
+    custom = {"fillOpacity": 10, "showPoints": "never", "spanNulls": False}
+    return shown | {"custom": custom | {"axisSoftMax": AXIS[panel.unit]}}
 
 
 def _panel(panel: Panel, number: int, left: int, top: int) -> dict[str, Any]:

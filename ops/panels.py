@@ -13,16 +13,28 @@ UPSTREAM: Final = 'job=~"$job",upstream=~"$upstream"'
 JOB: Final = 'job=~"$job"'
 # Grafana's names of units. RATE is of requests and calls, EVENTS of whatever else happens.
 SECONDS, SHARE, RATE, EVENTS = "s", "percentunit", "reqps", "cps"
-COUNT, BYTES, BYTES_RATE = "short", "bytes", "binBps"
+COUNT, CORES, BYTES, BYTES_RATE = "short", "none", "bytes", "binBps"
+# How far an axis goes at least: of zeros alone Grafana makes one to 100, which for a share is
+# 10 000 %.
+AXIS: Final = {
+    SECONDS: 0.001,
+    SHARE: 0.01,
+    RATE: 0.1,
+    EVENTS: 0.1,
+    COUNT: 1,
+    CORES: 0.1,
+    BYTES: 1024,
+    BYTES_RATE: 1024,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
     """One panel; `queries` are expressions with their legends.
 
-    `nothing` is what it says when there is no series, where that is good news. `steps` colour a
-    number from each value on; without them Grafana makes what is 80 or more red. With `exemplars`
-    the last query also asks for single requests.
+    `nothing` is what it says when there is no series or no number, where all is well. `steps`
+    colour a number from each value on; without them Grafana makes what is 80 or more red. With
+    `exemplars` the last query also asks for single requests.
     """
 
     title: str

@@ -9,6 +9,7 @@ from typing import Final
 
 from panels import (
     BYTES,
+    CORES,
     COUNT,
     EVENTS,
     JOB,
@@ -44,6 +45,7 @@ SERVICE: Final = (
                 width=6,
                 height=5,
                 steps=((None, "red"), (0.95, "orange"), (0.99, "green")),
+                nothing="No requests",
             ),
             Panel(
                 "Failed replies",
@@ -54,6 +56,7 @@ SERVICE: Final = (
                 width=6,
                 height=5,
                 steps=((None, "green"), (0.001, "orange"), (0.01, "red")),
+                nothing="No requests",
             ),
             Panel(
                 "Requests",
@@ -66,10 +69,11 @@ SERVICE: Final = (
             Panel(
                 "P99",
                 SECONDS,
-                ((quantile(0.99, f"{REQUESTS}", VIEW), ""),),
+                ((quantile(0.99, REQUESTS, VIEW), ""),),
                 kind="stat",
                 width=6,
                 height=5,
+                nothing="No requests",
             ),
             Panel(
                 "Duration",
@@ -281,7 +285,7 @@ SERVICE: Final = (
         (
             Panel(
                 "Processor, cores",
-                COUNT,
+                CORES,
                 (
                     (
                         rate("process_cpu_time_seconds_total", JOB, "instance, cpu_mode"),
