@@ -84,6 +84,7 @@ test-real: $(STAMPS)/clients $(STAMPS)/browser
 test-real: $(STAMPS)/built-ci ## Whole processes and real sockets only; says what it skips, and why
 	@sh tools/prometheus.sh
 	@sh tools/collector.sh
+	@sh tools/grafana.sh
 	$(PY) -m pytest -rs -m "e2e or wire or real"
 
 bench: $(STAMPS)/dev ## Cost per request beside the peers (builds with profile dist); takes a while

@@ -2,9 +2,9 @@
 """The Grafana dashboards of ops/grafana: `python ops/dashboards.py`, `--check` compares.
 
 Prevents panels that nobody dares to touch: a dashboard is a thousand lines of JSON, and what it
-says stands in `service_panels.py` and `upstream_panels.py` in a few. Provisioned as they are: the
-data source is a variable, `id` is null, nothing has to be filled in. Queries are held to the event
-catalogue by `tests/ops`.
+says stands in `*_panels.py` in a few. Provisioned as they are: the data source is a variable, `id`
+is null, nothing has to be filled in. Queries are held to the event catalogue by `tests/ops`, and a
+real Grafana asks them in `tests/real`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,43 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from panels import Panel, Row
+from panels import AXIS, Panel, Row
 from service_panels import SERVICE
 from upstream_panels import UPSTREAMS
 
 FOLDER: Final = Path(__file__).resolve().parent / "grafana" / "dashboards"
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 WIDTH: Final = 24
+STAT: Final = {
+    "reduceOptions": {"calcs": ["lastNotNull"]},
+    "colorMode": "value",
+    "graphMode": "area",
+}
+SERIES: Final = {
+    "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+    "tooltip": {"mode": "multi", "sort": "desc"},
+}
+
+
+def _defaults(panel: Panel) -> dict[str, Any]:
+    """How the values of a panel are shown."""
+    shown: dict[str, Any] = {"unit": panel.unit, "min": 0}
+    if panel.nothing:
+        shown["noValue"] = panel.nothing
+    if panel.kind == "stat":
+        steps = [{"value": value, "color": color} for value, color in panel.steps]
+        shown |= {"thresholds": {"mode": "absolute", "steps": steps}, "custom": {}}
+        if panel.nothing:
+            # Of no requests the share is no number, and Grafana would say "NaN".
+            said = {"match": "null+nan", "result": {"text": panel.nothing, "color": "text"}}
+            shown["mappings"] = [{"type": "special", "options": said}]
+        return shown
+    custom = {"fillOpacity": 10, "showPoints": "never", "spanNulls": False}
+    return shown | {"custom": custom | {"axisSoftMax": AXIS[panel.unit]}}
 
 
 def _panel(panel: Panel, number: int, left: int, top: int) -> dict[str, Any]:
-    stat = panel.kind == "stat"
-    targets = [
+    targets: list[dict[str, Any]] = [
         {
             "datasource": SOURCE,
             "refId": chr(ord("A") + index),
@@ -37,12 +62,8 @@ def _panel(panel: Panel, number: int, left: int, top: int) -> dict[str, Any]:
         }
         for index, (expression, legend) in enumerate(panel.queries)
     ]
-    custom = {} if stat else {"fillOpacity": 10, "showPoints": "never", "spanNulls": False}
-    options: dict[str, Any] = (
-        {"reduceOptions": {"calcs": ["lastNotNull"]}, "graphMode": "area"}
-        if stat
-        else {"legend": {"displayMode": "list"}, "tooltip": {"mode": "multi", "sort": "desc"}}
-    )
+    if panel.exemplars:
+        targets[-1]["exemplar"] = True
     return {
         "id": number,
         "type": panel.kind,
@@ -50,11 +71,8 @@ def _panel(panel: Panel, number: int, left: int, top: int) -> dict[str, Any]:
         "description": panel.about,
         "datasource": SOURCE,
         "gridPos": {"x": left, "y": top, "w": panel.width, "h": panel.height},
-        "fieldConfig": {
-            "defaults": {"unit": panel.unit, "min": 0, "custom": custom},
-            "overrides": [],
-        },
-        "options": options,
+        "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
+        "options": STAT if panel.kind == "stat" else SERIES,
         "targets": targets,
     }
 
@@ -100,7 +118,7 @@ def _dashboard(uid: str, title: str, rows: tuple[Row, ...], other: str) -> dict[
         _choice("job", "label_values(tailrace_ready, job)"),
         _choice(*VARIABLES[uid]),
     ]
-    link = {"type": "link", "title": other, "url": f"/d/{OTHERS[uid]}", "includeVars": False}
+    link = {"type": "link", "title": other, "url": f"/d/{OTHERS[uid]}", "includeVars": True}
     return {
         "id": None,
         "uid": uid,

@@ -11,12 +11,31 @@ from typing import Final
 VIEW: Final = 'job=~"$job",view=~"$view"'
 UPSTREAM: Final = 'job=~"$job",upstream=~"$upstream"'
 JOB: Final = 'job=~"$job"'
-SECONDS, SHARE, RATE, COUNT, BYTES = "s", "percentunit", "reqps", "short", "bytes"
+# Grafana's names of units. RATE is of requests and calls, EVENTS of whatever else happens.
+SECONDS, SHARE, RATE, EVENTS = "s", "percentunit", "reqps", "cps"
+COUNT, CORES, BYTES, BYTES_RATE = "short", "none", "bytes", "binBps"
+# How far an axis goes at least: of zeros alone Grafana makes one to 100, which for a share is
+# 10 000 %.
+AXIS: Final = {
+    SECONDS: 0.001,
+    SHARE: 0.01,
+    RATE: 0.1,
+    EVENTS: 0.1,
+    COUNT: 1,
+    CORES: 0.1,
+    BYTES: 1024,
+    BYTES_RATE: 1024,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel; `queries` are expressions with their legends."""
+    """One panel; `queries` are expressions with their legends.
+
+    `nothing` is what it says when there is no series or no number, where all is well. `steps`
+    colour a number from each value on; without them Grafana makes what is 80 or more red. With
+    `exemplars` the last query also asks for single requests.
+    """
 
     title: str
     unit: str
@@ -25,6 +44,9 @@ class Panel:
     kind: str = "timeseries"
     width: int = 8
     height: int = 7
+    nothing: str = ""
+    steps: tuple[tuple[float | None, str], ...] = ((None, "blue"),)
+    exemplars: bool = False
 
 
 @dataclass(frozen=True, slots=True)

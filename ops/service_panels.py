@@ -9,7 +9,9 @@ from typing import Final
 
 from panels import (
     BYTES,
+    CORES,
     COUNT,
+    EVENTS,
     JOB,
     RATE,
     REQUESTS,
@@ -24,6 +26,7 @@ from panels import (
     replies,
     share,
 )
+from python_panels import PYTHON
 from trace_panels import TRACES
 
 SLOW: Final = rate("tailrace_tail_requests_total", VIEW, "view")
@@ -41,6 +44,8 @@ SERVICE: Final = (
                 kind="stat",
                 width=6,
                 height=5,
+                steps=((None, "red"), (0.95, "orange"), (0.99, "green")),
+                nothing="No requests",
             ),
             Panel(
                 "Failed replies",
@@ -50,6 +55,8 @@ SERVICE: Final = (
                 kind="stat",
                 width=6,
                 height=5,
+                steps=((None, "green"), (0.001, "orange"), (0.01, "red")),
+                nothing="No requests",
             ),
             Panel(
                 "Requests",
@@ -62,12 +69,19 @@ SERVICE: Final = (
             Panel(
                 "P99",
                 SECONDS,
-                ((quantile(0.99, f"{REQUESTS}", VIEW), ""),),
+                ((quantile(0.99, REQUESTS, VIEW), ""),),
                 kind="stat",
                 width=6,
                 height=5,
+                nothing="No requests",
             ),
-            Panel("Duration", SECONDS, quantiles(REQUESTS, VIEW)),
+            Panel(
+                "Duration",
+                SECONDS,
+                quantiles(REQUESTS, VIEW),
+                "Each mark is one request, by its request_id, where Prometheus keeps exemplars.",
+                exemplars=True,
+            ),
             Panel(
                 "P99 by view",
                 SECONDS,
@@ -82,6 +96,7 @@ SERVICE: Final = (
                 "Requests by status",
                 RATE,
                 ((rate("tailrace_requests_total", VIEW, "status") + " > 0", "{{status}}"),),
+                nothing="No requests",
             ),
             Panel(
                 "In flight",
@@ -107,7 +122,7 @@ SERVICE: Final = (
         (
             Panel(
                 "Parts that are missing, and why",
-                RATE,
+                EVENTS,
                 (
                     (
                         rate(
@@ -120,10 +135,11 @@ SERVICE: Final = (
                     ),
                 ),
                 width=12,
+                nothing="None is missing",
             ),
             Panel(
                 "Where values come from, if not fresh",
-                RATE,
+                EVENTS,
                 (
                     (
                         rate(
@@ -136,6 +152,7 @@ SERVICE: Final = (
                     ),
                 ),
                 width=12,
+                nothing="All are fresh",
             ),
         ),
     ),
@@ -178,7 +195,7 @@ SERVICE: Final = (
                 "Requests worked on at once",
                 COUNT,
                 ((f"min by (instance) (tailrace_room_requests{{{JOB}}})", "{{instance}}"),),
-                "Empty while there is no limit.",
+                nothing="No limit",
             ),
             Panel(
                 "Weak parts left out",
@@ -193,7 +210,7 @@ SERVICE: Final = (
             ),
             Panel(
                 "Connections",
-                RATE,
+                EVENTS,
                 (
                     (rate("tailrace_connections_accepted_total", JOB), "accepted"),
                     (rate("tailrace_connections_refused_total", JOB), "refused"),
@@ -201,65 +218,7 @@ SERVICE: Final = (
             ),
         ),
     ),
-    Row(
-        "Python",
-        (
-            Panel(
-                "Event loop late",
-                SECONDS,
-                quantiles("tailrace_python_loop_lag_seconds", JOB),
-                "From an event for Python to its event loop taking it. Empty without handlers.",
-            ),
-            Panel(
-                "Waits for the interpreter lock",
-                SECONDS,
-                quantiles("tailrace_python_lock_wait_seconds", JOB),
-            ),
-            Panel(
-                "Garbage collector, share of time",
-                SHARE,
-                (
-                    (
-                        rate("tailrace_python_gc_pause_seconds_sum", JOB, "generation"),
-                        "generation {{generation}}",
-                    ),
-                ),
-            ),
-            Panel(
-                "In handlers",
-                COUNT,
-                ((f"sum by (view) (tailrace_handler_in_flight{{{VIEW}}})", "{{view}}"),),
-            ),
-            Panel(
-                "Handlers that failed, were full or held the loop",
-                RATE,
-                (
-                    (rate("tailrace_handler_errors_total", VIEW, "view"), "{{view}} failed"),
-                    (rate("tailrace_handler_refused_total", VIEW, "view"), "{{view}} full"),
-                    (rate("tailrace_handler_stalls_total", VIEW, "view"), "{{view}} held"),
-                    (rate("tailrace_handler_overdue_total", VIEW, "view"), "{{view}} overdue"),
-                ),
-            ),
-            Panel(
-                "Computed fields, time in Python",
-                SECONDS,
-                quantiles("tailrace_computed_seconds", VIEW),
-            ),
-            Panel(
-                "Computed fields, wait for Python",
-                SECONDS,
-                quantiles("tailrace_computed_wait_seconds", VIEW),
-            ),
-            Panel(
-                "Computed fields not asked for, or holding the loop",
-                RATE,
-                (
-                    (rate("tailrace_computed_refused_total", VIEW, "view"), "{{view}} full"),
-                    (rate("tailrace_computed_stalls_total", VIEW, "view"), "{{view}} held"),
-                ),
-            ),
-        ),
-    ),
+    PYTHON,
     Row(
         "What the slowest wait for",
         (
@@ -326,7 +285,7 @@ SERVICE: Final = (
         (
             Panel(
                 "Processor, cores",
-                COUNT,
+                CORES,
                 (
                     (
                         rate("process_cpu_time_seconds_total", JOB, "instance, cpu_mode"),
@@ -363,9 +322,9 @@ SERVICE: Final = (
             ),
             Panel(
                 "Lost log lines",
-                COUNT,
+                EVENTS,
                 tuple(
-                    (f"sum(increase({name}{{{JOB}}}[$__rate_interval]))", legend)
+                    (rate(name, JOB), legend)
                     for name, legend in (
                         ("tailrace_access_log_dropped_total", "dropped"),
                         ("tailrace_access_log_failed_total", "not written"),

@@ -7,55 +7,42 @@ from __future__ import annotations
 
 from typing import Final
 
-from panels import COUNT, JOB, Panel, Row
+from panels import COUNT, EVENTS, JOB, Panel, Row, rate
 
 TRACES: Final = Row(
     "Traces",
     (
         Panel(
             "Kept",
-            COUNT,
-            (
-                (
-                    f"sum by (reason) (increase(tailrace_traces_kept_total{{{JOB}}}"
-                    "[$__rate_interval]))",
-                    "{{reason}}",
-                ),
-            ),
+            EVENTS,
+            ((rate("tailrace_traces_kept_total", JOB, "reason"), "{{reason}}"),),
             about="Finished requests that were worth a trace, by why. All zero: no tracing.",
+            width=6,
         ),
         Panel(
             "Lost",
-            COUNT,
+            EVENTS,
             (
-                (
-                    f"sum by (reason) (increase(tailrace_traces_dropped_total{{{JOB}}}"
-                    "[$__rate_interval]))",
-                    "{{reason}}",
-                ),
-                (
-                    f"sum by (reason) (increase(tailrace_spans_dropped_total{{{JOB}}}"
-                    "[$__rate_interval]))",
-                    "spans {{reason}}",
-                ),
-                (f"sum(tailrace_traces_waiting{{{JOB}}})", "waiting"),
+                (rate("tailrace_traces_dropped_total", JOB, "reason"), "{{reason}}"),
+                (rate("tailrace_spans_dropped_total", JOB, "reason"), "spans {{reason}}"),
             ),
             about="No request waits for any of it.",
+            width=6,
+        ),
+        Panel(
+            "Waiting to be sent",
+            COUNT,
+            ((f"sum(tailrace_traces_waiting{{{JOB}}})", "traces"),),
+            width=6,
         ),
         Panel(
             "Exchanges with the collector",
-            COUNT,
+            EVENTS,
             (
-                (
-                    f"sum by (result) (increase(tailrace_trace_exports_total{{{JOB}}}"
-                    "[$__rate_interval]))",
-                    "{{result}}",
-                ),
-                (
-                    f"sum(increase(tailrace_spans_exported_total{{{JOB}}}[$__rate_interval]))",
-                    "spans taken",
-                ),
+                (rate("tailrace_trace_exports_total", JOB, "result"), "{{result}}"),
+                (rate("tailrace_spans_exported_total", JOB), "spans taken"),
             ),
+            width=6,
         ),
     ),
 )

@@ -11,7 +11,9 @@ from typing import Final
 from panels import (
     ATTEMPTS,
     BYTES,
+    BYTES_RATE,
     COUNT,
+    EVENTS,
     JOB,
     RATE,
     SECONDS,
@@ -60,6 +62,7 @@ UPSTREAMS: Final = (
                     ),
                 ),
                 "A status, or why there was no answer.",
+                nothing="No errors",
             ),
             Panel(
                 "Calls without an answer",
@@ -107,7 +110,7 @@ UPSTREAMS: Final = (
                 ((f"sum by (upstream) (tailrace_bulkhead_limit{{{UPSTREAM}}})", NAME),),
                 "It moves when the upstream has an adaptive limit.",
             ),
-            Panel("Connections opened", RATE, (_each("tailrace_upstream_connects_total"),)),
+            Panel("Connections opened", EVENTS, (_each("tailrace_upstream_connects_total"),)),
             Panel(
                 "Idle connections",
                 COUNT,
@@ -160,6 +163,7 @@ UPSTREAMS: Final = (
                         "{{upstream}}: {{code}}",
                     ),
                 ),
+                nothing="None was refused",
             ),
         ),
     ),
@@ -168,13 +172,14 @@ UPSTREAMS: Final = (
         (
             Panel(
                 "Lookups",
-                RATE,
+                EVENTS,
                 (
                     (
                         rate("tailrace_cache_lookups_total", UPSTREAM, "upstream, result") + " > 0",
                         "{{upstream}}: {{result}}",
                     ),
                 ),
+                nothing="Nothing is cached",
             ),
             Panel(
                 "Kept",
@@ -186,10 +191,10 @@ UPSTREAMS: Final = (
             ),
             Panel(
                 "Entries that made room",
-                RATE,
+                EVENTS,
                 ((rate("tailrace_cache_evictions_total", JOB), "evicted"),),
             ),
-            Panel("Bytes received", BYTES, (_each("tailrace_upstream_received_bytes_total"),)),
+            Panel("Bytes received", BYTES_RATE, (_each("tailrace_upstream_received_bytes_total"),)),
         ),
     ),
 )

@@ -6,35 +6,23 @@ Prevents metrics that only our own reader understands, and alerts that were neve
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import rows
 import shop
+from scraping import DASHBOARDS, PROMETHEUS, RULES, Asked, found, scraping
 
 sys.path.insert(0, str(rows.ROOT))
 
-from examples.orders.processes import PATIENCE_SECONDS, Program, Service, free_ports
-
-RULES: Final = rows.ROOT / "ops" / "prometheus"
-DASHBOARDS: Final = rows.ROOT / "ops" / "grafana" / "dashboards"
-BUILT: Final = rows.ROOT / ".venv" / "prometheus"
-
-
-def found(name: str) -> str | None:
-    """Where the program is: on the path, or as tools/prometheus.sh has built it."""
-    return shutil.which(name) or shutil.which(name, path=str(BUILT))
-
+from examples.orders.processes import PATIENCE_SECONDS, Service
 
 PROMTOOL: Final = found("promtool")
-PROMETHEUS: Final = found("prometheus")
 
 pytestmark = [
     pytest.mark.real,
@@ -42,14 +30,6 @@ pytestmark = [
     pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing (apt install prometheus)"),
     pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is missing (apt install prometheus)"),
 ]
-
-_CONFIGURATION: Final = """
-global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
-rule_files: ["{rules}/recording.yml", "{rules}/alerts.yml"]
-scrape_configs:
-  - job_name: tailrace
-    static_configs: [{{targets: ["127.0.0.1:{admin}"]}}]
-"""
 
 
 def promtool(*arguments: str, given: bytes = b"") -> str:
@@ -94,51 +74,11 @@ def test_promtool_finds_nothing_to_say_about_the_metrics(service: Service) -> No
     assert promtool("check", "metrics", given=scraped(service, "text/plain")) == ""
 
 
-class Asked:
-    """A running Prometheus."""
-
-    def __init__(self, port: int, program: Program) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.program = program
-
-    def api(self, path: str, **parameters: str) -> Any:
-        query = urllib.parse.urlencode(parameters)
-        with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=20) as reply:
-            said = json.load(reply)
-        assert said["status"] == "success", said
-        return said["data"]
-
-    def query(self, expression: str) -> list[Any]:
-        result: list[Any] = self.api("query", query=expression)["result"]
-        return result
-
-    def eventually(self, what: str, ready: Any) -> None:
-        end = time.monotonic() + 4 * PATIENCE_SECONDS
-        while not ready():
-            assert time.monotonic() < end, f"never came true: {what}"
-            assert self.program.running, self.program.did_not_start("ended")
-            time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def prometheus(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
-    assert PROMETHEUS is not None
     folder = tmp_path_factory.mktemp("prometheus")
-    (port,) = free_ports(1)
-    configuration = folder / "prometheus.yml"
-    text = _CONFIGURATION.format(rules=RULES, admin=service.admin_port)
-    configuration.write_text(text, encoding="utf-8")
-    argv = [
-        PROMETHEUS,
-        f"--config.file={configuration}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--enable-feature=exemplar-storage",
-    ]
-    log = folder / "output.log"
-    with Program("prometheus", argv, log=log, ready_line=False) as process:
-        process.await_status(f"http://127.0.0.1:{port}/-/ready", 200, 2 * PATIENCE_SECONDS)
-        yield Asked(port, process)
+    with scraping(folder, service.admin_port) as running:
+        yield running
 
 
 def test_a_real_prometheus_scrapes_all_workers(service: Service, prometheus: Asked) -> None:
