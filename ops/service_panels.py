@@ -299,6 +299,15 @@ SERVICE: Final = (
                 ((f"process_memory_usage_bytes{{{JOB}}}", "{{instance}}"),),
             ),
             Panel(
+                "Bodies held",
+                BYTES,
+                (
+                    (f"tailrace_memory_held_bytes{{{JOB}}}", "{{instance}}"),
+                    (f"tailrace_memory_max_bytes{{{JOB}}}", "{{instance}} most"),
+                ),
+                "At the most, further calls end with memory_full.",
+            ),
+            Panel(
                 "Threads and descriptors",
                 COUNT,
                 (
