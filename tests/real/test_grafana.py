@@ -310,11 +310,11 @@ def test_a_slow_bucket_leads_to_a_request(
 
     def marked() -> bool:
         watched.visit(service)
-        marks = [frame for frame in page.frames("Duration") if exemplars(frame)]
-        return any(
-            field["name"] == "request_id" and all(frame["data"]["values"][index])
-            for frame in marks
-            for index, field in enumerate(frame["schema"]["fields"])
-        )
+        ids: list[str] = []
+        for frame in page.frames("Duration"):
+            names = [field["name"] for field in frame["schema"]["fields"]]
+            if exemplars(frame) and "request_id" in names:
+                ids += frame["data"]["values"][names.index("request_id")]
+        return bool(ids) and all(ids)
 
     prometheus.eventually("a request is marked", marked)
