@@ -94,7 +94,7 @@ def _count(least: int, most: int) -> Read:
 
 def _memory(value: Any) -> int | None:
     """Bytes, or `None`: half of what the container allows (req 11.1)."""
-    return None if value == "auto" else size_bytes(value)
+    return None if value == "auto" else size_bytes(value, limit=(1 << 40) - 1)
 
 
 def _workers(value: Any) -> int | None:

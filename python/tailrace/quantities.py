@@ -61,13 +61,14 @@ def duration_ms(value: object, *, zero: bool = False) -> float:
     return _within(number, str(value), zero=zero, limit=DURATION_MAX_MS, most="24h")
 
 
-def size_bytes(value: object, *, zero: bool = False) -> int:
-    """Bytes of `"4MiB"`, `"16KiB"`, `"500KB"` or `"512B"`."""
+def size_bytes(value: object, *, zero: bool = False, limit: int = SIZE_MAX_BYTES) -> int:
+    """Bytes of `"4MiB"`, `"16KiB"`, `"500KB"` or `"512B"`; at most `limit`."""
     amount, unit = _split(value, _SIZE_UNITS, ("KiB", "MiB"), '"16KiB", "4MiB" or "500KB"')
     number = amount * _SIZE_UNITS[unit]
     if number != int(number):
         raise QuantityError("TR002", f"`{value}` is not a whole number of bytes", 'try "512B"')
-    return int(_within(number, str(value), zero=zero, limit=SIZE_MAX_BYTES, most="4GiB"))
+    most = f"{(limit + 1) >> 30}GiB"
+    return int(_within(number, str(value), zero=zero, limit=limit, most=most))
 
 
 def share(value: object) -> float:

@@ -49,6 +49,30 @@ def test_a_handler_runs_over_fake_upstreams() -> None:
         assert plane.metric("tailrace_handler_in_flight", view="summary") == 0
 
 
+class Page(BaseModel):
+    text: str
+
+
+large = Service("large", deadline="5s", upstreams=[orders])
+
+
+@large.get("/pages/{length}")
+async def page_of(length: int) -> Page:
+    return Page(text="x" * length)
+
+
+@pytest.mark.e2e
+def test_a_reply_of_a_handler_counts_among_the_bodies_that_are_held() -> None:
+    """Over the bound it is refused like an answer, and nothing stays held (req 11.1)."""
+    bounds = {"limits.memory_max": "100KiB", "limits.request_memory_max": "100KiB"}
+    fakes = {"orders": FakeUpstream({}), "coupons": FakeUpstream({})}
+    with TestPlane(large, fakes, overrides=bounds) as plane:
+        assert plane.get("/pages/90000").status == 200
+        refused = plane.get("/pages/110000")
+        assert (refused.status, refused.json()["code"]) == (503, "memory")
+        assert plane.get("/pages/90000").status == 200
+
+
 def test_upstreams_are_found_in_the_handlers_module_and_named_by_the_service() -> None:
     assert [one.name for one in service.upstreams] == ["orders", "coupons"]
 

@@ -230,6 +230,8 @@ pub fn judge<A: Answered>(
 ) -> (Outcome, Result<A, Reason>) {
     match answered {
         None => (Outcome::Timeout, Err(out_of_time(cut))),
+        // Our memory, not the upstream's fault: nothing is learnt from it.
+        Some(Err(error @ ExchangeError::Memory(_))) => (Outcome::Cancelled, Err(error.into())),
         Some(Err(error)) => (Outcome::Failed, Err(error.into())),
         Some(Ok(response)) => {
             let outcome = match response.status() {
@@ -255,8 +257,8 @@ pub fn accept(call: &Call, response: &Response) -> Landed {
     let (worker, memory) = (&*call.worker, &*call.memory);
     let mut projected = worker.buffers.take();
     let body = response.body.bytes();
-    memory.give(body.len() as u64);
-    let bytes_max = usize::try_from(memory.left()).unwrap_or(usize::MAX);
+    let bytes_max = memory.left().saturating_add(body.len() as u64);
+    let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     let part = call.part();
     let shape = part.unwrap.as_ref().map_or(part.shape, |(shape, _)| *shape);
     let checked = call
@@ -268,7 +270,7 @@ pub fn accept(call: &Call, response: &Response) -> Landed {
         }
     }
     let reason = match checked {
-        Ok(()) => match memory.take(projected.len() as u64) {
+        Ok(()) => match response.body.taken.land(projected.len() as u64) {
             Ok(()) => return Ok(Some(projected)),
             Err(short) => short.into(),
         },
@@ -289,6 +291,26 @@ fn unwrap(field: &[String], json: &mut Vec<u8>) {
         None => {
             json.clear();
             json.extend_from_slice(b"null");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{judge, ExchangeError, Outcome, Reason, Response};
+    use crate::receipt::Short;
+
+    // A service without room must not take its upstreams for broken, all of them at once.
+    #[test]
+    fn what_does_not_fit_into_our_memory_is_not_held_against_the_upstream() {
+        for (short, reason) in [
+            (Short::Request, Reason::Memory),
+            (Short::Process, Reason::MemoryFull),
+        ] {
+            let answered = Some(Err(ExchangeError::Memory(short)));
+            let (outcome, result) = judge::<Response>(answered, false);
+            assert!(!outcome.is_failure());
+            assert_eq!((outcome, result.err()), (Outcome::Cancelled, Some(reason)));
         }
     }
 }

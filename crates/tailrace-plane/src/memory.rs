@@ -5,8 +5,8 @@
 //! as it arrives, an answer by its declared length, the reply until it is written. What does not
 //! fit is refused at once: 503 for a body, `memory_full` for a call.
 //!
-//! A worker takes from the process's budget in larger pieces and keeps a little to itself, so that
-//! most bodies are counted without touching what other cores touch.
+//! A worker takes from the process's budget in larger pieces and keeps a little to itself for a
+//! moment, so that most bodies are counted without touching what other cores touch.
 
 use crate::container;
 use std::cell::{Cell, RefCell};
@@ -14,10 +14,10 @@ use std::sync::Arc;
 use tailrace_blueprint::Limits;
 use tailrace_policy::byte_budget::{ByteBudget, Held};
 
-/// Taken from the budget at once.
-const PIECE_BYTES: u64 = 64 * 1024;
-/// A worker gives back what it has above this.
-const SPARE_MAX_BYTES: u64 = 4 * PIECE_BYTES;
+/// A worker keeps no more than this of the budget to itself, and takes a quarter of it at once.
+const SPARE_MAX_BYTES: u64 = 256 * 1024;
+/// All workers together keep no more than this part of the budget.
+const SPARE_PART: u64 = 8;
 
 /// The budget in bytes: as declared, else half of what the container allows, since a reply is put
 /// together beside the answers it is made of, and code, caches and connections need memory too.
@@ -46,18 +46,26 @@ pub struct Full;
 /// A worker's share of the budget.
 #[derive(Debug)]
 pub struct Share {
+    budget: Arc<ByteBudget>,
+    workers: u64,
     /// Of the process's budget: what the worker's requests hold, and what it keeps to itself.
     taken: RefCell<Held>,
-    /// What no request holds.
+    /// What no request holds, and the most of it.
     spare: Cell<u64>,
+    spare_max: Cell<u64>,
 }
 
 impl Share {
-    pub fn new(budget: &Arc<ByteBudget>) -> Self {
-        Self {
+    pub fn new(budget: &Arc<ByteBudget>, workers: usize) -> Self {
+        let share = Self {
+            budget: Arc::clone(budget),
+            workers: workers.max(1) as u64,
             taken: RefCell::new(Held::none(budget)),
             spare: Cell::new(0),
-        }
+            spare_max: Cell::new(0),
+        };
+        share.sweep();
+        share
     }
 
     pub fn take(&self, bytes: u64) -> Result<(), Full> {
@@ -73,7 +81,8 @@ impl Share {
     #[cold]
     fn grow(&self, missing: u64) -> Result<(), Full> {
         let mut taken = self.taken.borrow_mut();
-        let rounded = missing.checked_next_multiple_of(PIECE_BYTES).ok_or(Full)?;
+        let piece = (self.spare_max.get() / 4).max(1);
+        let rounded = missing.checked_next_multiple_of(piece).ok_or(Full)?;
         for wanted in [rounded, missing] {
             if taken.grow(wanted).is_ok() {
                 self.spare.set(wanted - missing);
@@ -84,13 +93,20 @@ impl Share {
     }
 
     pub fn give(&self, bytes: u64) {
-        let spare = self.spare.get() + bytes;
-        if spare <= SPARE_MAX_BYTES {
+        let (spare, most) = (self.spare.get() + bytes, self.spare_max.get());
+        if spare <= most {
             self.spare.set(spare);
             return;
         }
-        self.taken.borrow_mut().shrink(spare - PIECE_BYTES);
-        self.spare.set(PIECE_BYTES);
+        self.taken.borrow_mut().shrink(spare - most / 4);
+        self.spare.set(most / 4);
+    }
+
+    /// Now and then: keeps nothing, for others may need it, and follows a changed budget.
+    pub fn sweep(&self) {
+        self.taken.borrow_mut().shrink(self.spare.take());
+        let most = self.budget.max() / SPARE_PART / self.workers;
+        self.spare_max.set(most.min(SPARE_MAX_BYTES));
     }
 }
 
@@ -102,32 +118,50 @@ mod tests {
     #[test]
     fn the_last_byte_can_be_held_and_no_more() {
         let budget = ByteBudget::new(100_000);
-        let (one, other) = (Share::new(&budget), Share::new(&budget));
+        let (one, other) = (Share::new(&budget, 2), Share::new(&budget, 2));
         one.take(1).unwrap();
-        assert_eq!(budget.used(), PIECE_BYTES, "in pieces");
-        other.take(100_000 - PIECE_BYTES).unwrap();
+        let piece = budget.used();
+        assert_eq!(piece, 100_000 / 16 / 4, "in pieces");
+        other.take(100_000 - piece).unwrap();
         assert_eq!(other.take(1), Err(Full));
-        one.take(PIECE_BYTES - 1).unwrap();
+        one.take(piece - 1).unwrap();
         assert_eq!(one.take(1), Err(Full));
         one.give(10);
         one.take(10).unwrap();
     }
 
     #[test]
-    fn a_worker_keeps_little_to_itself() {
+    fn a_worker_keeps_little_to_itself_and_nothing_for_long() {
         let budget = ByteBudget::new(1 << 30);
-        let share = Share::new(&budget);
+        let share = Share::new(&budget, 2);
         share.take(1 << 24).unwrap();
         share.give(1 << 24);
-        assert_eq!(budget.used(), PIECE_BYTES);
+        assert_eq!(budget.used(), SPARE_MAX_BYTES / 4);
+        share.sweep();
+        assert_eq!(budget.used(), 0);
+        share.take(5).unwrap();
+        share.sweep();
+        assert_eq!(budget.used(), 5);
         drop(share);
         assert_eq!(budget.used(), 0);
+    }
+
+    // Four workers that are idle again must not keep it all from the other four.
+    #[test]
+    fn many_workers_share_a_small_budget() {
+        let budget = ByteBudget::new(1 << 20);
+        let shares: Vec<_> = (0..8).map(|_| Share::new(&budget, 8)).collect();
+        for share in &shares {
+            share.take(200_000).unwrap();
+            share.give(200_000);
+        }
+        shares[7].take((1 << 20) * 7 / 8).unwrap();
     }
 
     #[test]
     fn a_refusal_takes_nothing() {
         let budget = ByteBudget::new(1_000);
-        let share = Share::new(&budget);
+        let share = Share::new(&budget, 1);
         assert_eq!(share.take(1_001), Err(Full));
         assert_eq!(share.take(u64::MAX), Err(Full));
         assert_eq!(budget.used(), 0);

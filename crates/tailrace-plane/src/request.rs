@@ -104,6 +104,7 @@ impl Exchange {
             Err(Refused::Problem(problem)) => self.refuse(worker, &problem),
             Err(Refused::Admission(refusal)) => self.turn_away(worker, refusal),
         }
+        self.fan.hold_instead(self.reply.len());
         Poll::Ready(())
     }
 
@@ -146,7 +147,6 @@ impl Exchange {
             Ok(()) => {
                 self.aggregate(worker);
                 self.fan.end(worker);
-                self.fan.hold_reply(self.reply.len());
             }
             Err(stop) => {
                 if let Stop::Strong(part, _) = stop {
@@ -159,6 +159,7 @@ impl Exchange {
                 self.refuse(worker, &problem);
             }
         }
+        self.fan.hold_instead(self.reply.len());
         Poll::Ready(())
     }
 
@@ -210,6 +211,9 @@ impl Exchange {
         self.fan.left_out = worker.gate.left_out(view);
         if let Some(shape) = declared.body {
             let json = body::read(worker, shape, &self.head, &self.input, &self.body)?;
+            // It takes the place of what was sent.
+            self.body = Vec::new();
+            self.fan.hold_instead(0);
             self.fan.hold(json.len()).map_err(Problem::of)?;
             self.fan.begin_body(json);
         }

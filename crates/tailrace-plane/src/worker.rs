@@ -101,7 +101,7 @@ impl Worker {
             index,
             shared: Arc::clone(shared),
             buffers: Buffers::new(Arc::clone(&metrics)),
-            memory: Rc::new(Share::new(&shared.memory)),
+            memory: Rc::new(Share::new(&shared.memory, shared.metrics.len())),
             pools: Pools::new(&program),
             gate: Gate::new(&program, &shared.admission, index),
             lane: Lane::default(),

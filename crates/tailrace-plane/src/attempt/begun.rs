@@ -15,6 +15,7 @@ use crate::receipt::{Held, Kind, Noted, Tally};
 use crate::template::Rendered;
 use crate::upstream::Upstream;
 use crate::worker::Worker;
+use std::rc::Rc;
 use tailrace_policy::balance;
 use tailrace_policy::outcome::Outcome;
 use tailrace_policy::Nanos;
@@ -58,7 +59,7 @@ impl<'a> Begun<'a> {
         rendered: &Rendered,
         until: Nanos,
         body_max: u64,
-        memory: &'a Held,
+        memory: &'a Rc<Held>,
     ) -> client::Request<'a> {
         let address = &self.chosen.addresses.addresses[self.chosen.index];
         let mut bytes = self.worker.buffers.take();

@@ -10,11 +10,12 @@ use crate::clock;
 use crate::h1::{self, BodyDecoder, BodyError, Framing, HeadLimits, Method, Parsed, ResponseHead};
 use crate::net;
 use crate::reason::Reason;
-use crate::receipt::{Held, Noted, Short};
+use crate::receipt::{Held, Noted, Short, Taken};
 use crate::worker::Worker;
 use std::future::{poll_fn, Future};
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::rc::Rc;
 use std::task::{ready, Poll};
 use tailrace_policy::{retry_after, Nanos};
 
@@ -29,7 +30,7 @@ pub struct Request<'a> {
     pub bytes: Vec<u8>,
     pub body_max: u64,
     /// What this request may still hold, shared by its calls.
-    pub memory: &'a Held,
+    pub memory: &'a Rc<Held>,
     /// What happens is noted here.
     pub noted: Noted<'a>,
 }
@@ -39,6 +40,8 @@ pub struct Request<'a> {
 pub struct Body {
     pub buffer: Vec<u8>,
     pub range: Range<usize>,
+    /// What it is counted as.
+    pub taken: Taken,
 }
 
 impl Body {
@@ -113,7 +116,7 @@ pub fn exchange<'a>(
             retry_after,
         } = reader;
         match outcome {
-            Ok((range, decoded)) => {
+            Ok((range, decoded, taken)) => {
                 metrics.bytes_in.add(range.end as u64);
                 let (status, json) = (connection.head.status, connection.head.json);
                 if connection.head.keep_alive {
@@ -125,7 +128,7 @@ pub fn exchange<'a>(
                     status,
                     json,
                     retry_after,
-                    body: body(worker, buffer, range, decoded),
+                    body: body(worker, buffer, range, decoded, taken),
                 })
             }
             Err(error) => {
@@ -173,14 +176,25 @@ pub(super) async fn send(
 }
 
 /// The body in the buffer it is in, and the other one given back.
-fn body(worker: &Worker, buffer: Vec<u8>, range: Range<usize>, decoded: Option<Vec<u8>>) -> Body {
+fn body(
+    worker: &Worker,
+    buffer: Vec<u8>,
+    range: Range<usize>,
+    decoded: Option<Vec<u8>>,
+    taken: Taken,
+) -> Body {
     let Some(decoded) = decoded else {
-        return Body { buffer, range };
+        return Body {
+            buffer,
+            range,
+            taken,
+        };
     };
     worker.buffers.give(buffer);
     Body {
         range: 0..decoded.len(),
         buffer: decoded,
+        taken,
     }
 }
 
@@ -206,16 +220,17 @@ impl Reader {
         &mut self,
         worker: &Worker,
         request: &Request<'_>,
-    ) -> Result<(Range<usize>, Option<Vec<u8>>), ExchangeError> {
+    ) -> Result<(Range<usize>, Option<Vec<u8>>, Taken), ExchangeError> {
+        let taken = Taken::none(request.memory);
         let start = self.read_head(worker, request).await?;
         self.retry_after = told_wait(&self.connection.head, &self.buffer);
         match self.connection.head.framing {
-            Framing::None => self.ends_at(start).map(|()| (start..start, None)),
+            Framing::None => self.ends_at(start).map(|()| (start..start, None, taken)),
             Framing::Length(length) => {
                 if length > request.body_max {
                     return Err(ExchangeError::BodyTooLarge);
                 }
-                request.memory.take(length)?;
+                taken.more(length)?;
                 let end = start + length as usize;
                 self.buffer.reserve(end.saturating_sub(self.buffer.len()));
                 while self.buffer.len() < end {
@@ -223,13 +238,14 @@ impl Reader {
                         return Err(ExchangeError::Reset);
                     }
                 }
-                self.ends_at(end).map(|()| (start..end, None))
+                self.ends_at(end).map(|()| (start..end, None, taken))
             }
             framing => {
                 let decoder = BodyDecoder::new(framing, request.body_max)?;
                 // Apart: what few answers need must not be room in the state of every call.
-                let decoded = Box::pin(self.decode(worker, request, decoder, start)).await?;
-                Ok((0..decoded.len(), Some(decoded)))
+                let decoding = Box::pin(self.decode(worker, request, decoder, start, &taken));
+                let decoded = decoding.await?;
+                Ok((0..decoded.len(), Some(decoded), taken))
             }
         }
     }
@@ -309,13 +325,14 @@ impl Reader {
         request: &Request<'_>,
         mut decoder: BodyDecoder,
         start: usize,
+        taken: &Taken,
     ) -> Result<Vec<u8>, ExchangeError> {
         let mut decoded = worker.buffers.take();
         let mut from = start;
         loop {
             let before = decoded.len();
             let step = decoder.decode(&self.buffer[from..], &mut decoded)?;
-            request.memory.take((decoded.len() - before) as u64)?;
+            taken.more((decoded.len() - before) as u64)?;
             from += step.consumed;
             if step.done {
                 return self.ends_at(from).map(|()| decoded);

@@ -26,7 +26,7 @@ events! {
     "memory": "Bytes of bodies that requests hold, of all workers"
         metrics {
             Gauge MEMORY_HELD "tailrace_memory_held_bytes" []
-                "Bodies of requests, answers and replies; each worker keeps up to 256 KiB beside";
+                "Bodies of requests, answers and replies, and up to 256 KiB that a worker keeps";
             Gauge MEMORY_MAX "tailrace_memory_max_bytes" [] "The most of it: `memory_max`";
         }
         fields {}

@@ -209,14 +209,9 @@ impl FanOut {
         Ok(self.memory.take(bytes as u64)?)
     }
 
-    /// The parts are gone; `bytes` of the reply made of them are held until it is written.
-    pub fn hold_reply(&self, bytes: usize) {
-        self.memory.keep(bytes as u64);
-    }
-
-    /// Nothing is held any more.
-    pub fn close_memory(&self) {
-        self.memory.keep(0);
+    /// What the request was made of is gone: `bytes` of its reply are held until it is written.
+    pub fn hold_instead(&self, bytes: usize) {
+        self.memory.hold_instead(bytes as u64);
     }
 
     /// Puts the request's body behind the parts, where templates find it.

@@ -79,9 +79,12 @@ impl Held {
         }
     }
 
-    /// Gives back all but `bytes`.
-    pub fn keep(&self, bytes: u64) {
-        self.give(self.bytes().saturating_sub(bytes));
+    /// Holds `bytes` instead of what it held; without more of it than there is.
+    pub fn hold_instead(&self, bytes: u64) {
+        let held = self.bytes();
+        self.give(held.saturating_sub(bytes));
+        // It exists already, and goes as soon as its client has it.
+        self.take(bytes.saturating_sub(held)).ok();
     }
 
     pub fn limit(&self) -> u64 {
@@ -91,6 +94,44 @@ impl Held {
     /// The most that was held at the same time.
     pub fn peak(&self) -> u64 {
         self.limit.get().saturating_sub(self.least.get())
+    }
+}
+
+/// Bytes that one body is counted as; a drop gives them back.
+#[derive(Debug)]
+pub struct Taken {
+    held: Rc<Held>,
+    bytes: Cell<u64>,
+}
+
+impl Taken {
+    pub fn none(held: &Rc<Held>) -> Self {
+        Self {
+            held: Rc::clone(held),
+            bytes: Cell::new(0),
+        }
+    }
+
+    /// Holds `bytes` more, all or none.
+    pub fn more(&self, bytes: u64) -> Result<(), Short> {
+        self.held.take(bytes)?;
+        self.bytes.set(self.bytes.get() + bytes);
+        Ok(())
+    }
+
+    /// What the body became takes its place, with `bytes`, until the request ends.
+    pub fn land(&self, bytes: u64) -> Result<(), Short> {
+        let had = self.bytes.get();
+        self.held.take(bytes.saturating_sub(had))?;
+        self.held.give(had.saturating_sub(bytes));
+        self.bytes.set(0);
+        Ok(())
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.held.give(self.bytes.get());
     }
 }
 
@@ -113,18 +154,43 @@ mod tests {
         held.take(30).unwrap();
         assert_eq!((held.peak(), held.left(), held.limit()), (70, 60, 100));
         assert_eq!(held.take(61), Err(Short::Request));
-        held.keep(10);
-        held.keep(50);
+        held.hold_instead(10);
         assert_eq!((held.bytes(), held.peak()), (10, 70));
+        held.hold_instead(50);
+        held.hold_instead(101);
+        assert_eq!(held.bytes(), 50);
         held.begin(50, None);
         assert_eq!((held.peak(), held.left()), (0, 50));
+    }
+
+    #[test]
+    fn what_an_attempt_took_comes_back_unless_it_landed() {
+        let held = Held::new(100, None);
+        let failed = Taken::none(&held);
+        failed.more(60).unwrap();
+        assert_eq!(failed.more(41), Err(Short::Request));
+        drop(failed);
+        assert_eq!(held.bytes(), 0);
+        for became in [30, 80] {
+            let body = Taken::none(&held);
+            body.more(50).unwrap();
+            body.land(became).unwrap();
+            drop(body);
+            assert_eq!(held.bytes(), became);
+            held.give(became);
+        }
+        let body = Taken::none(&held);
+        body.more(50).unwrap();
+        assert_eq!(body.land(101), Err(Short::Request));
+        drop(body);
+        assert_eq!(held.bytes(), 0);
     }
 
     // req 11.1
     #[test]
     fn what_requests_hold_together_is_bounded_and_comes_back() {
         let budget = ByteBudget::new(1_000);
-        let share = Rc::new(Share::new(&budget));
+        let share = Rc::new(Share::new(&budget, 1));
         let requests: Vec<_> = (0..3).map(|_| Held::new(500, Some(&share))).collect();
         requests[0].take(500).unwrap();
         requests[1].take(400).unwrap();

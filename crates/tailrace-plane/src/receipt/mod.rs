@@ -50,7 +50,7 @@ pub mod why;
 
 pub use bill::{Allocated, PartBill, Python, Receipt};
 pub use calls::{CallBill, Calls, Ended, Whose};
-pub use held::{Held, Short};
+pub use held::{Held, Short, Taken};
 pub use shelf::Shelf;
 pub use step::Step;
 pub use tail::{Judge, PartTail, ViewTail};

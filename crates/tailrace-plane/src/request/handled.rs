@@ -83,6 +83,9 @@ impl Exchange {
     }
 
     fn reply_handler(&mut self, worker: &Worker, body: &[u8], degraded: &[Said<'_>]) {
+        if let Err(reason) = self.fan.hold(body.len()) {
+            return self.refuse(worker, &Problem::of(reason));
+        }
         self.decide_keep_alive(worker);
         self.push_timing(worker);
         let frame = frame(

@@ -12,6 +12,7 @@ use crate::access_log::PythonTime;
 use crate::admission::{self, refusal::Refusal, Asking};
 use crate::h1::{Method, RequestHead};
 use crate::program::Program;
+use crate::reason::Reason;
 use crate::reply::Problem;
 use crate::worker::Worker;
 use tailrace_policy::deadline::Deadline;
@@ -24,13 +25,13 @@ impl Exchange {
     }
 
     /// Counts `bytes` more of its body among what the service holds (req 11.1).
-    pub fn hold_body(&self, bytes: usize) -> Result<(), Problem> {
-        self.fan.hold(bytes).map_err(Problem::of)
+    pub fn hold_body(&self, bytes: usize) -> Result<(), Reason> {
+        self.fan.hold(bytes)
     }
 
     /// Its reply is written, or nobody waits for it.
     pub fn depart(&self) {
-        self.fan.close_memory();
+        self.fan.hold_instead(0);
     }
 
     /// What would refuse this request whatever its body says; asked before a body is invited.

@@ -11,7 +11,7 @@ use crate::clock::{self, limit};
 use crate::h1::{self, BodyDecoder, Framing, Parsed};
 use crate::net::{self, TcpStream};
 use crate::request::Exchange;
-use crate::server::failed::{bad_body, bad_head, too_slow, Failed};
+use crate::server::failed::{bad_body, bad_head, no_room, too_slow, Failed};
 use crate::server::slots::Slot;
 use crate::server::Admitted;
 use crate::shared::Phase;
@@ -177,6 +177,8 @@ impl Connection {
                     }
                     Failed::Gone => {}
                 }
+                exchange.body = Vec::new();
+                exchange.depart();
                 self.write(&exchange.reply).await.ok();
                 let patience = if slow { LINGER_SLOW_MS } else { LINGER_MS };
                 self.linger(limit(patience)).await;
@@ -316,7 +318,7 @@ impl Connection {
                 .map_err(bad_body)?;
             if kept {
                 let more = exchange.body.len() - before;
-                exchange.hold_body(more).map_err(Failed::Refused)?;
+                exchange.hold_body(more).map_err(no_room)?;
             } else {
                 exchange.body.clear();
             }

@@ -2,6 +2,7 @@
 
 use crate::admission::refusal::Refusal;
 use crate::h1::{BodyError, HeadError};
+use crate::reason::Reason;
 use crate::reply::Problem;
 
 /// Why no request came of the bytes that arrived.
@@ -39,6 +40,14 @@ pub(super) fn bad_body(error: BodyError) -> Failed {
         detail: error.to_string(),
         ..Problem::default()
     })
+}
+
+/// Its body cannot be held: ever, or now.
+pub(super) fn no_room(reason: Reason) -> Failed {
+    match reason {
+        Reason::Memory => bad_body(BodyError::TooLarge),
+        reason => Failed::Refused(Problem::of(reason)),
+    }
 }
 
 pub(super) fn too_slow(code: &'static str) -> Failed {

