@@ -129,8 +129,9 @@ impl Exporter<'_> {
             let answer = post(self.target, &bytes).await.ok();
             let wait = match answer.as_ref().map(|answer| (answer.status, answer)) {
                 Some((200..=299, answer)) => {
-                    add(&sent.ok, 1);
+                    // What a batch held is counted before the batch: who has seen that one has seen it.
                     batch.arrived(answer);
+                    add(&sent.ok, 1);
                     return;
                 }
                 // The same may be taken later (OTLP/HTTP, "Retryable Response Codes").
@@ -185,8 +186,8 @@ impl Drop for Batch<'_> {
 
 impl Lost {
     fn add(&self, traces: u64, spans: u64) {
-        add(&self.traces, traces);
         add(&self.spans, spans);
+        add(&self.traces, traces);
     }
 }
 
