@@ -129,7 +129,7 @@ impl Exporter<'_> {
             let answer = post(self.target, &bytes).await.ok();
             let wait = match answer.as_ref().map(|answer| (answer.status, answer)) {
                 Some((200..=299, answer)) => {
-                    // What a batch held is counted before the batch: who has seen that one has seen it.
+                    // Its spans are counted before it: who has seen it counted has seen them.
                     batch.arrived(answer);
                     add(&sent.ok, 1);
                     return;
