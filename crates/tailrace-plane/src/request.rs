@@ -21,6 +21,7 @@ use crate::admission::refusal::Refusal;
 use crate::admission::{self, Asking, Passed};
 use crate::body;
 use crate::bridge::{Batch, Run};
+use crate::buffers::KEEP_MAX_BYTES;
 use crate::clock;
 use crate::fanout::{FanOut, Stop};
 use crate::h1::{Method, RequestHead};
@@ -212,7 +213,8 @@ impl Exchange {
         if let Some(shape) = declared.body {
             let json = body::read(worker, shape, &self.head, &self.input, &self.body)?;
             // It takes the place of what was sent.
-            self.body = Vec::new();
+            self.body.clear();
+            self.body.shrink_to(KEEP_MAX_BYTES);
             self.fan.hold_instead(0);
             self.fan.hold(json.len()).map_err(Problem::of)?;
             self.fan.begin_body(json);
