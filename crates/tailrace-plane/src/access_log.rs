@@ -16,6 +16,7 @@ use crate::shared::Shared;
 use crate::source::Source;
 use lines::Lines;
 use said::Said;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -46,8 +47,13 @@ impl ShortText {
         }
     }
 
-    fn text(&self) -> std::borrow::Cow<'_, str> {
-        String::from_utf8_lossy(&self.bytes[..usize::from(self.len)])
+    fn text(&self) -> Cow<'_, str> {
+        let bytes = &self.bytes[..usize::from(self.len)];
+        // Nearly all are text: looked at eight bytes at a time, not byte by byte.
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(bytes),
+        }
     }
 }
 

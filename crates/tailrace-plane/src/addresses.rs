@@ -7,6 +7,7 @@
 //! notices by one load per call and keeps its own reference. Every revision of the configuration
 //! shares one of these per upstream.
 
+use crate::attempt::common_lines;
 use crate::clock;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,13 +21,24 @@ pub struct Address {
     pub socket: SocketAddr,
     /// `Host` as configured.
     pub authority: Arc<str>,
+    /// What every request has behind its target, `Host` among it.
+    pub lines: Arc<str>,
     /// Base path without a trailing slash; usually empty.
     pub base: Arc<str>,
 }
 
 impl Address {
+    pub fn new(socket: SocketAddr, origin: &Origin) -> Self {
+        Self {
+            socket,
+            authority: origin.authority.clone(),
+            lines: origin.lines.clone(),
+            base: origin.base.clone(),
+        }
+    }
+
     fn same_as(&self, other: &Self) -> bool {
-        self.socket == other.socket && self.authority == other.authority && self.base == other.base
+        self.socket == other.socket && self.lines == other.lines && self.base == other.base
     }
 }
 
@@ -45,6 +57,7 @@ pub struct Origin {
     pub host: String,
     pub port: u16,
     pub authority: Arc<str>,
+    pub lines: Arc<str>,
     pub base: Arc<str>,
 }
 
@@ -74,6 +87,7 @@ impl Origin {
                 .to_owned(),
             port,
             authority: authority.into(),
+            lines: common_lines(authority).into(),
             base: base.trim_end_matches('/').into(),
         })
     }
@@ -226,11 +240,8 @@ mod tests {
     }
 
     fn address(last: u8) -> Address {
-        Address {
-            socket: ([127, 0, 0, last], 80).into(),
-            authority: "users:80".into(),
-            base: "".into(),
-        }
+        let origin = Origin::parse("http://users:80").unwrap();
+        Address::new(([127, 0, 0, last], 80).into(), &origin)
     }
 
     fn publish(addresses: &Addresses, origin: &Origin, last: &[u8]) {

@@ -25,7 +25,7 @@ use tailrace_policy::retry::Failure;
 use tailrace_policy::Nanos;
 
 pub use begun::Begun;
-pub use request::push_request;
+pub use request::{common_lines, push_request};
 
 /// An attempt that ended by itself.
 #[derive(Debug)]
@@ -74,7 +74,6 @@ pub fn attempt<'a>(
     let begun = Begun::new(worker, part, chosen, &call.tally, kind);
     async move {
         let upstream = &worker.program.upstreams[part.upstream];
-        let noted = begun.noted;
         let until = upstream.policies.attempt_until(begun.started, call.until);
         let request = begun.request(&call.rendered, until, upstream.body_max, &call.memory);
         call.line_up().await;
@@ -82,6 +81,7 @@ pub fn attempt<'a>(
             let exchange = pin!(client::exchange(worker, request));
             call.before(until, exchange).await
         };
+        let noted = begun.noted;
         let result = begun.ended(answered, call.cut && until == call.until);
         let status = result.as_ref().map_or(0, |response| response.status);
         let large = |response: &Response| response.body.range.len() >= LARGE_BYTES;

@@ -41,6 +41,9 @@ pub const AT_ONCE: Nanos = 0;
 /// A call below this is not worth sending (ALGORITHMS 3).
 const BUDGET_MIN: Nanos = MILLI;
 
+/// A call's state is no larger: beyond it the allocator takes its slow path, for each call.
+const STATE_MAX_BYTES: usize = 1024;
+
 /// What a call is made from: a part of a view, or a template that Python code registered.
 #[derive(Debug, Clone)]
 pub enum Made {
@@ -141,7 +144,13 @@ pub fn start(call: Call) -> Running {
     if let Some(keep) = call.made.keep(&call.worker.program) {
         return Box::pin(cache::answer(call, keep));
     }
-    Box::pin(governed(call))
+    let governed = governed(call);
+    debug_assert!(
+        cfg!(test) || size_of_val(&governed) <= STATE_MAX_BYTES,
+        "{} bytes of state in every call",
+        size_of_val(&governed)
+    );
+    Box::pin(governed)
 }
 
 /// A call as far as it goes on beyond the cache.

@@ -23,6 +23,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use tailrace_policy::bulkhead::Permit;
+use tailrace_policy::hedge::Hedge;
 use tailrace_policy::retry;
 use tailrace_policy::Nanos;
 
@@ -65,6 +66,22 @@ pub async fn hedged(
     if let Some(done) = done {
         return done;
     }
+    // Apart: what few calls need must not be room in the state of every call.
+    let beside = beside(call, part, addresses, picked, (hedge, started), first);
+    Box::pin(beside).await
+}
+
+/// Goes on with `first`, and with a second attempt beside it where one may be made.
+async fn beside(
+    call: &Call,
+    part: &Part,
+    addresses: &Rc<AddressSet>,
+    picked: usize,
+    (hedge, started): (&Hedge, Nanos),
+    first: Pin<&mut impl Future<Output = Attempted>>,
+) -> Attempted {
+    let worker = &*call.worker;
+    let upstream = &worker.program.upstreams[part.upstream];
     // The address first: nothing is taken or counted for an attempt that has none.
     let Ok(other) = choose(worker, addresses, Some(picked)) else {
         return first.await;

@@ -36,8 +36,7 @@ pub async fn call(call: Call) -> Answer {
         attempt::push_request(
             part,
             &call.rendered,
-            &address.base,
-            &address.authority,
+            address,
             part.timeout,
             noted.span(),
             &mut bytes,

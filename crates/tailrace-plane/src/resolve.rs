@@ -60,11 +60,7 @@ fn lookup(origin: &Origin) -> io::Result<Vec<Address>> {
         .collect();
     sockets.sort_unstable();
     sockets.dedup();
-    let address = |socket| Address {
-        socket,
-        authority: origin.authority.clone(),
-        base: origin.base.clone(),
-    };
+    let address = |socket| Address::new(socket, origin);
     Ok(sockets.into_iter().map(address).collect())
 }
 
@@ -115,11 +111,7 @@ mod tests {
         move |origin| {
             let answer = if origin.host == "a" { a } else { b };
             let last = answer.ok_or_else(|| io::Error::other("no such host"))?;
-            let address = |last: &u8| Address {
-                socket: ([10, 0, 0, *last], origin.port).into(),
-                authority: origin.authority.clone(),
-                base: origin.base.clone(),
-            };
+            let address = |last: &u8| Address::new(([10, 0, 0, *last], origin.port).into(), origin);
             Ok(last.iter().map(address).collect())
         }
     }

@@ -123,6 +123,10 @@ impl Throttle {
 
     /// The share of calls that is refused now.
     pub fn reject_share(&self, now: Nanos) -> f64 {
+        // Where all was accepted the formula gives nothing, for `factor` is at least 1.
+        if self.window.is_even(now) {
+            return 0.0;
+        }
         let sums = self.window.sums(now);
         if sums.whole < u64::from(self.params.requests_min) {
             return 0.0;

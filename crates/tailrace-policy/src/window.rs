@@ -38,6 +38,8 @@ struct Slice {
 pub struct Window {
     slice: Nanos,
     ring: [Slice; SLICES as usize],
+    /// Number of the latest slice whose part and whole differ, plus one; 0: none ever.
+    uneven: AtomicU64,
 }
 
 impl Window {
@@ -46,6 +48,7 @@ impl Window {
         Self {
             slice: (span / SLICES).max(1),
             ring: std::array::from_fn(|_| Slice::default()),
+            uneven: AtomicU64::new(0),
         }
     }
 
@@ -55,6 +58,17 @@ impl Window {
         let slice = &self.ring[(number % SLICES) as usize];
         add(&slice.part, lap, part);
         add(&slice.whole, lap, whole);
+        // Looked at first: one store per slice, not one per call.
+        if part != whole && self.uneven.load(Ordering::Relaxed) <= number {
+            self.uneven.fetch_max(number + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether part and whole are the same over the whole window, as one word tells: the usual case
+    /// of those who count failures. `false` says nothing.
+    pub fn is_even(&self, now: Nanos) -> bool {
+        let uneven = self.uneven.load(Ordering::Relaxed);
+        uneven == 0 || uneven + SLICES <= now / self.slice + 1
     }
 
     pub fn sums(&self, now: Nanos) -> Sums {
@@ -81,6 +95,7 @@ impl Window {
             slice.part.store(0, Ordering::Relaxed);
             slice.whole.store(0, Ordering::Relaxed);
         }
+        self.uneven.store(0, Ordering::Relaxed);
     }
 }
 
@@ -216,6 +231,9 @@ mod tests {
                     sums(all.part + part, all.whole + whole)
                 });
                 prop_assert_eq!(window.sums(now), expected);
+                let mut kept = list.iter().filter(|(slice, ..)| slice + SLICES > now / 10);
+                let same = kept.all(|(_, part, whole)| part == whole);
+                prop_assert_eq!(window.is_even(now), same);
             }
         }
     }

@@ -282,8 +282,7 @@ fn push_text(text: &str, out: &mut Vec<u8>) {
 
 /// The same without its quotes.
 fn push_plain(text: &str, out: &mut Vec<u8>) {
-    let plain = |byte: u8| matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\';
-    if text.bytes().all(plain) {
+    if is_plain(text.as_bytes()) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
@@ -301,6 +300,17 @@ fn push_plain(text: &str, out: &mut Vec<u8>) {
             }
         }
     }
+}
+
+/// Whether `text` stands in a line as it is. Nothing leaves the loops early: so written the compiler
+/// looks at sixteen bytes at a time.
+fn is_plain(text: &[u8]) -> bool {
+    let odd = |byte: u8| !(0x20..0x7f).contains(&byte) || byte == b'"' || byte == b'\\';
+    let any = |bytes: &[u8]| bytes.iter().fold(false, |any, &byte| any | odd(byte));
+    let (blocks, rest) = text.as_chunks::<16>();
+    !blocks
+        .iter()
+        .fold(any(rest), |found, block| found | any(block))
 }
 
 /// What ends a line for some reader, is an order to a terminal, or changes the direction of what

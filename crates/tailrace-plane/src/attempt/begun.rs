@@ -64,9 +64,8 @@ impl<'a> Begun<'a> {
         let address = &self.chosen.addresses.addresses[self.chosen.index];
         let mut bytes = self.worker.buffers.take();
         let left = until.saturating_sub(self.started);
-        let (base, authority) = (&address.base, &address.authority);
         let span = self.noted.span();
-        push_request(self.part, rendered, base, authority, left, span, &mut bytes);
+        push_request(self.part, rendered, address, left, span, &mut bytes);
         client::Request {
             upstream: self.part.upstream,
             socket: address.socket,

@@ -3,6 +3,7 @@
 //! The failure prevented is a peer that works on for somebody who has left: every request says how
 //! much time is left for it.
 
+use crate::addresses::Address;
 use crate::h1::Method;
 use crate::program::{Body, Part};
 use crate::template::Rendered;
@@ -10,41 +11,42 @@ use crate::trace::context;
 use tailrace_policy::deadline::millis_floor;
 use tailrace_policy::Nanos;
 
+/// What every request to `authority` has behind its target, up to the time that is left for it.
+/// Put together once: a request is few copies.
+pub fn common_lines(authority: &str) -> String {
+    format!(
+        " HTTP/1.1\r\nhost: {authority}\r\nuser-agent: tailrace\r\n\
+         x-envoy-expected-rq-timeout-ms: "
+    )
+}
+
 /// Writes the request: what we say ourselves, then the call's own header lines, of which the last
 /// is the trace's when it has a `span` (0: none).
 pub fn push_request(
     part: &Part,
     rendered: &Rendered,
-    base: &str,
-    authority: &str,
+    address: &Address,
     left: Nanos,
     span: u64,
     out: &mut Vec<u8>,
 ) {
     let (target, lines) = rendered.bytes.split_at(rendered.target);
     let accept: &[u8] = if rendered.any_type {
-        b"*/*"
+        b"\r\naccept: */*\r\n"
     } else {
-        b"application/json"
+        b"\r\naccept: application/json\r\n"
     };
-    for bytes in [
-        part.method.as_str().as_bytes(),
-        b" ",
-        base.as_bytes(),
-        target,
-        b" HTTP/1.1\r\nhost: ",
-        authority.as_bytes(),
-        b"\r\naccept: ",
-        accept,
-        b"\r\nuser-agent: tailrace\r\nx-envoy-expected-rq-timeout-ms: ",
-        itoa::Buffer::new()
-            .format(millis_floor(left).max(1))
-            .as_bytes(),
-        b"\r\n",
-        lines,
-    ] {
-        out.extend_from_slice(bytes);
+    out.extend_from_slice(part.method.as_str().as_bytes());
+    out.push(b' ');
+    if !address.base.is_empty() {
+        out.extend_from_slice(address.base.as_bytes());
     }
+    out.extend_from_slice(target);
+    out.extend_from_slice(address.lines.as_bytes());
+    let mut digits = itoa::Buffer::new();
+    out.extend_from_slice(digits.format(millis_floor(left).max(1)).as_bytes());
+    out.extend_from_slice(accept);
+    out.extend_from_slice(lines);
     if span != 0 {
         context::fill(out, span);
     }

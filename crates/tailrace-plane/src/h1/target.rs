@@ -97,9 +97,15 @@ fn hex(digit: u8) -> Option<u8> {
 /// Appends `value` as one path segment: every byte but `A-Z a-z 0-9 - . _ ~` is percent-encoded.
 pub fn encode_segment(value: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    // Most are ids, which go as they are.
+    if value.iter().all(|&byte| safe(byte)) {
+        out.extend_from_slice(value);
+        return;
+    }
     out.reserve(value.len());
     for &byte in value {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+        if safe(byte) {
             out.push(byte);
         } else {
             let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
