@@ -173,12 +173,14 @@ fn render_path(template: &[Piece], values: Values<'_>, out: &mut Vec<u8>) -> Res
             return Err(blame);
         }
     }
-    let dynamic = template
-        .iter()
-        .any(|piece| !matches!(piece, Piece::Text(_)));
-    let bad = |segment: &[u8]| h1::is_dot_segment(segment);
-    if dynamic && out[start + 1..].split(|byte| *byte == b'/').any(bad) {
-        return Err(blame);
+    // Most paths have no dot, or nothing but their own text.
+    let rendered = &out[start..];
+    if memchr::memchr(b'.', rendered).is_some() {
+        let dynamic = |piece: &Piece| !matches!(piece, Piece::Text(_));
+        let bad = |segment: &[u8]| h1::is_dot_segment(segment);
+        if template.iter().any(dynamic) && rendered[1..].split(|byte| *byte == b'/').any(bad) {
+            return Err(blame);
+        }
     }
     Ok(())
 }

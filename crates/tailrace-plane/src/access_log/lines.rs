@@ -302,8 +302,8 @@ fn push_plain(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether `text` stands in a line as it is. Nothing leaves the loops early: so written the compiler
-/// looks at sixteen bytes at a time.
+/// Whether `text` stands in a line as it is. Nothing leaves the loops early: so written, they look
+/// at sixteen bytes at a time.
 fn is_plain(text: &[u8]) -> bool {
     let odd = |byte: u8| !(0x20..0x7f).contains(&byte) || byte == b'"' || byte == b'\\';
     let any = |bytes: &[u8]| bytes.iter().fold(false, |any, &byte| any | odd(byte));

@@ -146,6 +146,14 @@ fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || (value[0] == b'0' && value.len() > 1) {
         return None;
     }
+    // Up to 18 digits there is no overflow to look for.
+    if value.len() <= 18 {
+        let digits = value.iter().map(|&byte| u64::from(byte.wrapping_sub(b'0')));
+        let (sum, most) = digits.fold((0, 0), |(sum, most), digit| {
+            (sum * 10 + digit, digit.max(most))
+        });
+        return (most <= 9).then_some(sum);
+    }
     value.iter().try_fold(0u64, |sum, &digit| {
         if !digit.is_ascii_digit() {
             return None;
@@ -186,6 +194,15 @@ mod tests {
     fn a_length_is_plain_digits_within_64_bits() {
         assert_eq!(decimal(b"0"), Some(0));
         assert_eq!(decimal(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(
+            decimal(b"999999999999999999"),
+            Some(999_999_999_999_999_999)
+        );
+        assert_eq!(
+            decimal(b"1000000000000000000"),
+            Some(1_000_000_000_000_000_000)
+        );
+        assert_eq!(decimal(b"99999999999999999:"), None);
         for refused in [
             "",
             "00",

@@ -154,8 +154,26 @@ impl Calls {
         if MUTED {
             return;
         }
+        let marks = tally.marks();
+        self.count(tally, &marks);
+        // The latest decides as long as none has ended.
+        let latest = match tally.decided.get() {
+            0 => tally.attempts.get(),
+            decided => decided,
+        };
+        let place = self.place(whose.part as u16);
+        let (first, room, decided) = match place {
+            Some(at) => self.keep_marks(at, &marks, latest),
+            None => (0, 0, 0),
+        };
         let (source, failed) = ended.unwrap_or_default();
-        let mut bill = CallBill {
+        let mut left_out = CallBill::default();
+        // Written where it stays: to copy what was just written in pieces, the processor waits.
+        let bill = match place {
+            Some(at) => &mut self.bills[at],
+            None => &mut left_out,
+        };
+        *bill = CallBill {
             part: whose.part as u16,
             item: whose.item as u16,
             upstream: whose.upstream as u16,
@@ -172,31 +190,23 @@ impl Calls {
             ended: now,
             attempts: tally.attempts.get(),
             span: tally.span.get(),
-            decided: 0,
-            first: 0,
-            marks: 0,
+            decided,
+            first,
+            marks: room,
         };
-        let marks = tally.marks();
-        self.count(&bill, tally, &marks);
-        // The latest decides as long as none has ended.
-        let latest = match tally.decided.get() {
-            0 => bill.attempts,
-            decided => decided,
-        };
-        self.keep(&mut bill, &marks, latest);
+        let late = matches!(bill.failed, Some(Reason::Timeout | Reason::Deadline));
+        self.io.timeouts += u32::from(late);
+        self.io.fanout_wait += bill.started.saturating_sub(bill.ready);
+        self.io.bulkhead_wait += bill.bulkhead_wait();
     }
 
-    fn count(&mut self, bill: &CallBill, tally: &Tally, marks: &[Mark]) {
+    fn count(&mut self, tally: &Tally, marks: &[Mark]) {
         let io = &mut self.io;
         io.calls += 1;
-        io.attempts += u32::from(bill.attempts);
+        io.attempts += u32::from(tally.attempts.get());
         io.retries += u32::from(tally.retries.get());
         io.hedges += u32::from(tally.hedges.get());
         io.connects += u32::from(tally.opened.get());
-        let late = matches!(bill.failed, Some(Reason::Timeout | Reason::Deadline));
-        io.timeouts += u32::from(late);
-        io.fanout_wait += bill.started.saturating_sub(bill.ready);
-        io.bulkhead_wait += bill.bulkhead_wait();
         for mark in marks {
             io.bytes_out += u64::from(mark.bytes_out);
             io.bytes_in += u64::from(mark.bytes_in);
@@ -206,37 +216,39 @@ impl Calls {
         }
     }
 
-    fn keep(&mut self, bill: &mut CallBill, marks: &[Mark], latest: u16) {
-        let at = if self.bills.len() < CALLS_MAX {
+    /// Where the bill of a call of `part` goes: behind the others, or, once there are as many as
+    /// are kept, over the part's latest.
+    fn place(&mut self, part: u16) -> Option<usize> {
+        if self.bills.len() < CALLS_MAX {
             self.bills.push(CallBill::default());
-            self.bills.len() - 1
-        } else {
-            self.left_out += 1;
-            let same = |one: &CallBill| one.part == bill.part;
-            let Some(at) = self.bills.iter().rposition(same) else {
-                return;
-            };
-            at
-        };
+            return Some(self.bills.len() - 1);
+        }
+        self.left_out += 1;
+        self.bills.iter().rposition(|one| one.part == part)
+    }
+
+    /// Keeps the latest of `marks` as far as there is room, for the bill at `at`: where they begin,
+    /// how many they are, and which of them, counted from 1, has the number `latest`.
+    fn keep_marks(&mut self, at: usize, marks: &[Mark], latest: u16) -> (u16, u8, u8) {
         let count = marks.len();
         let (first, room) = if self.marks.len() + count <= MARKS_MAX {
-            self.marks.resize(self.marks.len() + count, Mark::default());
-            (self.marks.len() - count, count)
+            (self.marks.len(), count)
         } else {
             let before = self.bills[at].range();
             (before.start, before.len().min(count))
         };
-        let latest_marks = marks[count - room..].iter();
-        let places = self.marks[first..].iter_mut();
-        for (index, (place, mark)) in places.zip(latest_marks).enumerate() {
-            *place = *mark;
-            if mark.number == latest {
-                bill.decided = index as u8 + 1;
-            }
+        let kept = &marks[count - room..];
+        if first == self.marks.len() {
+            self.marks.extend_from_slice(kept);
+        } else {
+            self.marks[first..first + room].copy_from_slice(kept);
         }
-        bill.first = first as u16;
-        bill.marks = room as u8;
-        self.bills[at] = *bill;
+        let decided = kept.iter().rposition(|mark| mark.number == latest);
+        (
+            first as u16,
+            room as u8,
+            decided.map_or(0, |index| index as u8 + 1),
+        )
     }
 }
 

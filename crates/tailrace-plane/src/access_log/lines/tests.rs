@@ -210,3 +210,16 @@ fn a_secret_in_a_path_is_left_out() {
     let text = String::from_utf8_lossy(lines.bytes()).into_owned();
     assert!(text.matches("/one/[secret]").count() == 2 && !text.contains("hunter2"));
 }
+
+/// Sixteen bytes at a time must see what one at a time sees, at each offset, for each byte.
+#[test]
+fn a_byte_that_needs_an_escape_is_seen_wherever_it_stands() {
+    for byte in 0..=255_u8 {
+        for at in 0..40 {
+            let mut text = [b'a'; 40];
+            text[at] = byte;
+            let plain = matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+            assert_eq!(super::is_plain(&text), plain, "byte {byte:#x} at {at}");
+        }
+    }
+}
