@@ -67,6 +67,8 @@ pub struct Exchange {
     turn: Option<Turn>,
     /// Of a sampled request, once it was polled.
     alarm: Option<Arc<Alarm>>,
+    /// It began in this turn of the thread, whose clock need not be read again.
+    pub fresh: bool,
     /// Whether the connection goes on after this reply; decided when the reply is made.
     pub keep_alive: bool,
 }
@@ -93,6 +95,7 @@ impl Exchange {
     /// Starts a request whose head is complete. `Ready` when it is already answered.
     pub fn begin(&mut self, worker: &Rc<Worker>) -> Poll<()> {
         self.started = worker.tick();
+        self.fresh = true;
         self.view = None;
         self.reply.clear();
         self.fan.ends.clear();
@@ -111,7 +114,12 @@ impl Exchange {
 
     /// Drives the fan-out; `Ready` when `reply` is complete.
     pub fn poll(&mut self, worker: &Rc<Worker>, context: &mut Context<'_>) -> Poll<()> {
-        let now = worker.tick();
+        // The first poll follows at once.
+        let now = if std::mem::take(&mut self.fresh) {
+            self.started
+        } else {
+            worker.tick()
+        };
         self.begin_turn(worker, now);
         let polled = match self.listen(context, now) {
             None => self.drive(worker, context),

@@ -166,8 +166,13 @@ fn render_path(template: &[Piece], values: Values<'_>, out: &mut Vec<u8>) -> Res
     let start = out.len();
     let mut blame = BadValue::Reference;
     for piece in template {
-        if let Piece::Parameter(index) = piece {
-            blame = BadValue::Parameter(*index);
+        match piece {
+            Piece::Text(text) => {
+                out.extend_from_slice(text);
+                continue;
+            }
+            Piece::Parameter(index) => blame = BadValue::Parameter(*index),
+            Piece::Part(..) | Piece::Item(_) => {}
         }
         if !render_pieces(std::slice::from_ref(piece), values, Place::Path, out)? {
             return Err(blame);

@@ -14,7 +14,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use tailrace_policy::Nanos;
 
 use crate::upstream::{AddressSet, Upstream};
@@ -161,16 +160,10 @@ fn idle_for(program: &Program) -> Nanos {
 
 /// Nothing has arrived: neither the peer's close nor bytes without a request.
 fn is_quiet(stream: &TcpStream) -> bool {
-    let mut context = Context::from_waker(Waker::noop());
-    match stream.poll_read_ready(&mut context) {
-        Poll::Pending => true,
-        // A read that exactly filled its buffer leaves the readiness set; only the socket knows.
-        Poll::Ready(Ok(())) => {
-            let read = stream.try_read(&mut [0]);
-            read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-        }
-        Poll::Ready(Err(_)) => false,
-    }
+    // As long as the event loop knows of nothing this asks nobody. A read that exactly filled its
+    // buffer leaves the readiness set; then only the socket knows.
+    let read = stream.try_read(&mut [0]);
+    read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Opens a connection.

@@ -74,7 +74,7 @@ impl Facts {
     }
 
     fn note_length(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadError> {
-        if !name.eq_ignore_ascii_case(b"content-length") {
+        if !is_content_length(name) {
             return refuse_twin(name, b"content_length");
         }
         if self.length.is_some() {
@@ -107,6 +107,19 @@ impl Facts {
         }
         Ok(())
     }
+}
+
+/// Two words that overlap, instead of fourteen bytes. Setting the bit of small letters makes a
+/// hyphen of no other byte that a name may hold.
+fn is_content_length(name: &[u8]) -> bool {
+    const SMALL: u64 = u64::from_ne_bytes([0x20; 8]);
+    let word = |bytes: &[u8]| {
+        bytes
+            .first_chunk()
+            .map(|bytes| u64::from_ne_bytes(*bytes) | SMALL)
+    };
+    let is = |bytes: &[u8], name: &[u8; 8]| word(bytes) == Some(u64::from_ne_bytes(*name));
+    name.len() == 14 && is(name, b"content-") && is(&name[6..], b"t-length")
 }
 
 /// `content_length` is an ordinary header here, and Content-Length to whoever maps `-` to `_`
@@ -217,6 +230,21 @@ mod tests {
         ] {
             assert_eq!(decimal(refused.as_bytes()), None, "{refused}");
         }
+    }
+
+    #[test]
+    fn content_length_is_known_by_its_bytes_in_any_case() {
+        let name = b"content-length";
+        assert!(is_content_length(name) && is_content_length(b"CONTENT-LeNgTh"));
+        for at in 0..name.len() {
+            for byte in (0..=255_u8).filter(|byte| crate::h1::scan::is_token_byte(*byte)) {
+                let mut other = *name;
+                other[at] = byte;
+                let same = other.eq_ignore_ascii_case(name);
+                assert_eq!(is_content_length(&other), same, "{byte:#x} at {at}");
+            }
+        }
+        assert!(!is_content_length(b"content-lengt") && !is_content_length(b"content-lengths"));
     }
 
     #[test]

@@ -21,14 +21,14 @@ impl Exchange {
         bytes: usize,
         code: &'static str,
     ) {
-        let now = worker.tick();
+        let (now, epoch_ms) = (worker.tick(), clock::epoch_ms());
         // The receipt is handed over before the line is written.
         let trace = self.fan.receipt.trace.trace;
         let took = now.saturating_sub(self.started);
         worker.metrics.in_flight.sub(1);
         self.passed.clear();
         self.fan.timer.stop();
-        self.settle(worker, (now, status, bytes, code));
+        self.settle(worker, (now, epoch_ms), (status, bytes, code));
         match self.view {
             Some(view) => &worker.metrics.views[view].durations,
             None => &worker.metrics.unmatched,
@@ -47,7 +47,7 @@ impl Exchange {
             self.head.path.of(&self.input)
         };
         worker.log(Record {
-            epoch_ms: clock::epoch_ms(),
+            epoch_ms,
             duration_us: (took / 1_000) as u32,
             status,
             view: self.view.map_or(u16::MAX, |view| view as u16),
@@ -114,7 +114,7 @@ impl Exchange {
     }
 
     /// Finishes the receipt and hands it over (req 3.6).
-    fn settle(&mut self, worker: &Worker, (now, status, bytes, code): End) {
+    fn settle(&mut self, worker: &Worker, (now, epoch_ms): When, (status, bytes, code): End) {
         if MUTED {
             return;
         }
@@ -132,7 +132,7 @@ impl Exchange {
         }
         // What was refused before its first call says nothing about calls, and may be a flood.
         if let (Some(view), true) = (self.view, receipt.fanned > 0) {
-            receipt.epoch_ms = clock::epoch_ms();
+            receipt.epoch_ms = epoch_ms;
             receipt.set_id(&self.request_id);
             worker.metrics.views[view].measured.add(receipt);
             let finished = std::mem::take(&mut self.fan.receipt);
@@ -141,5 +141,8 @@ impl Exchange {
     }
 }
 
-/// When, status, bytes of the body, code.
-type End = (Nanos, u16, usize, &'static str);
+/// By the clock of this process, and in milliseconds since the epoch.
+type When = (Nanos, u64);
+
+/// Status, bytes of the body, code.
+type End = (u16, usize, &'static str);

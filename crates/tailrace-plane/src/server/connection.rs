@@ -90,17 +90,18 @@ impl Connection {
     async fn first_bytes(&mut self) -> Result<Box<Exchange>, End> {
         let since = self.worker.tick();
         self.expire_idle(since);
-        let mut grace = false;
+        let (mut grace, mut woken) = (false, false);
         poll_fn(|cx| {
             if self.follow() && !grace {
                 self.expire_idle(since);
             }
             match self.stream.poll_read_ready(cx)? {
                 Poll::Ready(()) => {}
-                Poll::Pending if self.slot.expired(&self.worker) => {
+                Poll::Pending if woken && self.slot.expired(&self.worker) => {
                     return Poll::Ready(Err(End::Expired))
                 }
                 Poll::Pending => {
+                    woken = true;
                     // Draining: a client that is about to send its next request gets an answer and
                     // `connection: close` with it; one that stays silent is closed soon.
                     if self.worker.shared.phase() > Phase::Running && !grace {
@@ -210,6 +211,7 @@ impl Connection {
             let turn = Box::pin(tokio::time::timeout_at(end, worker.lane.share()));
             // Without a turn until its end, it is told so by the first poll.
             turn.await.ok();
+            exchange.fresh = false;
         }
         let mut gone = false;
         poll_fn(|cx| {
@@ -253,8 +255,7 @@ impl Connection {
     /// Reads until the head is complete and well formed.
     async fn read_head(&mut self, exchange: &mut Exchange) -> Result<(), Failed> {
         let limits = self.worker.program.head_limits;
-        let head_read_ms = self.worker.program.limits.head_read_ms;
-        self.slot.expire(&self.worker, limit(head_read_ms));
+        let mut waits = false;
         let mut searched = 0;
         let mut parse_at = 0;
         loop {
@@ -270,6 +271,10 @@ impl Connection {
                     Ok(Parsed::Partial) => {}
                     Err(error) => return Err(bad_head(error)),
                 }
+            }
+            if !std::mem::replace(&mut waits, true) {
+                let head_read_ms = self.worker.program.limits.head_read_ms;
+                self.slot.expire(&self.worker, limit(head_read_ms));
             }
             self.read_more(&mut exchange.input, "head_timeout").await?;
         }
