@@ -11,6 +11,7 @@ use crate::buffers::{Buffers, KEEP_MAX_BYTES};
 use crate::cache::near::Near;
 use crate::client::Pools;
 use crate::clock;
+use crate::hex;
 use crate::lane::Lane;
 use crate::memory::Share;
 use crate::metrics::WorkerMetrics;
@@ -190,8 +191,8 @@ impl Thread {
     pub fn push_request_id(&self, out: &mut Vec<u8>) {
         let count = self.request_ids.get();
         self.request_ids.set(count + 1);
-        push_hex(self.request_id_prefix, 16, out);
-        push_hex(count, 12, out);
+        hex::push(self.request_id_prefix.into(), 16, out);
+        hex::push(count.into(), 12, out);
     }
 
     /// The number of a request that begins, counted per worker, and whether it is one that is
@@ -274,13 +275,6 @@ impl Thread {
         if !large && kept.len() < EXCHANGES_KEPT {
             kept.push(exchange);
         }
-    }
-}
-
-fn push_hex(value: u64, digits: u32, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    for index in (0..digits).rev() {
-        out.push(HEX[(value >> (index * 4)) as usize & 15]);
     }
 }
 

@@ -8,6 +8,7 @@
 
 use super::said::Said;
 use super::{PartEnd, PythonTime, Record};
+use crate::hex;
 use crate::program::{Program, View};
 use crate::reason::Reason;
 use crate::source::Source;
@@ -41,19 +42,52 @@ const SECRET_KEYS: [&str; 4] = ["api_key", "access_key", "private_key", "session
 #[derive(Debug)]
 pub struct Lines {
     out: Vec<u8>,
-    /// By view, the path segments that are secrets, as bits.
-    secrets: Vec<u64>,
+    views: Vec<Known>,
+    unmatched: Known,
+}
+
+/// What is the same in all lines of a view.
+#[derive(Debug)]
+struct Known {
+    /// The path segments that are secrets, as bits.
+    secrets: u64,
+    /// View and route, as JSON has them.
+    names: Vec<u8>,
+    /// The beginning of each part's end in JSON: its name, and that microseconds follow.
+    parts: Vec<Vec<u8>>,
+}
+
+impl Known {
+    fn new(name: &str, route: &str, view: Option<&View>) -> Self {
+        let mut names = Vec::new();
+        names.extend_from_slice(b",\"view\":");
+        push_text(name, &mut names);
+        names.extend_from_slice(b",\"route\":");
+        push_text(route, &mut names);
+        let part = |name| {
+            let mut part = Vec::new();
+            push_text(name, &mut part);
+            part.extend_from_slice(b":{\"us\":");
+            part
+        };
+        Self {
+            secrets: secrets(route),
+            names,
+            parts: view.into_iter().flat_map(View::names).map(part).collect(),
+        }
+    }
 }
 
 impl Lines {
     pub fn new(program: &Program) -> Self {
         Self {
             out: Vec::new(),
-            secrets: program
+            views: program
                 .views
                 .iter()
-                .map(|view| secrets(&view.route))
+                .map(|view| Known::new(&view.name, &view.route, Some(view)))
                 .collect(),
+            unmatched: Known::new(UNMATCHED, UNMATCHED, None),
         }
     }
 
@@ -67,12 +101,13 @@ impl Lines {
 
     /// The line of a request.
     pub fn request(&mut self, format: LogFormat, record: &Record, program: &Program) {
-        let secrets = self.secrets.get(usize::from(record.view));
+        let known = self.views.get(usize::from(record.view));
+        let known = known.unwrap_or(&self.unmatched);
         let path = record.path.text();
-        let path = shown_path(&path, secrets.copied().unwrap_or_default());
+        let path = shown_path(&path, known.secrets);
         match format {
             LogFormat::Text => text_line(record, &path, program, &mut self.out),
-            _ => json_line(record, &path, program, &mut self.out),
+            _ => json_line(record, &path, known, &mut self.out),
         }
     }
 
@@ -117,11 +152,9 @@ fn shown_path(path: &str, secrets: u64) -> Cow<'_, str> {
     Cow::Owned(segments.collect::<Vec<_>>().join("/"))
 }
 
-fn names<'a>(record: &Record, program: &'a Program) -> (&'a str, &'a str) {
+fn view_name<'a>(record: &Record, program: &'a Program) -> &'a str {
     let view = program.views.get(usize::from(record.view));
-    view.map_or((UNMATCHED, UNMATCHED), |view| {
-        (view.name.as_str(), view.route.as_str())
-    })
+    view.map_or(UNMATCHED, |view| view.name.as_str())
 }
 
 /// Parts worth showing: those of the view and what is made of them, with how they ended.
@@ -136,26 +169,24 @@ fn parts<'a>(
         .take(usize::from(record.parts_shown))
 }
 
-fn json_line(record: &Record, path: &str, program: &Program, out: &mut Vec<u8>) {
-    let (view, route) = names(record, program);
+fn json_line(record: &Record, path: &str, known: &Known, out: &mut Vec<u8>) {
     let mut number = itoa::Buffer::new();
     let mut field = |out: &mut Vec<u8>, name: &str, value: u64| {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(number.format(value).as_bytes());
     };
     field(out, "{\"time_ms\":", record.epoch_ms);
-    for (name, value) in [
-        (",\"request_id\":", &*record.request_id.text()),
-        (",\"method\":", record.method),
-        (",\"view\":", view),
-        (",\"route\":", route),
-        (",\"path\":", path),
-    ] {
-        out.extend_from_slice(name.as_bytes());
-        push_text(value, out);
-    }
+    out.extend_from_slice(b",\"request_id\":");
+    push_text(&record.request_id.text(), out);
+    out.extend_from_slice(b",\"method\":");
+    push_text(record.method, out);
+    out.extend_from_slice(&known.names);
+    out.extend_from_slice(b",\"path\":");
+    push_text(path, out);
     if record.trace != 0 {
-        push(out, format_args!(",\"trace_id\":\"{:032x}\"", record.trace));
+        out.extend_from_slice(b",\"trace_id\":\"");
+        hex::push(record.trace, 32, out);
+        out.push(b'"');
     }
     field(out, ",\"status\":", u64::from(record.status));
     field(out, ",\"duration_us\":", u64::from(record.duration_us));
@@ -168,12 +199,13 @@ fn json_line(record: &Record, path: &str, program: &Program, out: &mut Vec<u8>) 
         out.extend_from_slice(b",\"client_gone\":true");
     }
     out.extend_from_slice(b",\"parts\":{");
-    for (index, (name, end)) in parts(record, program).enumerate() {
+    let ends = record.parts.iter().take(usize::from(record.parts_shown));
+    for (index, (name, end)) in known.parts.iter().zip(ends).enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        push_text(name, out);
-        field(out, ":{\"us\":", u64::from(end.us));
+        out.extend_from_slice(name);
+        field(out, "", u64::from(end.us));
         if let Some(reason) = end.failed {
             out.extend_from_slice(b",\"failed\":\"");
             out.extend_from_slice(reason.code().as_bytes());
@@ -200,7 +232,7 @@ fn json_line(record: &Record, path: &str, program: &Program, out: &mut Vec<u8>) 
 }
 
 fn text_line(record: &Record, path: &str, program: &Program, out: &mut Vec<u8>) {
-    let (view, _) = names(record, program);
+    let view = view_name(record, program);
     push(out, format_args!("{} {} ", record.epoch_ms, record.method));
     push_text(path, out);
     let (status, us, bytes) = (record.status, record.duration_us, record.bytes);

@@ -2,11 +2,12 @@
 //!
 //! Prevents: a second parser, further on, seeing a line end, a name or a separator where this one
 //! saw none. How: a line ends with CRLF and nothing else; every byte is in a class or refused;
-//! there is no "skip what is not understood". Values are scanned eight bytes at a time. Limits:
+//! there is no "skip what is not understood". Names and values are scanned sixteen bytes at a time. Limits:
 //! whether headers make sense together is decided in `facts`.
 
 use super::head::{Fields, Span};
 use super::refusal::HeadError;
+use crate::blocks::{block_at, controls, name_bytes};
 
 const TOKEN: u8 = 1;
 const URI: u8 = 2;
@@ -87,9 +88,21 @@ fn run(bytes: &[u8], class: u8) -> usize {
         .unwrap_or(bytes.len())
 }
 
+/// How many leading bytes are of a token. Most names of headers end within a block.
 #[inline]
 pub(super) fn token_len(bytes: &[u8]) -> usize {
-    run(bytes, TOKEN)
+    let mut at = 0;
+    while let Some(block) = block_at(bytes, at) {
+        let plain = name_bytes(block).trailing_ones() as usize;
+        at += plain;
+        if plain < 16 {
+            if block[plain] == b':' {
+                return at;
+            }
+            break;
+        }
+    }
+    at + run(&bytes[at..], TOKEN)
 }
 
 #[inline]
@@ -112,30 +125,17 @@ pub(super) fn host_len(bytes: &[u8]) -> usize {
     run(bytes, HOST)
 }
 
-/// Marks, with the top bit of each byte, the bytes below 0x20 and DEL. The lowest mark is exact;
-/// marks above it may be false, because a borrow runs upwards. That is all a first-match search
-/// needs.
-#[inline]
-fn controls(word: u64) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
-    let below_space = word.wrapping_sub(ONES * 0x20) & !word;
-    let del = word ^ (ONES * 0x7f);
-    let is_del = del.wrapping_sub(ONES) & !del;
-    (below_space | is_del) & TOPS
-}
-
 /// How many leading bytes are field text: HTAB, SP to `~`, and 0x80 upwards.
 #[inline]
 pub(super) fn text_len(bytes: &[u8]) -> usize {
     let mut at = 0;
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let marks = controls(u64::from_le_bytes(*word));
-        if marks == 0 {
-            at += 8;
+    while let Some(block) = block_at(bytes, at) {
+        let found = controls(block);
+        if found == 0 {
+            at += 16;
             continue;
         }
-        at += (marks.trailing_zeros() / 8) as usize;
+        at += found.trailing_zeros() as usize;
         if bytes[at] != b'\t' {
             return at;
         }
@@ -249,18 +249,31 @@ pub fn head_end(buf: &[u8], from: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Eight bytes at a time must see what one byte at a time sees, at each offset, for each byte.
+    /// Sixteen bytes at a time must see what one byte at a time sees, at each offset, for each byte.
     #[test]
     fn text_is_measured_to_the_byte() {
         for byte in 0..=255u8 {
-            for at in 0..20 {
-                let mut bytes = [0xc3u8; 20];
+            for at in 0..36 {
+                let mut bytes = [0xc3u8; 36];
                 bytes[at] = byte;
                 if at + 1 < bytes.len() {
                     bytes[at + 1] = 0x01;
                 }
                 let expected = bytes.iter().take_while(|&&byte| is_text_byte(byte)).count();
                 assert_eq!(text_len(&bytes), expected, "byte {byte:#x} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_measured_to_the_byte() {
+        for byte in 0..=255u8 {
+            for at in 0..36 {
+                for around in [b'a', b'!'] {
+                    let mut bytes = [around; 36];
+                    bytes[at] = byte;
+                    assert_eq!(token_len(&bytes), run(&bytes, TOKEN), "{byte:#x} at {at}");
+                }
             }
         }
     }

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 
 use super::mismatch::{Fault, MismatchCode};
-use super::scan::{byte_at, special_bytes, string_rest, word_at};
+use super::scan::{byte_at, string_rest, word_at};
 use super::text::unescape_into;
+use crate::blocks::{block_at, text_ends};
 
 /// Declared keys compared one by one before binary search takes over.
 const LINEAR_MAX: usize = 16;
@@ -65,32 +66,27 @@ pub(super) fn key_at(body: &[u8], at: usize) -> Result<Key, Fault> {
     }
 }
 
-/// A key of at most sixteen bytes without escapes; `None` says nothing about the key.
+/// A key of at most fifteen bytes without escapes; `None` says nothing about the key.
 #[inline(always)]
 pub(super) fn plain_key(body: &[u8], at: usize) -> Option<Key> {
     if byte_at(body, at) != b'"' {
         return None;
     }
     let start = at + 1;
-    let mut head = word_at(body, start)?;
-    let (mut word, mut from) = (head, start);
-    let mut specials = special_bytes(head);
-    let bits = if specials == 0 {
-        from += 8;
-        word = word_at(body, from)?;
-        specials = special_bytes(word);
-        specials.trailing_zeros() & !7
-    } else {
-        let bits = specials.trailing_zeros() & !7;
-        head &= !(u64::MAX << bits);
-        bits
-    };
-    if specials == 0 || (word >> bits) as u8 != b'"' {
+    let block = block_at(body, start)?;
+    let ends = text_ends(block);
+    let len = ends.trailing_zeros() as usize;
+    if ends == 0 || block[len & 15] != b'"' {
         return None;
     }
+    let word = u64::from_le_bytes(*block.first_chunk()?);
+    let head = match len {
+        0..8 => word & !(u64::MAX << (8 * len)),
+        _ => word,
+    };
     Some(Key {
         start,
-        end: from + (bits >> 3) as usize,
+        end: start + len,
         head,
         escaped: false,
     })

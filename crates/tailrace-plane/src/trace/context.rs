@@ -14,6 +14,8 @@
 //! behind it, which nothing bounds, goes nowhere. Of the flags of a request's own context `sampled`
 //! and `random` are told.
 
+use crate::hex;
+
 /// Members a `tracestate` may have (W3C trace context 3.3.1.1).
 pub const MEMBERS_MAX: usize = 32;
 /// Bytes of a `tracestate` that are handed on; the recommendation asks for 512 at least.
@@ -32,7 +34,6 @@ const VERSION: &[u8] = b"00";
 const PARENT_LEN: usize = 55;
 /// From the end of a line to the place of its span: digits, `-`, flags and the line's end.
 const SPAN_AT: usize = 16 + 1 + 2 + 2;
-const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// What a caller said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,9 +91,9 @@ impl Context {
     /// those an attempt copies.
     pub fn push_line(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"traceparent: 00-");
-        push_hex(self.trace, 32, out);
+        hex::push(self.trace, 32, out);
         out.extend_from_slice(b"-0000000000000000-");
-        push_hex(u128::from(self.flags), 2, out);
+        hex::push(self.flags.into(), 2, out);
         out.extend_from_slice(b"\r\n");
     }
 }
@@ -104,20 +105,11 @@ pub fn span_base(draw: u64) -> u64 {
 
 /// Writes the span of an attempt into the line that ends `lines`, which [`Context::push_line`]
 /// wrote.
-pub fn fill(lines: &mut [u8], mut span: u64) {
+pub fn fill(lines: &mut [u8], span: u64) {
     let Some(at) = lines.len().checked_sub(SPAN_AT) else {
         return;
     };
-    for place in lines[at..at + 16].iter_mut().rev() {
-        *place = HEX[(span & 15) as usize];
-        span >>= 4;
-    }
-}
-
-fn push_hex(value: u128, digits: u32, out: &mut Vec<u8>) {
-    for index in (0..digits).rev() {
-        out.push(HEX[(value >> (index * 4)) as usize & 15]);
-    }
+    hex::fill(span.into(), &mut lines[at..at + 16]);
 }
 
 /// Reads a `traceparent`; nothing unless it is exactly as W3C trace context has it.
@@ -126,7 +118,7 @@ pub fn parse(value: &[u8]) -> Option<Parent> {
     if head[2] != b'-' || head[35] != b'-' || head[52] != b'-' {
         return None;
     }
-    match hex(&head[..2])? {
+    match value_of(&head[..2])? {
         0xff => return None,
         0 if !rest.is_empty() => return None,
         // A later version may say more behind another dash.
@@ -134,15 +126,15 @@ pub fn parse(value: &[u8]) -> Option<Parent> {
         _ => {}
     }
     let parent = Parent {
-        trace: hex(&head[3..35])?,
-        span: hex(&head[36..52])? as u64,
-        flags: hex(&head[53..])? as u8,
+        trace: value_of(&head[3..35])?,
+        span: value_of(&head[36..52])? as u64,
+        flags: value_of(&head[53..])? as u8,
     };
     (parent.trace != 0 && parent.span != 0).then_some(parent)
 }
 
 /// Lower-case digits only.
-fn hex(digits: &[u8]) -> Option<u128> {
+fn value_of(digits: &[u8]) -> Option<u128> {
     digits.iter().try_fold(0, |value: u128, digit| {
         let digit = match digit {
             b'0'..=b'9' => digit - b'0',
