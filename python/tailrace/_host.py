@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from time import perf_counter_ns
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -260,17 +259,12 @@ class Host:
         if not task.done():
             self._tasks[ticket] = task
 
-    def _compute(self, waited: float, asked: tuple[Any, ...]) -> None:
-        """Makes the computed fields of one request, unless it has gone on without them."""
-        _, ticket, view, values, request_id, left = asked
-        if waited >= left:
-            self._bridge.computed(ticket, view, [], 0)
-            return
-        began = perf_counter_ns()
+    def _compute(self, view: int, values: list[bytes | None], request_id: str) -> list[bytes | str]:
+        """Makes the computed fields of one request."""
         results = self._fields[view].make(values, request_id)
         if self._pump is not None and self._pump.forked:
             refuse_to_go_on()
-        self._bridge.computed(ticket, view, results, perf_counter_ns() - began)
+        return results
 
     def _cancel(self, ticket: int) -> None:
         task = self._tasks.get(ticket)

@@ -15,7 +15,7 @@ import selectors
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from tailrace._pump import Bridge, forks, refuse_to_go_on
+from tailrace._pump import Bridge, Compute, forks, refuse_to_go_on
 
 Deliver: TypeAlias = Callable[[list[tuple[Any, ...]]], None]
 log = logging.getLogger("tailrace")
@@ -31,6 +31,9 @@ class PlaneSelector(selectors.BaseSelector):
         self._forks = forks()
         self.deliver: Deliver | None = None
         """Given what has come for Python, before the loop's next turn."""
+        self.compute: Compute | None = None
+        """Makes computed fields; called where the loop waits."""
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._others.register(fileobj, events, data)
@@ -48,7 +51,12 @@ class PlaneSelector(selectors.BaseSelector):
         if forks() != self._forks:  # A child would take what is meant for its parent.
             refuse_to_go_on()
         seconds = -1.0 if timeout is None else max(0.0, timeout)
-        events, ready = self._bridge.turn(seconds, self._descriptor)
+        # Looked at to see whether the code of a field has asked something of its loop; a loop that
+        # does not show it gets its turn after each batch.
+        asked = getattr(self.loop, "_ready", None), getattr(self.loop, "_scheduled", None)
+        events, ready = self._bridge.turn(
+            seconds, self._descriptor, self.compute, None if None in asked else asked
+        )
         if events:
             try:
                 deliver(events)
@@ -66,4 +74,5 @@ class PlaneSelector(selectors.BaseSelector):
 def plane_loop(bridge: Bridge) -> tuple[asyncio.AbstractEventLoop, PlaneSelector]:
     """A loop that waits in the plane once its selector has something to deliver to."""
     selector = PlaneSelector(bridge)
-    return asyncio.SelectorEventLoop(selector), selector
+    selector.loop = asyncio.SelectorEventLoop(selector)
+    return selector.loop, selector

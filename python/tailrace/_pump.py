@@ -15,7 +15,6 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from itertools import count
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from tailrace._inbound import NOBODY, Caller
@@ -37,16 +36,16 @@ Flow: TypeAlias = tuple[int, int]
 Wish: TypeAlias = tuple[int, list[bytes | None], float, int, Caller]
 """Number of a stream's registered call, its values, seconds, most bytes or 0, whom it is for."""
 
+Compute: TypeAlias = Callable[[int, list[bytes | None], str], list[bytes | str]]
+"""What makes the computed fields of one request, of its view's index, its values and its id: JSON,
+or the code of a reason, for each."""
+
 START: Final = 0
 LANDED: Final = 1
 CANCEL: Final = 2
 HEAD: Final = 3
 CHUNK: Final = 4
 OVER: Final = 5
-COMPUTE: Final = 6
-
-HELD_S: Final = 0.001
-"""What was computed is kept no longer than this for what is still to be computed."""
 
 _generation = [0]
 """Forks between the first process of this program and this one."""
@@ -67,8 +66,14 @@ class Bridge(Protocol):
     @property
     def workers(self) -> int: ...
     def register(self, blueprint: bytes) -> int: ...
-    def take(self) -> list[tuple[Any, ...]]: ...
-    def turn(self, seconds: float, other: int) -> tuple[list[tuple[Any, ...]], bool]: ...
+    def take(self, compute: Compute | None = None) -> list[tuple[Any, ...]]: ...
+    def turn(
+        self,
+        seconds: float,
+        other: int,
+        compute: Compute | None = None,
+        asked: tuple[Any, Any] | None = None,
+    ) -> tuple[list[tuple[Any, ...]], bool]: ...
     def calls(self, ticket: int, token: int, calls_: list[Item]) -> None: ...
     def alone(
         self, ticket: int, token: int, calls_: list[Item], seconds: float, caller: Caller
@@ -79,7 +84,6 @@ class Bridge(Protocol):
     def reply(
         self, ticket: int, view: int, body: bytes, degraded: list[tuple[str, str]]
     ) -> None: ...
-    def computed(self, ticket: int, view: int, results_: list[bytes | str], ns: int) -> None: ...
     def fail(self, ticket: int, view: int, upstream: str, reason: str) -> None: ...
     def crash(self, ticket: int, view: int) -> None: ...
     def collected(self, generation: int, nanoseconds: int) -> None: ...
@@ -128,8 +132,8 @@ class Sink(Protocol):
 class Pump:
     """Moves batches for one event loop.
 
-    `start` and `cancel` are for requests to handlers, `compute` makes computed fields: it is told
-    how many seconds ago its batch was taken.
+    `start` and `cancel` are for requests to handlers; `compute` makes computed fields, and is
+    called by the plane.
     """
 
     def __init__(
@@ -139,7 +143,7 @@ class Pump:
         start: Callable[..., None] | None = None,
         cancel: Callable[[int], None] | None = None,
         *,
-        compute: Callable[[float, tuple[Any, ...]], None] | None = None,
+        compute: Compute | None = None,
         selector: PlaneSelector | None = None,
     ) -> None:
         self.bridge = bridge
@@ -158,7 +162,7 @@ class Pump:
         if selector is None:
             loop.add_reader(bridge.descriptor, self._drain)
         else:
-            selector.deliver = self.deliver
+            selector.deliver, selector.compute = self.deliver, compute
 
     def close(self) -> None:
         """Stops listening; calls that are still awaited are cancelled."""
@@ -257,11 +261,10 @@ class Pump:
 
     def _drain(self) -> None:
         if not self.forked:
-            self.deliver(self.bridge.take())
+            self.deliver(self.bridge.take(self._compute))
 
     def deliver(self, events: list[tuple[Any, ...]]) -> None:
         """Starts, wakes and cancels what the plane says."""
-        taken = sent = 0.0
         for event in events:
             kind = event[0]
             if kind == LANDED:
@@ -270,20 +273,10 @@ class Pump:
                     future.set_result(event[2])
             elif kind == START and self._start is not None:
                 self._start(*event[1:])
-            elif kind == COMPUTE and self._compute is not None:
-                now = monotonic()
-                if not taken:
-                    taken = sent = now
-                elif now - sent > HELD_S:  # Nobody waits for code that is slower than its own.
-                    self.bridge.flush()
-                    sent = now
-                self._compute(now - taken, event)
             elif kind == CANCEL and self._cancel is not None:
                 self._cancel(event[1])
             elif kind >= HEAD:
                 self._flowed(*event)
-        if taken:
-            self.bridge.flush()
 
     def _flowed(self, kind: int, token: int, came: Any) -> None:
         sink = self._flows.get(token)

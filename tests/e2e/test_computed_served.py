@@ -95,6 +95,26 @@ class Slow(View):
         return 1
 
 
+ASKED, RAN = [], []
+
+
+@service.view("/asks/{id}")
+class Asks(View):
+    it: Thing = strong(up.get("/things/{id}"))
+
+    @computed
+    def ran(self) -> list[str]:
+        import asyncio
+
+        if not ASKED:
+            ASKED.append(self.id)
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.001, RAN.append, "later")
+            if self.id == "both":
+                loop.call_soon(RAN.append, "soon")
+        return list(RAN)
+
+
 @service.post("/sent")
 async def sent(draft: Thing = body()) -> Thing:
     return draft
@@ -284,3 +304,14 @@ class HostileView(View):
         assert get(service.port, "/fails/x/not").json["firm"] == 1
         log = tmp_path / "service.log"
         eventually("it is said", lambda: hostile.said in log.read_text())
+
+
+# The loop waits in the plane while fields are made; what their code asks of it still happens.
+@pytest.mark.parametrize(("asks", "ran"), [("both", ["soon", "later"]), ("timer", ["later"])])
+def test_what_the_code_of_a_field_asks_of_its_loop_happens(
+    asks: str, ran: list[str], upstream: Upstream, tmp_path: Path
+) -> None:
+    with serving(tmp_path, upstream, CODE) as service:
+        assert get(service.port, f"/asks/{asks}").json["ran"] == []
+        # Read by requests that ask nothing more of it: each of them would wait on.
+        eventually("ran", lambda: get(service.port, f"/asks/{asks}").json["ran"] == ran)

@@ -21,7 +21,7 @@ class Waits:
         self.events: deque[list[tuple[Any, ...]]] = deque()
         self.turns = 0
 
-    def turn(self, seconds: float, other: int) -> tuple[list[tuple[Any, ...]], bool]:
+    def turn(self, seconds: float, other: int, *_: Any) -> tuple[list[tuple[Any, ...]], bool]:
         self.turns += 1
         events = self.events.popleft() if self.events else []
         patience = PATIENCE_SECONDS if seconds < 0 else seconds

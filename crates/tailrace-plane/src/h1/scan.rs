@@ -2,8 +2,8 @@
 //!
 //! Prevents: a second parser, further on, seeing a line end, a name or a separator where this one
 //! saw none. How: a line ends with CRLF and nothing else; every byte is in a class or refused;
-//! there is no "skip what is not understood". Names and values are scanned sixteen bytes at a time. Limits:
-//! whether headers make sense together is decided in `facts`.
+//! there is no "skip what is not understood". Names and values are scanned sixteen bytes at a time.
+//! Limits: whether headers make sense together is decided in `facts`.
 
 use super::head::{Fields, Span};
 use super::refusal::HeadError;
@@ -249,7 +249,7 @@ pub fn head_end(buf: &[u8], from: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Sixteen bytes at a time must see what one byte at a time sees, at each offset, for each byte.
+    /// Sixteen bytes at a time must see what one byte at a time sees, at each place, for each byte.
     #[test]
     fn text_is_measured_to_the_byte() {
         for byte in 0..=255u8 {

@@ -13,13 +13,12 @@ const CANCEL: u8 = 2;
 const HEAD: u8 = 3;
 const CHUNK: u8 = 4;
 const OVER: u8 = 5;
-const COMPUTE: u8 = 6;
 
 /// An event as Python gets it; `now` is when it was taken.
 pub(super) fn event(py: Python<'_>, event: Event, now: u64) -> PyResult<Bound<'_, PyTuple>> {
     match event {
-        Event::Start(start) => begin(py, START, &start, now),
-        Event::Compute(start) => begin(py, COMPUTE, &start, now),
+        // Computed fields only come where something makes them (`super::compute`).
+        Event::Start(start) | Event::Compute(start) => begin(py, &start, now),
         Event::Landed {
             token,
             answers,
@@ -45,13 +44,34 @@ pub(super) fn event(py: Python<'_>, event: Event, now: u64) -> PyResult<Bound<'_
     }
 }
 
-fn begin<'py>(py: Python<'py>, kind: u8, start: &Start, now: u64) -> PyResult<Bound<'py, PyTuple>> {
+fn begin<'py>(py: Python<'py>, start: &Start, now: u64) -> PyResult<Bound<'py, PyTuple>> {
+    let (values, request_id) = (values(py, start)?, start.request_id.as_slice());
+    let request_id = String::from_utf8_lossy(request_id);
+    let left = start.cutoff.saturating_sub(now) as f64 / 1e9;
+    (
+        START,
+        start.ticket.0,
+        start.view,
+        values,
+        &*request_id,
+        left,
+    )
+        .into_pyobject(py)
+}
+
+/// A request as what makes its computed fields is given it.
+pub(super) fn computable<'py>(
+    py: Python<'py>,
+    start: &Start,
+) -> PyResult<(usize, Bound<'py, PyList>, String)> {
+    let request_id = String::from_utf8_lossy(&start.request_id).into_owned();
+    Ok((start.view, values(py, start)?, request_id))
+}
+
+fn values<'py>(py: Python<'py>, start: &Start) -> PyResult<Bound<'py, PyList>> {
     let values = start.values.iter();
     let values = values.map(|value| value.as_ref().map(|text| PyBytes::new(py, text)));
-    let values = PyList::new(py, values.collect::<Vec<_>>())?;
-    let request_id = String::from_utf8_lossy(&start.request_id);
-    let left = start.cutoff.saturating_sub(now) as f64 / 1e9;
-    (kind, start.ticket.0, start.view, values, &*request_id, left).into_pyobject(py)
+    PyList::new(py, values.collect::<Vec<_>>())
 }
 
 /// JSON as bytes, `None` when empty, or (reason, status, the upstream's status).

@@ -4,17 +4,19 @@
 //! Python object ever leaves the thread that made it, so none can be dropped on a worker. What the
 //! loop sends is kept until `flush`, so that calls of one turn of the loop can cross together.
 
+mod compute;
 mod convert;
 
 use crate::PlaneError;
-use convert::{calls, event, results};
+use compute::{Asked as AskedOfLoop, Compute};
+use convert::calls;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyList};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tailrace_plane::bridge::{self, Asked, End, Group, Letter, Post, Taken, Ticket, Wish};
-use tailrace_plane::Reason;
+use tailrace_plane::bridge::{self, Asked, End, Group, Letter, Post, Ticket, Wish};
+use tailrace_plane::{manual, Reason};
 
 /// The end of the bridge that Python holds.
 #[pyclass(frozen, module = "tailrace._plane")]
@@ -61,22 +63,21 @@ fn borrowed(number: &RawFd) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(*number) }
 }
 
-fn listed(py: Python<'_>, taken: Taken) -> PyResult<Bound<'_, PyList>> {
-    let at = taken.at;
-    let events = taken.events.into_iter().map(|one| event(py, one, at));
-    PyList::new(py, events.collect::<PyResult<Vec<Bound<'_, PyTuple>>>>()?)
-}
-
 /// A stream as Python asks for it.
 type Wanted = (usize, Vec<Option<Vec<u8>>>, f64, u64, Caller);
 
 /// Whom calls are made for: request id, `traceparent` and `tracestate`; empty where unknown.
 type Caller = (Vec<u8>, Vec<u8>, Vec<u8>);
 
+/// Saturated far from what a sum with it could not hold.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2)
+}
+
 fn told(seconds: f64, (request_id, parent, state): Caller) -> Asked {
     let within = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     Asked {
-        within: u64::try_from(within.as_nanos()).unwrap_or(u64::MAX / 2),
+        within: nanos(within),
         request_id,
         trace: [parent, state],
     }
@@ -107,31 +108,51 @@ impl Bridge {
         registered.map_err(|message| PlaneError::new_err((message, 2)))
     }
 
-    /// Everything that waits: (0, ticket, view, values, request id, seconds left), the same with 6
-    /// for computed fields, (1, token, answers), (2, ticket); of a stream (3, token, (status,
-    /// content type, length)), (4, token, bytes), (5, token, failure). For the thread of the event
-    /// loop only.
-    fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+    /// Everything that waits: (0, ticket, view, values, request id, seconds left), (1, token,
+    /// answers), (2, ticket); of a stream (3, token, (status, content type, length)), (4, token,
+    /// bytes), (5, token, failure). Computed fields are made by `compute`, here and now. For the
+    /// thread of the event loop only.
+    #[pyo3(signature = (compute = None))]
+    fn take<'py>(&self, py: Python<'py>, compute: Compute<'py>) -> PyResult<Bound<'py, PyList>> {
         let taken = py.detach(|| self.inner.take());
         self.inner.locked(&taken);
-        listed(py, taken)
+        let others = self.sort(py, taken, &compute)?;
+        if compute.is_some() {
+            self.flush();
+        }
+        PyList::new(py, others)
     }
 
     /// One turn of a loop that waits in the plane: hands over what was sent, waits at most
     /// `seconds` (negative: without an end) until something is there or `other` can be read, and
-    /// takes everything, as `take` gives it; true when `other` can be read.
+    /// takes everything, as `take` gives it; true when `other` can be read. When only computed
+    /// fields have come, whose code has asked nothing of the loop, it waits on.
+    #[pyo3(signature = (seconds, other, compute = None, asked = None))]
     fn turn<'py>(
         &self,
         py: Python<'py>,
         seconds: f64,
         other: RawFd,
+        compute: Compute<'py>,
+        asked: Option<AskedOfLoop<'py>>,
     ) -> PyResult<(Bound<'py, PyList>, bool)> {
-        self.flush();
         let most = Duration::try_from_secs_f64(seconds).ok();
+        let end = most.map(|most| manual::read().saturating_add(nanos(most)));
+        let before = asked.as_ref().map(AskedOfLoop::count).transpose()?;
         let other = borrowed(&other);
-        let (taken, ready) = py.detach(|| self.inner.turn(most, other));
-        self.inner.locked(&taken);
-        Ok((listed(py, taken)?, ready))
+        loop {
+            self.flush();
+            let most = end.map(|end| Duration::from_nanos(end.saturating_sub(manual::read())));
+            let (taken, ready) = py.detach(|| self.inner.turn(most, other));
+            self.inner.locked(&taken);
+            let over = taken.events.is_empty();
+            let others = self.sort(py, taken, &compute)?;
+            let after = asked.as_ref().map(AskedOfLoop::count).transpose()?;
+            if over || ready || !others.is_empty() || after.is_none() || after != before {
+                self.flush();
+                return Ok((PyList::new(py, others)?, ready));
+            }
+        }
     }
 
     /// Calls of a conversation: (template, strong, values) each.
@@ -194,21 +215,6 @@ impl Bridge {
         let degraded = degraded.into_iter().filter_map(known).collect();
         let body = body.as_bytes().to_vec();
         self.end(ticket, view, End::Reply { body, degraded });
-    }
-
-    /// What the computed fields of a request became: JSON or a reason each, made in `ns`. For the
-    /// thread of the event loop only.
-    fn computed(
-        &self,
-        ticket: u64,
-        view: usize,
-        results_: &Bound<'_, PyList>,
-        ns: u64,
-    ) -> PyResult<()> {
-        let made = results(results_)?;
-        let (ticket, post) = self.inner.computed(Ticket(ticket), view, made, ns);
-        self.send(ticket.0, post);
-        Ok(())
     }
 
     /// A failed call of `upstream` ended the handler.
