@@ -18,7 +18,7 @@ const HELD: u64 = 1_000_000;
 
 /// What makes the fields of one request: of a view's index, its values and a request id a list, of
 /// JSON or of a reason's code for each.
-pub(super) type Compute<'py> = Option<Bound<'py, PyAny>>;
+pub(super) type Compute<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 
 impl Bridge {
     /// Makes the computed fields of a batch; gives what else is in it, as Python has it.
@@ -26,7 +26,7 @@ impl Bridge {
         &self,
         py: Python<'py>,
         taken: Taken,
-        compute: &Compute<'py>,
+        compute: Compute<'_, 'py>,
     ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         let (at, mut sent) = (taken.at, taken.at);
         let mut others = Vec::new();
@@ -66,13 +66,8 @@ impl Bridge {
     }
 }
 
-/// What tells whether code has asked something of a loop: what is ready to run in it, and what is
-/// scheduled for later.
-#[derive(FromPyObject)]
-pub(super) struct Asked<'py>(Bound<'py, PyAny>, Bound<'py, PyAny>);
-
-impl Asked<'_> {
-    pub(super) fn count(&self) -> PyResult<usize> {
-        Ok(self.0.len()? + self.1.len()?)
-    }
+/// How much a loop has been asked for: `asked` are its collections of what is ready to run and of
+/// what is scheduled for later.
+pub(super) fn count(asked: &Bound<'_, PyTuple>) -> PyResult<usize> {
+    asked.iter().map(|one| one.len()).sum()
 }

@@ -8,10 +8,10 @@ mod compute;
 mod convert;
 
 use crate::PlaneError;
-use compute::{Asked as AskedOfLoop, Compute};
+use compute::{count, Compute};
 use convert::calls;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -113,10 +113,14 @@ impl Bridge {
     /// bytes), (5, token, failure). Computed fields are made by `compute`, here and now. For the
     /// thread of the event loop only.
     #[pyo3(signature = (compute = None))]
-    fn take<'py>(&self, py: Python<'py>, compute: Compute<'py>) -> PyResult<Bound<'py, PyList>> {
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        compute: Compute<'_, 'py>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let taken = py.detach(|| self.inner.take());
         self.inner.locked(&taken);
-        let others = self.sort(py, taken, &compute)?;
+        let others = self.sort(py, taken, compute)?;
         if compute.is_some() {
             self.flush();
         }
@@ -133,12 +137,12 @@ impl Bridge {
         py: Python<'py>,
         seconds: f64,
         other: RawFd,
-        compute: Compute<'py>,
-        asked: Option<AskedOfLoop<'py>>,
+        compute: Compute<'_, 'py>,
+        asked: Option<&Bound<'py, PyTuple>>,
     ) -> PyResult<(Bound<'py, PyList>, bool)> {
         let most = Duration::try_from_secs_f64(seconds).ok();
         let end = most.map(|most| manual::read().saturating_add(nanos(most)));
-        let before = asked.as_ref().map(AskedOfLoop::count).transpose()?;
+        let before = asked.map(count).transpose()?;
         let other = borrowed(&other);
         loop {
             self.flush();
@@ -146,8 +150,8 @@ impl Bridge {
             let (taken, ready) = py.detach(|| self.inner.turn(most, other));
             self.inner.locked(&taken);
             let over = taken.events.is_empty();
-            let others = self.sort(py, taken, &compute)?;
-            let after = asked.as_ref().map(AskedOfLoop::count).transpose()?;
+            let others = self.sort(py, taken, compute)?;
+            let after = asked.map(count).transpose()?;
             if over || ready || !others.is_empty() || after.is_none() || after != before {
                 self.flush();
                 return Ok((PyList::new(py, others)?, ready));
