@@ -261,7 +261,12 @@ class Host:
 
     def _compute(self, view: int, values: list[bytes | None], request_id: str) -> list[bytes | str]:
         """Makes the computed fields of one request."""
-        results = self._fields[view].make(values, request_id)
+        fields = self._fields[view]
+        try:
+            results = fields.make(values, request_id)
+        except Exception:  # Not the code of a field, which is caught: what is around it.
+            log.exception("computed fields of `%s` failed (request %s)", fields.name, request_id)
+            results = []
         if self._pump is not None and self._pump.forked:
             refuse_to_go_on()
         return results

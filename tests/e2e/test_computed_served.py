@@ -115,6 +115,27 @@ class Asks(View):
         return list(RAN)
 
 
+@service.view("/busy/{id}")
+class Busy(View):
+    it: Thing = strong(up.get("/things/{id}"))
+
+    @computed
+    def late(self) -> int:
+        time.sleep(0.01)
+        return 1
+
+
+@service.get("/turns")
+async def turns() -> int:
+    import asyncio
+
+    await asyncio.sleep(0.001)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(asyncio.sleep(0))
+    return 1
+
+
 @service.post("/sent")
 async def sent(draft: Thing = body()) -> Thing:
     return draft
@@ -315,3 +336,25 @@ def test_what_the_code_of_a_field_asks_of_its_loop_happens(
         assert get(service.port, f"/asks/{asks}").json["ran"] == []
         # Read by requests that ask nothing more of it: each of them would wait on.
         eventually("ran", lambda: get(service.port, f"/asks/{asks}").json["ran"] == ran)
+
+
+# Batches that follow one another without a pause leave the loop its turns.
+def test_handlers_and_timers_go_on_while_fields_are_always_waiting(service: Service) -> None:
+    ended = threading.Event()
+    replies: list[int] = []
+
+    def hammer() -> None:
+        while not ended.is_set():
+            replies.append(get(service.port, "/busy/x").status)
+
+    threads = [threading.Thread(target=hammer) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    try:
+        eventually("busy", lambda: len(replies) > len(threads))
+        assert [get(service.port, "/turns").status for _ in range(3)] == [200, 200, 200]
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert set(replies) == {200}

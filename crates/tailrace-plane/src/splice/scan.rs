@@ -1,8 +1,8 @@
 //! The byte scanner: JSON's lexical grammar over a slice, with nothing built. Prevents the cost
-//! that makes validation worth skipping: strings are searched sixteen bytes at a time, end of input
-//! reads as a NUL byte (which no grammar rule accepts), so each step is one load and one branch.
-//! Limits: strings of [`STRING_MAX`] raw bytes, numbers of [`DIGITS_MAX`] digits. UTF-8 is checked
-//! once for the whole body before any of this runs.
+//! that makes validation worth skipping: most strings end within sixteen bytes, which are looked at
+//! at once, and end of input reads as a NUL byte (which no grammar rule accepts), so each step is
+//! one load and one branch. Limits: strings of [`STRING_MAX`] raw bytes, numbers of [`DIGITS_MAX`]
+//! digits. UTF-8 is checked once for the whole body before any of this runs.
 
 use super::mismatch::{Fault, MismatchCode};
 use crate::blocks::{block_at, text_ends};

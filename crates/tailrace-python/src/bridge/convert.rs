@@ -17,7 +17,7 @@ const OVER: u8 = 5;
 /// An event as Python gets it; `now` is when it was taken.
 pub(super) fn event(py: Python<'_>, event: Event, now: u64) -> PyResult<Bound<'_, PyTuple>> {
     match event {
-        // Computed fields only come where something makes them (`super::compute`).
+        // Computed fields are made before (`super::compute`).
         Event::Start(start) | Event::Compute(start) => begin(py, &start, now),
         Event::Landed {
             token,

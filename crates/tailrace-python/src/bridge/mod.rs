@@ -1,14 +1,15 @@
 //! The bridge as Python sees it: what waits for the event loop, and what it sends back.
 //!
-//! No decision is made here. Everything is copied between Python's objects and the plane's: no
-//! Python object ever leaves the thread that made it, so none can be dropped on a worker. What the
-//! loop sends is kept until `flush`, so that calls of one turn of the loop can cross together.
+//! Beside when computed fields are made ([`compute`]) nothing is decided here. Everything is copied
+//! between Python's objects and the plane's: no Python object ever leaves the thread that made it,
+//! so none can be dropped on a worker. What the loop sends is kept until `flush`, so that calls of
+//! one turn of the loop can cross together.
 
 mod compute;
 mod convert;
 
 use crate::PlaneError;
-use compute::{count, Compute};
+use compute::{count, listed, Compute};
 use convert::calls;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
@@ -120,17 +121,14 @@ impl Bridge {
     ) -> PyResult<Bound<'py, PyList>> {
         let taken = py.detach(|| self.inner.take());
         self.inner.locked(&taken);
-        let others = self.sort(py, taken, compute)?;
-        if compute.is_some() {
-            self.flush();
-        }
-        PyList::new(py, others)
+        listed(py, self.sort(py, taken, compute))
     }
 
     /// One turn of a loop that waits in the plane: hands over what was sent, waits at most
     /// `seconds` (negative: without an end) until something is there or `other` can be read, and
     /// takes everything, as `take` gives it; true when `other` can be read. When only computed
-    /// fields have come, whose code has asked nothing of the loop, it waits on.
+    /// fields have come, whose code has asked nothing of the loop, it waits on for the rest of its
+    /// time.
     #[pyo3(signature = (seconds, other, compute = None, asked = None))]
     fn turn<'py>(
         &self,
@@ -144,17 +142,18 @@ impl Bridge {
         let end = most.map(|most| manual::read().saturating_add(nanos(most)));
         let before = asked.map(count).transpose()?;
         let other = borrowed(&other);
+        self.flush();
         loop {
-            self.flush();
             let most = end.map(|end| Duration::from_nanos(end.saturating_sub(manual::read())));
             let (taken, ready) = py.detach(|| self.inner.turn(most, other));
             self.inner.locked(&taken);
             let over = taken.events.is_empty();
-            let others = self.sort(py, taken, compute)?;
+            let others = self.sort(py, taken, compute);
             let after = asked.map(count).transpose()?;
-            if over || ready || !others.is_empty() || after.is_none() || after != before {
-                self.flush();
-                return Ok((PyList::new(py, others)?, ready));
+            let due = end.is_some_and(|end| manual::read() >= end);
+            let asked_more = after.is_none() || after != before;
+            if over || ready || due || asked_more || !others.is_empty() {
+                return Ok((listed(py, others)?, ready));
             }
         }
     }
