@@ -14,7 +14,7 @@ const HEAD: u8 = 3;
 const CHUNK: u8 = 4;
 const OVER: u8 = 5;
 
-/// An event as Python gets it; `now` is when it was taken.
+/// An event as Python gets it; `now` is the time, from which its seconds are counted.
 pub(super) fn event(py: Python<'_>, event: Event, now: u64) -> PyResult<Bound<'_, PyTuple>> {
     match event {
         // Computed fields are made before (`super::compute`).
