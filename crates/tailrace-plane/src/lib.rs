@@ -20,6 +20,7 @@ mod catalogue;
 mod client;
 mod clock;
 mod container;
+mod descriptors;
 mod events;
 mod extra;
 mod fanout;

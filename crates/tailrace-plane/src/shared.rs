@@ -105,11 +105,12 @@ impl Shared {
         let shelves = shelves.collect();
         let traces = Traces::new(&program, workers);
         let memory = ByteBudget::new(budget_bytes(&program.limits));
-        let live = Live::new(Current {
+        let current = Current {
             program,
             blueprint,
             origins,
-        });
+        };
+        let live = Live::new(current, workers);
         Self {
             live,
             metrics,

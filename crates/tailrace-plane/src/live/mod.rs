@@ -20,6 +20,7 @@ pub use asks::{Ask, Asks, Next, Reply, Wanted};
 pub use diff::Change;
 pub use journal::Journal;
 
+use crate::descriptors::make_room;
 use crate::program::Program;
 use crate::resolve;
 use crate::shared::Pages;
@@ -56,12 +57,15 @@ pub struct Live {
     lab: Mutex<Arc<Vec<u8>>>,
     /// There was an access log at the start.
     logs: bool,
+    workers: usize,
     pub asks: Asks,
 }
 
 impl Live {
-    pub fn new(current: Current) -> Self {
+    pub fn new(current: Current, workers: usize) -> Self {
+        make_room(&current.program, workers);
         Self {
+            workers,
             logs: current.program.declared.access_log.format != LogFormat::Off,
             revision: Revision(AtomicU64::new(current.program.revision)),
             current: Mutex::new(Arc::new(current)),
@@ -155,7 +159,8 @@ impl Live {
                 moved.push((new, resolve::look_up(&new.origins).map_err(at)?));
             }
         }
-        // From here on nothing fails.
+        // From here on nothing fails. Higher limits let calls in at once.
+        make_room(&program, self.workers);
         for (upstream, answers) in moved {
             upstream.known.relocate(&upstream.origins, answers);
         }
