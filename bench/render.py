@@ -51,7 +51,7 @@ def same_rate(scaling: dict[str, Any]) -> float | None:
 def row(entry: dict[str, Any]) -> list[str]:
     """One peer as cells."""
     if "skipped" in entry:
-        return [entry["title"], f"skipped: {entry['skipped']}", *[EMPTY] * 9]
+        return [entry["title"], f"skipped: {entry['skipped']}", *[EMPTY] * 10]
     latency = [entry.get(name) or {} for name in ("p50_ms", "p99_ms", "p999_ms")]
     idle = entry.get("idle", {}).get("kib_per_connection", {}).get("pss")
     cells = [
@@ -63,6 +63,7 @@ def row(entry: dict[str, Any]) -> list[str]:
         number(idle, 1),
         number(same_rate(entry.get("scaling", {})), 2),
         number(entry.get("scaling", {}).get("same_rate_per_worker", {}).get("median"), 2),
+        number(entry.get("scaling", {}).get("against_two_services", {}).get("median"), 2),
         number(entry.get("system_calls", {}).get("total_per_request"), 1),
         number(entry["rate"], 0),
     ]
@@ -78,6 +79,7 @@ HEADINGS = (
     "KiB per idle client",
     "two workers / one",
     "two / one at twice the rate",
+    "two workers / two services",
     "system calls",
     "requests/s",
     "",

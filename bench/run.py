@@ -168,10 +168,12 @@ def extras(
             say(f"idle     {peer.name:<20}{per['pss']:9.2f} KiB per connection (Pss)")
         if options.scaling and peer.scales:
             entry["scaling"] = measures.scaling(bench, peer, options.rounds)
-            same, per = (
-                entry["scaling"][n]["median"] for n in ("same_rate", "same_rate_per_worker")
+            names = ("same_rate", "same_rate_per_worker", "against_two_services")
+            same, per, own = (entry["scaling"][name]["median"] for name in names)
+            say(
+                f"scaling  {peer.name:<20}{same:9.3f} x at the same rate, {per:.3f} x at twice it, "
+                f"{own:.3f} x two services"
             )
-            say(f"scaling  {peer.name:<20}{same:9.3f} x at the same rate, {per:.3f} x at twice it")
         if options.strace:
             entry["system_calls"] = measures.system_calls(bench, peer)
             total = entry["system_calls"]["total_per_request"]

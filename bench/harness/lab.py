@@ -12,7 +12,7 @@ import os
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,11 @@ class Load:
     connections: int
     seed: int = 1
     ids: int = 1000
+
+    @property
+    def shape(self) -> list[str]:
+        """The generator's options that say how much and when."""
+        return ["--rate", f"{self.rate:g}", "--seconds", f"{self.seconds:g}"]
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,7 @@ class Lab:
 
     def load(self, url: str, load: Load) -> dict[str, Any]:
         """Run the clients and return the generator's summary."""
-        shape = ["--rate", f"{load.rate:g}", "--seconds", f"{load.seconds:g}"]
-        return self.run(url, load, shape).summary
+        return self.run(url, load, load.shape).summary
 
     def run(self, url: str, load: Load, shape: list[str]) -> Ran:
         """Run the clients, with the options that say how much and when, and return all it said."""
@@ -79,8 +83,23 @@ class Lab:
         )
         return read_run(done.stdout, done.stderr, done.returncode)
 
+    def together(self, all_of: Sequence[tuple[str, Load, list[str]]]) -> list[Ran]:
+        """Several loads at once, each of clients of its own."""
+        started = [self.beside(url, load, shape) for url, load, shape in all_of]
+        try:
+            ran = []
+            for process, (_, load, _) in zip(started, all_of, strict=True):
+                stdout, stderr = process.communicate(timeout=load.seconds + 60)
+                ran.append(read_run(stdout, stderr, process.returncode))
+        finally:
+            for process in started:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+        return ran
+
     def beside(self, url: str, load: Load, shape: list[str]) -> subprocess.Popen[str]:
-        """As `run`, and do not wait; for two loads at once."""
+        """As `run`, and do not wait."""
         return subprocess.Popen(
             self.command(url, load, shape),
             stdout=subprocess.PIPE,

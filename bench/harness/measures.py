@@ -15,7 +15,7 @@ import socket
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,42 +118,64 @@ def one_round(bench: Bench, peer: Peer, seed: int) -> dict[str, Any]:
 def scaling(bench: Bench, peer: Peer, rounds: int) -> dict[str, Any]:
     """Processor time per request with two workers against one, both cores open to both.
 
-    Two readings: two workers that share the rate of one, and two workers that each have it. Both
-    services run from the beginning and take turns, so that a slow minute of the machine is shared
-    by all three, and each ratio is one of medians.
+    Three readings: two workers that share the rate of one, two workers that each have it, and the
+    same two against two services of one worker each under the same load. All services run from the
+    beginning and take turns, so that a slow minute of the machine is shared by all, and each ratio
+    is one of medians.
     """
-    rate = bench.load_for(peer).rate
-    settings = {"one": (1, rate), "two_same_rate": (2, rate), "two_twice_the_rate": (2, 2 * rate)}
-    used: dict[str, list[float]] = {name: [] for name in settings}
+    load = replace(bench.load_for(peer), seconds=TURN_S)
+    used: dict[str, list[float]] = {}
     faults: list[str] = []
     with contextlib.ExitStack() as stack:
-        servers = {
-            workers: stack.enter_context(started(bench, peer, bench.lab.cores.both, workers))
-            for workers in (1, 2)
-        }
+        one, other, two = (
+            stack.enter_context(started(bench, peer, bench.lab.cores.both, workers))
+            for workers in (1, 1, 2)
+        )
+        # Of each load its service.
+        settings = {"one": [one], "same": [two], "each": [two, two], "apart": [one, other]}
         names = list(settings)
         for seed in range(1, rounds * TURNS_PER_ROUND + 1):
             first = seed % len(names)
             for name in names[first:] + names[:first]:
-                workers, wanted = settings[name]
-                load = replace(bench.load, rate=wanted, seconds=TURN_S)
-                result = measure(replace(bench, load=load), peer, servers[workers], seed)
-                used[name].append(result["cpu_us_per_request"])
-                faults += [f"{name}: {fault}" for fault in result["faults"]]
-    one = statistics.median(used["one"])
+                us, more = measure_together(bench, load, settings[name], seed)
+                used.setdefault(name, []).append(us)
+                faults += [f"{name}: {fault}" for fault in more]
 
-    def reading(name: str) -> dict[str, Any]:
-        ratios = [two / single for single, two in zip(used["one"], used[name], strict=True)]
-        median = statistics.median(used[name]) / one
+    def reading(name: str, base: str) -> dict[str, Any]:
+        ratios = [two / one for two, one in zip(used[name], used[base], strict=True)]
+        median = statistics.median(used[name]) / statistics.median(used[base])
         return {"median": median, "ratios": ratios, "us": used[name]}
 
     return {
-        "rate": rate,
+        "rate": load.rate,
         "one_us": used["one"],
-        "same_rate": reading("two_same_rate"),
-        "same_rate_per_worker": reading("two_twice_the_rate"),
+        "two_services_us": used["apart"],
+        "same_rate": reading("same", "one"),
+        "same_rate_per_worker": reading("each", "one"),
+        "against_two_services": reading("each", "apart"),
         "faults": faults,
     }
+
+
+def measure_together(
+    bench: Bench, load: Load, servers: Sequence[Server], seed: int
+) -> tuple[float, list[str]]:
+    """Processor time per request in us of warm services, under a load for each at once."""
+    distinct = list(dict.fromkeys(servers))
+    before = [server.cpu() for server in distinct]
+    ran = bench.lab.together(
+        [
+            (url_of(server), replace(load, seed=seed + 50 * index), load.shape)
+            for index, server in enumerate(servers)
+        ]
+    )
+    used_ns = sum(server.cpu().since(then) for server, then in zip(distinct, before, strict=True))
+    for server in distinct:
+        server.must_live()
+    done = sum(one.summary["done"] for one in ran)
+    if done == 0:
+        raise BenchError("no request was completed")
+    return used_ns / 1000 / done, [fault for one in ran for fault in faults_of(one.summary)]
 
 
 def read_reply(connection: socket.socket) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness import measures
-from harness.lab import Lab, Load, Ran, Simulated, read_run
+from harness.lab import Lab, Load, Ran, Simulated
 from harness.machine import BenchError
 from harness.peers import ALL, PEERS, VENV, Command, Peer, Start, python_env
 from harness.server import Server
@@ -75,17 +75,7 @@ class Stage:
     ) -> list[Loaded]:
         """Several loads side by side; whether they may be believed is one verdict for all."""
         before, began = upstreams.server.cpu(), time.monotonic()
-        started = [self.lab.beside(url, load, shape) for url, load, shape in all_of]
-        try:
-            ran = []
-            for process, (_, load, _) in zip(started, all_of, strict=True):
-                stdout, stderr = process.communicate(timeout=load.seconds + 60)
-                ran.append(read_run(stdout, stderr, process.returncode))
-        finally:
-            for process in started:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+        ran = self.lab.together(all_of)
         took = time.monotonic() - began
         share = upstreams.server.cpu().since(before) / 1e9 / took
         share += sum(one.summary["generator_cpu_share"] for one in ran)
@@ -97,9 +87,7 @@ class Stage:
 
 def shaped(load: Load, stages: str | None) -> list[str]:
     """The options that say how much and when."""
-    if stages:
-        return ["--stages", stages]
-    return ["--rate", f"{load.rate:g}", "--seconds", f"{load.seconds:g}"]
+    return ["--stages", stages] if stages else load.shape
 
 
 @dataclass(frozen=True)
