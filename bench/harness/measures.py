@@ -174,7 +174,7 @@ def measure_together(
         server.must_live()
     done = sum(one.summary["done"] for one in ran)
     if done == 0:
-        raise BenchError("no request was completed")
+        raise BenchError(f"no request was completed at {', '.join(map(url_of, distinct))}")
     return used_ns / 1000 / done, [fault for one in ran for fault in faults_of(one.summary)]
 
 
